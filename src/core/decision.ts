@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import { Json, JsonObject } from './json.ts';
+import { LimitOverrides } from './limits.ts';
+import { Plan } from './plan.ts';
+import { Name } from './task.ts';
+import { Risk } from './tool.ts';
+
+/** Most calls that one decision may ask for in parallel. */
+export const MAX_PARALLEL_CALLS = 64;
+
+const Reasoning = z.string().max(16_384).optional();
+
+export const CallRequest = z.strictObject({
+  tool: z.string().min(1).max(64),
+  args: JsonObject.default({}),
+  /** Raises the risk of the call above what the tool declares; never lowers it. */
+  risk: Risk.optional(),
+  /** The plan step that this call carries out. */
+  plan_step: z.string().max(64).optional(),
+});
+export type CallRequest = z.infer<typeof CallRequest>;
+
+const ALIASES: Record<string, string> = { tool_use: 'tool_call', complete: 'final_answer' };
+
+/** What a model decides (RUN-3). `tool_use` and `complete` are taken as `tool_call` and `final_answer`. */
+export const Decision = z.preprocess(
+  (value) => {
+    if (typeof value !== 'object' || value === null || !('action' in value)) return value;
+    const alias = ALIASES[String(value.action)];
+    return alias === undefined ? value : { ...value, action: alias };
+  },
+  z.discriminatedUnion('action', [
+    z.strictObject({ action: z.literal('think'), reasoning: Reasoning }),
+    z.strictObject({ action: z.literal('plan'), reasoning: Reasoning, plan: Plan }),
+    z.strictObject({
+      action: z.literal('tool_call'),
+      reasoning: Reasoning,
+      calls: z.array(CallRequest).min(1).max(MAX_PARALLEL_CALLS),
+    }),
+    z.strictObject({
+      action: z.literal('delegate'),
+      reasoning: Reasoning,
+      agent: Name,
+      input: Json,
+      plan: Plan.optional(),
+      limits: LimitOverrides.optional(),
+    }),
+    z.strictObject({ action: z.literal('ask_human'), reasoning: Reasoning, question: z.string().min(1).max(4096) }),
+    z.strictObject({ action: z.literal('final_answer'), reasoning: Reasoning, answer: Json }),
+    z.strictObject({
+      action: z.literal('review'),
+      reasoning: Reasoning,
+      verdict: z.enum(['accept', 'revise']),
+      comment: z.string().max(4096).optional(),
+    }),
+  ]),
+);
+export type Decision = z.infer<typeof Decision>;
+
+/** What one model call used; `cost_usd` 0 means that it is known to be free. */
+export const Usage = z.strictObject({
+  input_tokens: z.int().min(0).default(0),
+  output_tokens: z.int().min(0).default(0),
+  cost_usd: z.number().min(0).default(0),
+});
+export type Usage = z.infer<typeof Usage>;
+
+export const NO_USAGE: Usage = { input_tokens: 0, output_tokens: 0, cost_usd: 0 };

@@ -1,0 +1,63 @@
+import { z } from 'zod';
+
+/** An error as data: what journals, results and wire replies carry. `code` is stable and is what callers compare. */
+export const ErrorInfo = z.object({
+  code: z.string().max(64),
+  message: z.string().max(2048),
+  /** True when the same request may succeed later without anybody changing it. */
+  retryable: z.boolean().default(false),
+  /** Where in the input the fault lies, as a dotted path; absent when it is not about an input. */
+  field: z.string().max(256).optional(),
+});
+export type ErrorInfo = z.infer<typeof ErrorInfo>;
+
+export interface AppErrorOptions {
+  retryable?: boolean;
+  field?: string;
+  cause?: unknown;
+}
+
+/** The one error class. Compare `code`, never `instanceof`, when the error came over a wire. */
+export class AppError extends Error {
+  readonly code: string;
+  readonly retryable: boolean;
+  readonly field: string | undefined;
+
+  constructor(code: string, message: string, options: AppErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'AppError';
+    this.code = code;
+    this.retryable = options.retryable ?? false;
+    this.field = options.field;
+  }
+
+  toInfo(): ErrorInfo {
+    return {
+      code: this.code,
+      message: clip(this.message, 2048),
+      retryable: this.retryable,
+      ...(this.field === undefined ? {} : { field: clip(this.field, 256) }),
+    };
+  }
+}
+
+/** Whatever was thrown, as an AppError; the original stays as `cause`. */
+export function toAppError(thrown: unknown, code = 'error'): AppError {
+  if (thrown instanceof AppError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new AppError(code, message || code, { cause: thrown });
+}
+
+/** `text` cut to `max` UTF-16 units, with an ellipsis when something is missing. */
+export function clip(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
+}
+
+/** All faults of a failed parse in one sentence a line: the dotted path, and what was expected there. */
+export function describeFaults(error: z.ZodError, root: string): { message: string; field: string } {
+  const faults = error.issues.slice(0, 20).map((issue) => {
+    const path = issue.path.length === 0 ? root : issue.path.map(String).join('.');
+    return { path, text: `${path}: ${issue.message}` };
+  });
+  return { message: faults.map((fault) => fault.text).join('; '), field: faults[0]?.path ?? root };
+}

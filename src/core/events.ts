@@ -1,0 +1,125 @@
+import { z } from 'zod';
+import { AgentDefinition } from './agent.ts';
+import { Decision, Usage } from './decision.ts';
+import { ErrorInfo } from './errors.ts';
+import { isCallId, isRunId, MAX_RUN_ID } from './ids.ts';
+import { Json } from './json.ts';
+import { Limits } from './limits.ts';
+import { FailureCode } from './reasons.ts';
+import { Name, Task } from './task.ts';
+
+/**
+ * What happens to a run. Everything is an event, and an event is in the run's journal before anything acts on it:
+ * these shapes are the stored truth. Changing one means a new journal version (`journal-entry.ts`).
+ */
+
+export const RunId = z.string().max(MAX_RUN_ID).refine(isRunId, 'expected a run id');
+export const CallId = z.string().max(16).refine(isCallId, 'expected a call id');
+
+/** Which message of the queue gave a node the run: the queue's creation time tells its incarnations apart. */
+export const Activation = z.strictObject({ created: z.string().max(64), seq: z.int().min(0) });
+export type Activation = z.infer<typeof Activation>;
+
+/** A call as policy let it pass: what the tool declared is copied, so that folding needs no registry. */
+export const PlannedCall = z.strictObject({
+  tool: z.string().max(64),
+  version: z.string().max(32).optional(),
+  plan_step: z.string().max(64).optional(),
+  idempotent: z.boolean(),
+  timeout_ms: z.int().min(0),
+  /** The gate that said no, as an error for the model to see; the call is not made. */
+  refused: ErrorInfo.optional(),
+  /** Waits for an approval until this moment (epoch ms). */
+  approval_until: z.int().optional(),
+});
+export type PlannedCall = z.infer<typeof PlannedCall>;
+
+const Who = { by: z.string().max(128), why: z.string().max(1024) };
+/** Sequence of the inbox message that brought the event; absent when it did not come through the inbox. */
+const FromInbox = { inbox: z.int().min(0).optional() };
+const Ms = z.number().min(0);
+
+export const RunEvent = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('accepted'),
+    run: RunId,
+    agent: AgentDefinition,
+    user: Name,
+    task: Task,
+    limits: Limits,
+    /** The run and call that delegated this one. */
+    parent: z.strictObject({ run: RunId, c: CallId, queue: z.string().max(600) }).optional(),
+    ancestors: z.array(z.string().max(MAX_RUN_ID)).max(64),
+  }),
+  z.strictObject({
+    type: z.literal('claimed'),
+    node: z.string().max(128),
+    nonce: z.string().max(64),
+    activation: Activation,
+  }),
+  z.strictObject({
+    type: z.literal('decided'),
+    decision: Decision,
+    /** For a tool_call: one for each call, in order. */
+    calls: z.array(PlannedCall).max(64).optional(),
+    usage: Usage,
+    model: z.string().max(128),
+    ms: Ms,
+  }),
+  z.strictObject({
+    type: z.literal('think_failed'),
+    error: ErrorInfo,
+    usage: Usage,
+    model: z.string().max(128),
+    ms: Ms,
+  }),
+  /** Stored before a call that must not be repeated is sent; workers refuse it after `start_by` (epoch ms). */
+  z.strictObject({ type: z.literal('call_started'), c: CallId, start_by: z.int() }),
+  z.strictObject({ type: z.literal('call_done'), c: CallId, result: Json, ms: Ms }),
+  z.strictObject({ type: z.literal('call_failed'), c: CallId, error: ErrorInfo, ms: Ms }),
+  z.strictObject({ type: z.literal('outcome_unknown'), c: CallId, error: ErrorInfo }),
+  /** A person's word on a call that waits for one: it was done (with this result), do it again, or count it failed. */
+  z.strictObject({
+    type: z.literal('resolved'),
+    c: CallId,
+    verdict: z.enum(['done', 'repeat', 'fail']),
+    result: Json.optional(),
+    ...Who,
+    ...FromInbox,
+  }),
+  z.strictObject({
+    type: z.literal('approval_decided'),
+    c: CallId,
+    verdict: z.enum(['approved', 'denied']),
+    ...Who,
+    ...FromInbox,
+  }),
+  z.strictObject({ type: z.literal('approval_expired'), c: CallId }),
+  z.strictObject({ type: z.literal('delegated'), c: CallId, run: RunId }),
+  z.strictObject({
+    type: z.literal('child_ended'),
+    c: CallId,
+    run: RunId,
+    outcome: z.enum(['success', 'failure', 'timeout', 'cancelled']),
+    answer: Json,
+    error: ErrorInfo.optional(),
+    usage: Usage,
+    ...FromInbox,
+  }),
+  /** A moment that the run waited for has come. */
+  z.strictObject({ type: z.literal('timer'), due: z.int(), ...FromInbox }),
+  z.strictObject({ type: z.literal('pause'), ...Who, ...FromInbox }),
+  z.strictObject({ type: z.literal('drain'), ...Who, ...FromInbox }),
+  z.strictObject({ type: z.literal('resume'), ...Who, ...FromInbox }),
+  z.strictObject({ type: z.literal('cancel'), ...Who, ...FromInbox }),
+  z.strictObject({ type: z.literal('kill'), ...Who, ...FromInbox }),
+  z.strictObject({ type: z.literal('deadline') }),
+  z.strictObject({ type: z.literal('limit'), code: FailureCode, detail: z.string().max(1024) }),
+  z.strictObject({ type: z.literal('loop'), detail: z.string().max(1024) }),
+  z.strictObject({ type: z.literal('parked'), activation: Activation }),
+  z.strictObject({ type: z.literal('handed_over') }),
+  z.strictObject({ type: z.literal('quarantined'), entry: z.int().min(0), error: ErrorInfo }),
+  z.strictObject({ type: z.literal('released'), ...Who, ...FromInbox }),
+]);
+export type RunEvent = z.infer<typeof RunEvent>;
+export type RunEventOf<T extends RunEvent['type']> = Extract<RunEvent, { type: T }>;

@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { ErrorInfo } from './errors.ts';
+import { RunId } from './events.ts';
+import { Json } from './json.ts';
+import { Outcome, ReasonCode } from './reasons.ts';
+
+/** One finished step as results, status events and traces show it; texts are previews. */
+export const StepSummary = z.strictObject({
+  step: z.int(),
+  entry: z.int(),
+  at: z.int(),
+  action: z.string().max(32),
+  reasoning: z.string().max(512).optional(),
+  calls: z
+    .array(
+      z.strictObject({
+        c: z.string(),
+        tool: z.string(),
+        status: z.enum(['ok', 'error', 'refused', 'unknown', 'open']),
+        ms: z.number(),
+        preview: z.string().max(512),
+      }),
+    )
+    .max(64),
+  error: ErrorInfo.optional(),
+});
+export type StepSummary = z.infer<typeof StepSummary>;
+
+/** How a run ended (RUN-8), written once to `res.<agent>.<user>.<run>`. */
+export const RunResult = z.strictObject({
+  v: z.literal(1),
+  run: RunId,
+  agent: z.string(),
+  agent_version: z.string(),
+  user: z.string(),
+  session_id: z.string().optional(),
+  status: z.enum(['completed', 'failed']),
+  outcome: Outcome,
+  /** The answer, or null; after a failure what was found so far stands in `partial`. */
+  answer: Json,
+  partial: Json,
+  error: z.strictObject({ reason: z.string(), code: ReasonCode }).nullable(),
+  code: ReasonCode,
+  degraded: z.string().nullable(),
+  steps: z.int(),
+  step_log: z.array(StepSummary),
+  /** Steps that happened but stand only in the trace, because the result would grow too large. */
+  steps_omitted: z.int(),
+  tools_used: z.array(z.string()),
+  tool_calls: z.int(),
+  /** Calls that were sent and whose outcome nobody knows. */
+  unknown_outcomes: z.array(z.string()),
+  input_tokens: z.int(),
+  output_tokens: z.int(),
+  cost_usd: z.number(),
+  started_at: z.int(),
+  ended_at: z.int(),
+  duration_ms: z.number(),
+});
+export type RunResult = z.infer<typeof RunResult>;

@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import { ErrorInfo } from './errors.ts';
+import { RunId } from './events.ts';
+import { Outcome, ReasonCode } from './reasons.ts';
+import { StepSummary } from './result.ts';
+
+/** What `evt.<agent>.<user>.<run>` carries: where the run stands, and the steps finished since the last one. */
+export const StatusEvent = z.strictObject({
+  v: z.literal(1),
+  run: RunId,
+  agent: z.string(),
+  user: z.string(),
+  at: z.int(),
+  /** State of the chart, dotted: `thinking.deciding`; `rejected` when the task was never accepted. */
+  state: z.string(),
+  phase: z.enum(['planning', 'executing', 'reviewing', 'complete']),
+  step: z.int(),
+  /** 0 to 100 from the plan; null without one. */
+  progress: z.number().min(0).max(100).nullable(),
+  can_cancel: z.boolean(),
+  /** What a person is asked for, when the run waits for one. */
+  requires: z
+    .strictObject({
+      kind: z.enum(['approval', 'resolve', 'answer', 'release']),
+      c: z.string().optional(),
+      text: z.string(),
+    })
+    .optional(),
+  /** The node that owns the run; absent while nobody does. */
+  node: z.string().optional(),
+  steps: z.array(StepSummary).optional(),
+  code: ReasonCode.optional(),
+  outcome: Outcome.optional(),
+  error: ErrorInfo.optional(),
+  /** Sequence of the task message: how a submitter finds the run of a task that it published. */
+  task_seq: z.int().optional(),
+});
+export type StatusEvent = z.infer<typeof StatusEvent>;

@@ -1,0 +1,117 @@
+import type { Subjects } from './subjects.ts';
+
+/** How many messages a stream keeps for one subject: the first for ever, the last, or all. */
+export type PerSubject = 'first' | 'last' | 'all';
+
+/** A stream as Proctor needs it; the bus adapter creates it and checks one that exists already. */
+export interface StreamSpec {
+  name: string;
+  subjects: string[];
+  retention: 'limits' | 'workqueue';
+  perSubject: PerSubject;
+  storage: 'file' | 'memory';
+}
+
+export interface QueueSpec {
+  stream: string;
+  /** Durable consumer name. */
+  name: string;
+  filter: string;
+  /** An un-acknowledged message comes again after this long without a sign of life, milliseconds. */
+  ackWaitMs: number;
+}
+
+export interface Streams {
+  tasks: StreamSpec;
+  keys: StreamSpec;
+  queue: StreamSpec;
+  inbox: StreamSpec;
+  events: StreamSpec;
+  results: StreamSpec;
+  dead: StreamSpec;
+  clock: StreamSpec;
+}
+
+/** The streams that exist once; journals and snapshots have one a period. */
+export function streamsOf(subjects: Subjects): Streams {
+  const p = subjects.prefix;
+  const file = { storage: 'file' } as const;
+  return {
+    tasks: {
+      name: subjects.stream('TASKS'),
+      subjects: [`${p}.tasks.>`],
+      retention: 'workqueue',
+      perSubject: 'all',
+      ...file,
+    },
+    keys: {
+      name: subjects.stream('KEYS'),
+      subjects: [`${p}.key.>`],
+      retention: 'limits',
+      perSubject: 'first',
+      ...file,
+    },
+    queue: {
+      name: subjects.stream('QUEUE'),
+      subjects: [`${p}.queue.>`],
+      retention: 'workqueue',
+      perSubject: 'first',
+      ...file,
+    },
+    inbox: {
+      name: subjects.stream('IN'),
+      subjects: [`${p}.in.>`],
+      retention: 'workqueue',
+      perSubject: 'first',
+      ...file,
+    },
+    events: {
+      name: subjects.stream('EVT'),
+      subjects: [`${p}.evt.>`],
+      retention: 'limits',
+      perSubject: 'last',
+      ...file,
+    },
+    results: {
+      name: subjects.stream('RES'),
+      subjects: [`${p}.res.>`],
+      retention: 'limits',
+      perSubject: 'first',
+      ...file,
+    },
+    dead: {
+      name: subjects.stream('DEAD'),
+      subjects: [`${p}.dead.>`],
+      retention: 'limits',
+      perSubject: 'first',
+      ...file,
+    },
+    clock: {
+      name: subjects.stream('CLOCK'),
+      subjects: [`${p}.clock.>`],
+      retention: 'limits',
+      perSubject: 'last',
+      storage: 'memory',
+    },
+  };
+}
+
+export function journalStream(subjects: Subjects, period: string): StreamSpec {
+  return {
+    name: subjects.stream('JRN', period),
+    subjects: [`${subjects.prefix}.jrn.${period}.>`],
+    retention: 'limits',
+    perSubject: 'first',
+    storage: 'file',
+  };
+}
+
+export function snapshotStream(subjects: Subjects, period: string): StreamSpec {
+  return {
+    name: subjects.stream('SNAP', period),
+    subjects: [`${subjects.prefix}.snap.${period}.>`],
+    retention: 'limits',
+    perSubject: 'last',
+    storage: 'file',
+  };
+}

@@ -1,0 +1,146 @@
+import { periodOfRun } from './ids.ts';
+import { decodeToken, encodeToken } from './tokens.ts';
+
+/**
+ * The subject grammar: every subject that Proctor publishes or listens on is built and read here.
+ * Names are encoded (`tokens.ts`); run and call ids are tokens as they stand.
+ */
+
+const PREFIX = /^[A-Za-z0-9_-]{1,32}$/;
+
+/** Lanes that runs of one class are spread over by user. */
+export const LANES = 16;
+
+export interface TaskAddress {
+  agent: string;
+  user: string;
+}
+
+export interface InboxAddress {
+  run: string;
+  kind: string;
+  id: string;
+}
+
+export class Subjects {
+  readonly prefix: string;
+
+  /** @param prefix first token of every subject, 1 to 32 letters, digits, `_` or `-` */
+  constructor(prefix = 'proctor') {
+    if (!PREFIX.test(prefix)) throw new RangeError(`prefix "${prefix}": expected 1 to 32 letters, digits, _ or -`);
+    this.prefix = prefix;
+  }
+
+  /** Stream names: the prefix in upper case, then the given parts. */
+  stream(...parts: string[]): string {
+    return [this.prefix.toUpperCase(), ...parts].join('_');
+  }
+
+  task(agent: string, user?: string): string {
+    const base = `${this.prefix}.tasks.${encodeToken(agent)}`;
+    return user === undefined ? base : `${base}.${encodeToken(user)}`;
+  }
+
+  /** Agent and user of a task subject; null where a token is not one that the encoding writes, or there are too many. */
+  parseTask(subject: string): TaskAddress | null {
+    const [prefix, door, agentToken, userToken, ...rest] = subject.split('.');
+    if (prefix !== this.prefix || door !== 'tasks' || agentToken === undefined || rest.length > 0) return null;
+    const agent = decodeToken(agentToken);
+    const user = userToken === undefined ? 'default' : decodeToken(userToken);
+    return agent === null || user === null ? null : { agent, user };
+  }
+
+  key(user: string, hash: string): string {
+    return `${this.prefix}.key.${encodeToken(user)}.${hash}`;
+  }
+
+  journal(run: string, n: number): string {
+    return `${this.prefix}.jrn.${periodOfRun(run)}.${run}.${n}`;
+  }
+
+  snapshot(run: string): string {
+    return `${this.prefix}.snap.${periodOfRun(run)}.${run}`;
+  }
+
+  /** One activation subject a run: everything in it follows from entry 0, so a second one is refused by the queue. */
+  activation(agent: string, priority: string, lane: number, run: string): string {
+    return `${this.prefix}.queue.${encodeToken(agent)}.${priority}.${lane}.${run}`;
+  }
+
+  activationsOf(agent: string): string {
+    return `${this.prefix}.queue.${encodeToken(agent)}.>`;
+  }
+
+  inbox(address: InboxAddress): string {
+    return `${this.prefix}.in.${address.run}.${address.kind}.${encodeToken(address.id)}`;
+  }
+
+  parseInbox(subject: string): InboxAddress | null {
+    const [prefix, door, run, kind, idToken, ...rest] = subject.split('.');
+    if (prefix !== this.prefix || door !== 'in' || rest.length > 0) return null;
+    if (run === undefined || kind === undefined || idToken === undefined) return null;
+    const id = decodeToken(idToken);
+    return id === null ? null : { run, kind, id };
+  }
+
+  event(agent: string, user: string, run: string): string {
+    return `${this.prefix}.evt.${encodeToken(agent)}.${encodeToken(user)}.${run}`;
+  }
+
+  result(agent: string, user: string, run: string): string {
+    return `${this.prefix}.res.${encodeToken(agent)}.${encodeToken(user)}.${run}`;
+  }
+
+  /** The result of a run whose agent and user are not known. */
+  anyResult(run: string): string {
+    return `${this.prefix}.res.*.*.${run}`;
+  }
+
+  dead(source: 'task' | 'inbox', id: string): string {
+    return `${this.prefix}.dead.${source}.${encodeToken(id)}`;
+  }
+
+  ask(user: string, verb: string): string {
+    return `${this.prefix}.ask.${encodeToken(user)}.${verb}`;
+  }
+
+  parseAsk(subject: string): { user: string; verb: string } | null {
+    const [prefix, door, userToken, verb, ...rest] = subject.split('.');
+    if (prefix !== this.prefix || door !== 'ask' || userToken === undefined || verb === undefined) return null;
+    const user = decodeToken(userToken);
+    return user === null || rest.length > 0 ? null : { user, verb };
+  }
+
+  api(verb: string): string {
+    return `${this.prefix}.api.${verb}`;
+  }
+
+  /** Requests to one node: what it owns, an inbox message offered to it. */
+  node(node: string, verb: string): string {
+    return `${this.prefix}.node.${encodeToken(node)}.${verb}`;
+  }
+
+  /** An inbox message offered to whichever node owns the run. */
+  offer(run: string): string {
+    return `${this.prefix}.offer.${run}`;
+  }
+
+  clock(node: string): string {
+    return `${this.prefix}.clock.${encodeToken(node)}`;
+  }
+
+  toolCall(tool: string): string {
+    return `${this.prefix}.tool.${encodeToken(tool)}.call`;
+  }
+
+  toolCancel(tool: string, run: string, c: string): string {
+    return `${this.prefix}.tool.${encodeToken(tool)}.cancel.${run}.${c}`;
+  }
+}
+
+/** The lane of a user: FNV-1a over its characters, stable across processes and versions. */
+export function laneOf(user: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < user.length; i++) hash = Math.imul(hash ^ user.charCodeAt(i), 0x01000193) >>> 0;
+  return hash % LANES;
+}

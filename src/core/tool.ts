@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { JsonObject } from './json.ts';
+
+/** What a tool does to the world: `destructive` cannot be undone. */
+export const Effect = z.enum(['read', 'write', 'destructive']);
+export const Risk = z.enum(['low', 'medium', 'high']);
+
+/** A tool as its worker announces it (TOOL-1). Undeclared means the careful choice: a write that must not be repeated. */
+export const ToolDefinition = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, _ or -'),
+  version: z.string().min(1).max(32).default('1.0.0'),
+  description: z.string().max(4096),
+  /** JSON Schema of the arguments, an object at the top. */
+  parameters: JsonObject,
+  /** JSON Schema of the result. */
+  result: JsonObject.optional(),
+  effect: Effect.default('write'),
+  risk: Risk.default('low'),
+  requires_approval: z.boolean().default(false),
+  /** True: the handler may run again with the same idempotency key without a second effect (TOOL-5). */
+  idempotent: z.boolean().default(false),
+  timeout_ms: z.int().min(10).max(86_400_000).default(30_000),
+});
+export type ToolDefinition = z.infer<typeof ToolDefinition>;

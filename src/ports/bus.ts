@@ -1,0 +1,114 @@
+import type { QueueSpec, StreamSpec } from '../core/streams.ts';
+
+/**
+ * What the runtime needs of the message bus. The NATS adapter is the real one; the in-memory adapter runs the same
+ * contract (test/contracts/bus.ts) and lets tests decide when leases expire and messages arrive.
+ *
+ * Failures are AppErrors: `taken` (a write-once subject was written before), `no_responders`, `timeout`, `too_large`
+ * (never sent), `aborted` (the caller's signal), `closed` (the bus was closed), `unavailable`.
+ */
+export interface Bus {
+  /** Creates the stream, or checks that the one that is there will do. Throws AppError `stream_mismatch`. */
+  ensureStream(spec: StreamSpec): Promise<void>;
+  ensureQueue(spec: QueueSpec): Promise<void>;
+
+  /**
+   * Stores a message; resolves when the stream has acknowledged it. While the server is away the identical message is
+   * sent again until it answers, the bus is closed, or the signal aborts: so after a lost acknowledgement a
+   * write-once subject answers `taken` for one's own message; who must know reads it back.
+   */
+  publish(subject: string, data: string, options?: PublishOptions): Promise<PubAck>;
+
+  /** Fire and forget, to whoever listens; a stream on the subject stores it, unconfirmed. */
+  emit(subject: string, data: string): void;
+
+  request(subject: string, data: string, options: RequestOptions): Promise<Reply>;
+
+  /** Answers requests. A handler's AppError is sent back with the headers of a NATS service error. */
+  serve(subject: string, handler: ServeHandler, options?: { queue?: string }): Subscription;
+
+  /** The stored message of a subject; `authoritative` asks the stream's leader, else any replica may answer. */
+  last(stream: string, subject: string, options?: { authoritative?: boolean }): Promise<StoredMessage | null>;
+  bySequence(stream: string, sequence: number): Promise<StoredMessage | null>;
+  /** All messages of a stream that match the filter, oldest first, from a sequence on. */
+  scan(stream: string, filter: string, options?: ScanOptions): AsyncIterable<StoredMessage>;
+  remove(stream: string, sequence: number): Promise<void>;
+
+  /** Opens a durable consumer that `ensureQueue` made. */
+  queue(spec: QueueSpec): Promise<Queue>;
+
+  /** Resolves when the server has confirmed everything sent before. */
+  flush(): Promise<void>;
+  readonly connected: boolean;
+  close(): Promise<void>;
+}
+
+export interface PublishOptions {
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
+export interface PubAck {
+  stream: string;
+  seq: number;
+}
+
+export interface RequestOptions {
+  timeoutMs: number;
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
+export interface Reply {
+  data: string;
+  headers: Record<string, string>;
+}
+
+export interface IncomingRequest {
+  subject: string;
+  data: string;
+  headers: Record<string, string>;
+}
+
+/** Resolves with the reply, or null to leave the request unanswered. */
+export type ServeHandler = (request: IncomingRequest) => Promise<string | null>;
+
+export interface Subscription {
+  stop(): Promise<void>;
+}
+
+export interface StoredMessage {
+  subject: string;
+  seq: number;
+  /** Epoch milliseconds on the server. */
+  at: number;
+  data: string;
+  headers: Record<string, string>;
+}
+
+export interface ScanOptions {
+  fromSequence?: number;
+  /** Only the newest message of each subject. */
+  lastPerSubject?: boolean;
+}
+
+/** One message handed to this process; it is ours until acked, nakked, or silent for the queue's ack wait. */
+export interface Delivery extends StoredMessage {
+  stream: string;
+  /** When the stream was created: tells incarnations of the stream apart. */
+  created: string;
+  /** 1 for the first time. */
+  deliveries: number;
+  ack(): void;
+  nak(delayMs: number): void;
+  /** Sign of life: starts the ack wait anew. */
+  working(): void;
+}
+
+export interface Queue {
+  /**
+   * Asks for up to `max` messages and hands each to `onDelivery` as it comes; resolves once that many came or
+   * `waitMs` has passed. Messages that arrive after an abort are nakked.
+   */
+  pull(max: number, waitMs: number, onDelivery: (delivery: Delivery) => void, signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,59 @@
+import type { AgentDefinition } from '../core/agent.ts';
+import type { Decision, Usage } from '../core/decision.ts';
+import type { ErrorInfo } from '../core/errors.ts';
+import type { Json } from '../core/json.ts';
+import type { Limits } from '../core/limits.ts';
+import type { Plan } from '../core/plan.ts';
+import type { Task } from '../core/task.ts';
+import type { ToolDefinition } from '../core/tool.ts';
+
+/** What a step that is still in the window asked for and saw. */
+export interface WindowStep {
+  entry: number;
+  decision: Decision;
+  observations: Observation[];
+  /** The step failed before it decided anything. */
+  error?: ErrorInfo;
+}
+
+export interface Observation {
+  c: string;
+  tool: string;
+  plan_step?: string;
+  status: 'ok' | 'error' | 'refused' | 'unknown';
+  result: Json;
+  error?: ErrorInfo;
+}
+
+export interface ThinkInput {
+  run: string;
+  agent: AgentDefinition;
+  user: string;
+  task: Task;
+  phase: 'planning' | 'deciding' | 'reviewing';
+  /** The plan in force and, for each of its steps that is done, how to read its result. */
+  plan: { plan: Plan; done: ReadonlySet<string>; result(step: string): Promise<Json> } | null;
+  /** The last steps, oldest first. */
+  window: WindowStep[];
+  tools: ToolDefinition[];
+  limits: Limits;
+  step: number;
+  signal: AbortSignal;
+}
+
+export interface ThinkReply {
+  decision: Decision;
+  usage: Usage;
+  /** The model that answered, as its provider names it. */
+  model: string;
+}
+
+/** Decides what a run does next. Failures are AppErrors; `retryable` says whether asking again can help. */
+export interface Model {
+  think(input: ThinkInput): Promise<ThinkReply>;
+}
+
+/** Finds the adapter that an agent definition names. Throws AppError `no_model`. */
+export interface Models {
+  get(name: string): Model;
+}

@@ -1,0 +1,39 @@
+import type { Json } from '../core/json.ts';
+import type { ToolDefinition } from '../core/tool.ts';
+
+/** One call, as the runtime hands it to whoever can carry it out. */
+export interface ToolCall {
+  tool: string;
+  args: Record<string, Json>;
+  run: string;
+  c: string;
+  agent: string;
+  user: string;
+  /** The same over all attempts of this call: `<run>:<c>`. */
+  idempotencyKey: string;
+  /** Epoch ms after which a worker must not begin any more. */
+  startBy: number;
+  timeoutMs: number;
+  signal: AbortSignal;
+}
+
+/**
+ * Where tools live. A failure is an AppError whose code says what is known about the effect:
+ * `tool_error`, `invalid_arguments`, `too_late`, `no_worker`, `unknown_tool`: the tool did not do it, or says that it
+ * failed; `timeout`, `worker_lost`, `bad_result`: nobody knows.
+ */
+export interface ToolSource {
+  /** The tool's definition, or null when this source has no such tool now. */
+  find(name: string): Promise<ToolDefinition | null>;
+  call(call: ToolCall): Promise<Json>;
+}
+
+/** Error codes after which the effect may have happened. */
+export const UNKNOWN_EFFECT: ReadonlySet<string> = new Set([
+  'timeout',
+  'worker_lost',
+  'bad_result',
+  'aborted',
+  'closed',
+  'unavailable',
+]);
