@@ -96,7 +96,7 @@ export class Subjects {
     return `${this.prefix}.res.*.*.${run}`;
   }
 
-  dead(source: 'task' | 'inbox', id: string): string {
+  dead(source: 'task' | 'task-rest' | 'inbox', id: string): string {
     return `${this.prefix}.dead.${source}.${encodeToken(id)}`;
   }
 

@@ -83,6 +83,8 @@ export interface StoredMessage {
   /** Epoch milliseconds on the server. */
   at: number;
   data: string;
+  /** The body as it came, for what is not UTF-8. */
+  bytes(): Uint8Array;
   headers: Record<string, string>;
 }
 

@@ -33,9 +33,10 @@ export interface ThinkInput {
   phase: 'planning' | 'deciding' | 'reviewing';
   /** The plan in force and, for each of its steps that is done, how to read its result. */
   plan: { plan: Plan; done: ReadonlySet<string>; result(step: string): Promise<Json> } | null;
-  /** The last steps, oldest first. */
-  window: WindowStep[];
-  tools: ToolDefinition[];
+  /** The last steps, oldest first, read from the journal when asked for. */
+  window(): Promise<WindowStep[]>;
+  /** The tools that the agent may call and that are there now. */
+  tools(): Promise<ToolDefinition[]>;
   limits: Limits;
   step: number;
   signal: AbortSignal;

@@ -1,0 +1,88 @@
+import type { RunContext } from '../../src/core/run-state.ts';
+import { callsAre, remember } from './calls.ts';
+import { type ChartEventOf, plannedCalls } from './context.ts';
+
+/** Bookkeeping of model calls: what they cost counts whether they helped or not (RUN-3). */
+
+const MAX_TOOL_NAMES = 256;
+
+function usage(
+  context: RunContext,
+  event: ChartEventOf<'decided'> | ChartEventOf<'think_failed'>,
+): Partial<RunContext> {
+  return {
+    thinks: context.thinks + 1,
+    input_tokens: context.input_tokens + event.usage.input_tokens,
+    output_tokens: context.output_tokens + event.usage.output_tokens,
+    cost_usd: context.cost_usd + event.usage.cost_usd,
+    think_ms: context.think_ms + event.ms,
+  };
+}
+
+/** A decision that asks for calls: they become the step in progress. */
+export function beginStep(context: RunContext, event: ChartEventOf<'decided'>): Partial<RunContext> {
+  const calls = plannedCalls(event);
+  const made = event.decision.action === 'tool_call' ? calls.filter((call) => call.status !== 'refused') : [];
+  return {
+    ...usage(context, event),
+    decision: event.n,
+    calls,
+    tool_calls: context.tool_calls + made.length,
+    tools_used: [...new Set([...context.tools_used, ...made.map((call) => call.tool)])].slice(0, MAX_TOOL_NAMES),
+    children: context.children + (event.decision.action === 'delegate' ? 1 : 0),
+  };
+}
+
+/** A decision without calls is a step of its own. */
+export function thoughtStep(context: RunContext, event: ChartEventOf<'decided'>): Partial<RunContext> {
+  const plan = event.decision.action === 'plan' ? event.decision.plan : null;
+  return {
+    ...usage(context, event),
+    ...remember(context, event.n, []),
+    steps: context.steps + 1,
+    ...(plan === null ? {} : { plan: { entry: event.n, size: plan.steps.length, done: {} } }),
+  };
+}
+
+/** The final answer; still a draft when the agent reviews its answers. */
+export function answerStep(context: RunContext, event: ChartEventOf<'decided'>): Partial<RunContext> {
+  return {
+    ...thoughtStep(context, event),
+    answer: event.n,
+    degraded: context.failing > 0 ? 'answered although the last step failed' : null,
+  };
+}
+
+export function failedThink(context: RunContext, event: ChartEventOf<'think_failed'>): Partial<RunContext> {
+  return {
+    ...usage(context, event),
+    ...remember(context, event.n, []),
+    steps: context.steps + 1,
+    failing: context.failing + 1,
+  };
+}
+
+/** The model asked us to come back later: counted as a model call, not as a failing step (TOOL-8). */
+export function throttled(context: RunContext, event: ChartEventOf<'think_failed'>): Partial<RunContext> {
+  return { ...usage(context, event), not_before: event.at + Math.max(1_000, context.backoff_ms) };
+}
+
+/** The run's clock stands still while it waits for a person or an operator (RUN-6). */
+export function stopClock(context: RunContext, at: number): Partial<RunContext> {
+  return context.clock_stopped_at === null ? { clock_stopped_at: at } : {};
+}
+
+export function startClock(context: RunContext, at: number): Partial<RunContext> {
+  if (context.clock_stopped_at === null) return {};
+  const stood = Math.max(0, at - context.clock_stopped_at);
+  return { clock_stopped_at: null, deadline_at: context.deadline_at === null ? null : context.deadline_at + stood };
+}
+
+/** Percent from the plan (RUN-9): the steps that are done, half a step for what is under way; null without a plan. */
+export function progressOf(context: RunContext): number | null {
+  if (context.end?.code === 'completed') return 100;
+  if (context.plan === null) return null;
+  const under = context.calls.length > 0 && callsAre(context) !== 'done' ? 0.5 : 0;
+  const done = Math.min(Object.keys(context.plan.done).length + under, context.plan.size);
+  return Math.min(99, Math.floor((done / context.plan.size) * 100));
+}

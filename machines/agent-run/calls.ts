@@ -1,0 +1,120 @@
+import type { RunCall, RunContext } from '../../src/core/run-state.ts';
+import { WINDOW_STEPS } from '../../src/core/run-state.ts';
+import type { ChartEventOf, Journalled } from './context.ts';
+
+/**
+ * How the calls of one decision move the run. The chart asks `callsAre` after every event: which of the places where a
+ * step can stand is right for these calls. One answer at a time, so the chart has one arrow for each.
+ */
+
+export type CallsAre =
+  | 'calling'
+  | 'delegating'
+  | 'approval'
+  | 'person'
+  | 'child'
+  /** All calls are settled: the step ends. */
+  | 'spent'
+  | 'held_failed'
+  | 'held'
+  | 'failed'
+  | 'done';
+
+export function callsAre(context: RunContext): CallsAre {
+  const has = (...wanted: RunCall['status'][]) => context.calls.some((call) => wanted.includes(call.status));
+  if (has('ready', 'started')) return 'calling';
+  if (has('child_ready')) return 'delegating';
+  if (has('approval')) return 'approval';
+  if (has('person')) return 'person';
+  if (has('child')) return 'child';
+  const failed = stepFailed(context);
+  if (failed && context.failing + 1 >= context.limits.failing_steps) return 'spent';
+  if (context.hold !== null) return failed ? 'held_failed' : 'held';
+  return failed ? 'failed' : 'done';
+}
+
+/** A step fails when one of its calls did (RUN-7). */
+export function stepFailed(context: RunContext): boolean {
+  return context.calls.some((call) => call.status === 'failed' || call.status === 'refused');
+}
+
+/** The account of a step whose calls are all settled: counted, remembered in the window, its backoff set. */
+export function endStep(context: RunContext, at: number): Partial<RunContext> {
+  const failing = stepFailed(context) ? context.failing + 1 : 0;
+  return {
+    ...remember(context, context.decision ?? 0, outcomesOf(context.calls)),
+    steps: context.steps + 1,
+    failing,
+    not_before: failing === 0 ? context.not_before : at + backoff(context, failing),
+    calls: [],
+    decision: null,
+  };
+}
+
+/** The n-th failing step in a row waits `2^n` times the base (RUN-7); doubling stops at 2^20. */
+export function backoff(context: RunContext, failing: number): number {
+  return context.backoff_ms * 2 ** Math.min(failing, 20);
+}
+
+export function remember(context: RunContext, entry: number, outcomes: number[]): Pick<RunContext, 'window'> {
+  return { window: [...context.window, { entry, outcomes }].slice(-WINDOW_STEPS) };
+}
+
+function outcomesOf(calls: RunCall[]): number[] {
+  return [...new Set(calls.flatMap((call) => (call.outcome === undefined ? [] : [call.outcome])))];
+}
+
+/** Replaces the call `c` if it stands in one of the given states; the context otherwise stays as it is. */
+export function withCall(
+  context: RunContext,
+  c: string,
+  from: RunCall['status'][],
+  change: (call: RunCall) => Partial<RunCall>,
+): Partial<RunContext> {
+  if (!isCall(context, c, from)) return {};
+  return { calls: context.calls.map((call) => (call.c === c ? { ...call, ...change(call) } : call)) };
+}
+
+export function isCall(context: RunContext, c: string, from: RunCall['status'][]): boolean {
+  return context.calls.some((call) => call.c === c && from.includes(call.status));
+}
+
+/** A result arrived: the call is done, its tool counts as used, its plan step as carried out. */
+export function callSucceeded(context: RunContext, event: Journalled<{ c: string }>, ms: number): Partial<RunContext> {
+  const call = context.calls.find((one) => one.c === event.c);
+  if (call === undefined) return {};
+  const { plan } = context;
+  return {
+    ...withCall(context, event.c, [call.status], () => ({ status: 'done', outcome: event.n })),
+    tool_ms: context.tool_ms + ms,
+    last_result: { entry: event.n, c: event.c },
+    ...(plan === null || call.plan_step === undefined
+      ? {}
+      : { plan: { ...plan, done: { ...plan.done, [call.plan_step]: [event.n, event.c] } } }),
+  };
+}
+
+export function callFailed(context: RunContext, event: Journalled<{ c: string }>, ms: number): Partial<RunContext> {
+  return {
+    ...withCall(context, event.c, ['ready', 'started', 'person', 'approval', 'child', 'child_ready'], () => ({
+      status: 'failed',
+      outcome: event.n,
+    })),
+    tool_ms: context.tool_ms + ms,
+  };
+}
+
+/** What a person said of a call that waited for one. */
+export function resolveCall(context: RunContext, event: ChartEventOf<'resolved'>): Partial<RunContext> {
+  const unknown = context.unknown.filter((c) => c !== event.c);
+  if (event.verdict === 'done') return { ...callSucceeded(context, event, 0), unknown };
+  if (event.verdict === 'fail') return { ...callFailed(context, event, 0), unknown };
+  return {
+    unknown,
+    calls: context.calls.map((call) => {
+      if (call.c !== event.c) return call;
+      const { started: _forgotten, ...rest } = call;
+      return { ...rest, status: 'ready' };
+    }),
+  };
+}

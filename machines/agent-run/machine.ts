@@ -1,0 +1,414 @@
+import { assign, setup } from 'xstate';
+import { FAILURE_CODES, type FailureCode, type ReasonCode } from '../../src/core/reasons.ts';
+import type { RunContext } from '../../src/core/run-state.ts';
+import { answerStep, beginStep, failedThink, startClock, stopClock, thoughtStep, throttled } from './account.ts';
+import {
+  backoff,
+  type CallsAre,
+  callFailed,
+  callSucceeded,
+  callsAre,
+  endStep,
+  isCall,
+  resolveCall,
+  withCall,
+} from './calls.ts';
+import { acceptedContext, type ChartEventOf, EMPTY_CONTEXT, type RunChartEvent } from './context.ts';
+
+/**
+ * The life of one agent run (RUN-2, RUN-3), as a chart to watch.
+ *
+ * It is pure: events come from the run's journal with their moment, nothing is invoked, no clock is read. What the run
+ * wants done in the world follows from where it stands (`wanted.ts`). Operator and limit events are declared once, at
+ * the top, and every state obeys them; only the two ends do not.
+ */
+
+/** Where a held run may go back to. */
+const RESUMABLE = [
+  'idle.scheduled',
+  'thinking.planning',
+  'thinking.deciding',
+  'thinking.reviewing',
+  'executing.calling',
+  'executing.delegating',
+  'waiting.approval',
+  'waiting.person',
+  'waiting.child',
+  'waiting.backing_off',
+  'waiting.budget',
+  'waiting.paused',
+] as const;
+type Resumable = (typeof RESUMABLE)[number];
+
+const chart = setup({
+  types: { context: {} as RunContext, events: {} as RunChartEvent },
+  actions: {
+    accept: assign(({ event }) => acceptedContext(event as ChartEventOf<'accepted'>)),
+    start: assign(({ context, event }) => ({ started_at: event.at, deadline_at: event.at + context.limits.wall_ms })),
+    beginStep: assign(({ context, event }) => beginStep(context, event as ChartEventOf<'decided'>)),
+    thoughtStep: assign(({ context, event }) => thoughtStep(context, event as ChartEventOf<'decided'>)),
+    answerStep: assign(({ context, event }) => answerStep(context, event as ChartEventOf<'decided'>)),
+    failedThink: assign(({ context, event }) => failedThink(context, event as ChartEventOf<'think_failed'>)),
+    throttled: assign(({ context, event }) => throttled(context, event as ChartEventOf<'think_failed'>)),
+    backOff: assign(({ context, event }) => ({ not_before: event.at + backoff(context, context.failing) })),
+    endStep: assign(({ context, event }) => endStep(context, event.at)),
+    callStarted: assign(({ context, event }) => {
+      const { c, start_by, epoch } = event as ChartEventOf<'call_started'>;
+      return withCall(context, c, ['ready'], () => ({ status: 'started', started: { epoch, start_by } }));
+    }),
+    callDone: assign(({ context, event }) => {
+      const done = event as ChartEventOf<'call_done'>;
+      return callSucceeded(context, done, done.ms);
+    }),
+    callFailed: assign(({ context, event }) => {
+      const failed = event as ChartEventOf<'call_failed'>;
+      return callFailed(context, failed, failed.ms);
+    }),
+    callUnknown: assign(({ context, event }) => {
+      const { c } = event as ChartEventOf<'outcome_unknown'>;
+      return { ...withCall(context, c, ['started'], () => ({ status: 'person' })), unknown: [...context.unknown, c] };
+    }),
+    callResolved: assign(({ context, event }) => resolveCall(context, event as ChartEventOf<'resolved'>)),
+    callApproved: assign(({ context, event }) =>
+      withCall(context, (event as ChartEventOf<'approval_decided'>).c, ['approval'], () => ({ status: 'ready' })),
+    ),
+    callRefused: assign(({ context, event }) =>
+      withCall(context, (event as ChartEventOf<'approval_expired'>).c, ['approval'], () => ({
+        status: 'refused',
+        outcome: event.n,
+      })),
+    ),
+    childStarted: assign(({ context, event }) => {
+      const { c, run } = event as ChartEventOf<'delegated'>;
+      return withCall(context, c, ['child_ready'], () => ({ status: 'child', child: run }));
+    }),
+    childEnded: assign(({ context, event }) => {
+      const ended = event as ChartEventOf<'child_ended'>;
+      return {
+        ...(ended.outcome === 'success' ? callSucceeded(context, ended, 0) : callFailed(context, ended, 0)),
+        input_tokens: context.input_tokens + ended.usage.input_tokens,
+        output_tokens: context.output_tokens + ended.usage.output_tokens,
+        cost_usd: context.cost_usd + ended.usage.cost_usd,
+      };
+    }),
+    stopClock: assign(({ context, event }) => stopClock(context, event.at)),
+    startClock: assign(({ context, event }) => startClock(context, event.at)),
+    holdAfterStep: assign(({ event }) => ({ hold: event.type === 'pause' ? ('pause' as const) : ('drain' as const) })),
+    noHold: assign({ hold: null }),
+    resumeTo: assign((_, params: { path: Resumable }) => ({ resume_to: params.path })),
+    end: assign(({ event }, params: { code: ReasonCode }) => ({
+      end: {
+        code: params.code,
+        detail: detailOf(event),
+        at: event.at,
+        ...('error' in event && event.error !== undefined ? { error: event.error } : {}),
+      },
+      clock_stopped_at: null,
+    })),
+  },
+  guards: {
+    alive: ({ context }) => context.end === null,
+    callsAre: ({ context }, params: { are: CallsAre }) => context.calls.length > 0 && callsAre(context) === params.are,
+    open: ({ context, event }) => 'c' in event && isCall(context, event.c, ['ready', 'started']),
+    ready: ({ context, event }) => 'c' in event && isCall(context, event.c, ['ready']),
+    started: ({ context, event }) => 'c' in event && isCall(context, event.c, ['started']),
+    awaitsPerson: ({ context, event }) => 'c' in event && isCall(context, event.c, ['person']),
+    awaitsApproval: ({ context, event }) => 'c' in event && isCall(context, event.c, ['approval']),
+    awaitsChild: ({ context, event }) => 'c' in event && isCall(context, event.c, ['child', 'child_ready']),
+    approved: ({ context, event }) =>
+      event.type === 'approval_decided' && event.verdict === 'approved' && isCall(context, event.c, ['approval']),
+    due: ({ context, event }) => event.at >= context.not_before,
+    tooEarly: ({ context, event }) => event.at < context.not_before,
+    decides: ({ event }, params: { action: string }) =>
+      event.type === 'decided' && event.decision.action === params.action,
+    reviews: ({ context, event }) =>
+      context.review && event.type === 'decided' && event.decision.action === 'final_answer',
+    accepts: ({ event }) =>
+      event.type === 'decided' && event.decision.action === 'review' && event.decision.verdict === 'accept',
+    plans: ({ context }) => context.planning,
+    isLimit: ({ context, event }, params: { code: FailureCode }) =>
+      context.end === null && event.type === 'limit' && event.code === params.code,
+    wasIn: ({ context }, params: { path: Resumable }) => context.resume_to === params.path,
+    answersDegraded: ({ context, event }) =>
+      context.failing > 0 && event.type === 'decided' && event.decision.action === 'final_answer',
+    degraded: ({ context }) => context.degraded !== null,
+    modelThrottled: ({ event }) => event.type === 'think_failed' && event.error.code === 'rate_limit',
+    noModel: ({ event }) => event.type === 'think_failed' && event.error.code === 'no_model',
+    hopeless: ({ event }) => event.type === 'think_failed' && !event.error.retryable,
+    lastFailure: ({ context }) => context.failing + 1 >= context.limits.failing_steps,
+    holding: ({ context }) => context.hold !== null,
+  },
+});
+
+function detailOf(event: RunChartEvent): string {
+  if ('detail' in event) return event.detail;
+  if ('why' in event) return `by ${event.by}: ${event.why}`;
+  if (event.type === 'think_failed' || event.type === 'call_failed') return event.error.message;
+  return '';
+}
+
+const end = (code: ReasonCode) => ({ type: 'end' as const, params: { code } });
+const resumeTo = (path: Resumable) => ({ type: 'resumeTo' as const, params: { path } });
+const failedBy = (code: FailureCode) => ({ target: `#run.failed.${code}` as const, actions: end(code) });
+
+/** A state that can be left at once when an operator pauses or a fold fails. */
+const holdable = (path: Resumable) => ({
+  pause: { target: '#run.waiting.paused', actions: [resumeTo(path)] },
+  drain: { target: '#run.waiting.paused', actions: [resumeTo(path)] },
+  quarantined: { target: '#run.idle.held', actions: resumeTo(path) },
+});
+
+/** A state in which calls may be under way: they are never cut off, the run is held when its step has ended. */
+const heldAfterStep = (path: Resumable) => ({
+  pause: { actions: 'holdAfterStep' as const },
+  drain: { actions: 'holdAfterStep' as const },
+  resume: { actions: 'noHold' as const },
+  quarantined: { target: '#run.idle.held', actions: resumeTo(path) },
+});
+
+const backTo = RESUMABLE.map((path) => ({
+  guard: { type: 'wasIn' as const, params: { path } },
+  target: `#run.${path}`,
+  actions: 'noHold' as const,
+}));
+
+/** What can become of the calls of a step, wherever the step stands. */
+const callEvents = {
+  call_started: { guard: 'ready', actions: 'callStarted' },
+  call_done: { guard: 'open', actions: 'callDone' },
+  call_failed: { guard: 'open', actions: 'callFailed' },
+  outcome_unknown: { guard: 'started', actions: 'callUnknown' },
+  resolved: { guard: 'awaitsPerson', actions: 'callResolved' },
+  approval_decided: [
+    { guard: 'approved', actions: 'callApproved' },
+    { guard: 'awaitsApproval', actions: 'callRefused' },
+  ],
+  approval_expired: { guard: 'awaitsApproval', actions: 'callRefused' },
+  delegated: { guard: 'awaitsChild', actions: 'childStarted' },
+  child_ended: { guard: 'awaitsChild', actions: 'childEnded' },
+} as const;
+
+const PLACES: Record<CallsAre, { target: string; actions?: object | object[] }> = {
+  calling: { target: '#run.executing.calling' },
+  delegating: { target: '#run.executing.delegating' },
+  approval: { target: '#run.waiting.approval' },
+  person: { target: '#run.waiting.person' },
+  child: { target: '#run.waiting.child' },
+  spent: { target: '#run.failed.max_retries', actions: [{ type: 'endStep' }, end('max_retries')] },
+  held_failed: { target: '#run.waiting.paused', actions: [{ type: 'endStep' }, resumeTo('waiting.backing_off')] },
+  held: { target: '#run.waiting.paused', actions: [{ type: 'endStep' }, resumeTo('thinking.deciding')] },
+  failed: { target: '#run.waiting.backing_off', actions: [{ type: 'endStep' }] },
+  done: { target: '#run.thinking.deciding', actions: [{ type: 'endStep' }] },
+};
+
+/** The arrows from one place of a step to every other. */
+const routes = (self: CallsAre) =>
+  (Object.keys(PLACES) as CallsAre[])
+    .filter((are) => are !== self)
+    .map((are) => ({ guard: { type: 'callsAre' as const, params: { are } }, ...PLACES[are] })) as never;
+
+const decides = (action: string) => ({ type: 'decides' as const, params: { action } });
+
+/** What a failed model call leads to; the same wherever the run was thinking. */
+const thinkFailed = [
+  { guard: 'modelThrottled', target: '#run.waiting.budget', actions: 'throttled' },
+  { guard: 'noModel', target: '#run.failed.no_model', actions: ['failedThink', end('no_model')] },
+  { guard: 'hopeless', target: '#run.failed.error', actions: ['failedThink', end('error')] },
+  { guard: 'lastFailure', target: '#run.failed.max_retries', actions: ['failedThink', end('max_retries')] },
+  {
+    guard: 'holding',
+    target: '#run.waiting.paused',
+    actions: ['failedThink', 'backOff', resumeTo('waiting.backing_off')],
+  },
+  { target: '#run.waiting.backing_off', actions: ['failedThink', 'backOff'] },
+] as never;
+
+const thinkingHold = (path: Resumable) => ({
+  ...holdable(path),
+  drain: { actions: 'holdAfterStep' as const },
+  resume: { actions: 'noHold' as const },
+  think_failed: thinkFailed,
+});
+
+export const agentRunMachine = chart.createMachine({
+  id: 'run',
+  context: EMPTY_CONTEXT,
+  initial: 'idle',
+  on: {
+    cancel: { guard: 'alive', ...failedBy('cancelled') },
+    kill: { guard: 'alive', ...failedBy('killed') },
+    deadline: { guard: 'alive', ...failedBy('timeout') },
+    loop: { guard: 'alive', ...failedBy('loop_detected') },
+    limit: FAILURE_CODES.map((code) => ({ guard: { type: 'isLimit' as const, params: { code } }, ...failedBy(code) })),
+  },
+  states: {
+    idle: {
+      description: 'The run is accepted and does nothing yet.',
+      initial: 'accepted',
+      states: {
+        accepted: {
+          description: 'Stored; waits for a node to take it.',
+          on: {
+            ...holdable('idle.scheduled'),
+            accepted: { actions: 'accept' },
+            claimed: [
+              { guard: 'tooEarly', target: 'scheduled' },
+              { guard: 'plans', target: '#run.thinking.planning', actions: 'start' },
+              { target: '#run.thinking.deciding', actions: 'start' },
+            ],
+          },
+        },
+        scheduled: {
+          description: 'Waits for the moment that its task named.',
+          on: {
+            ...holdable('idle.scheduled'),
+            timer: [
+              { guard: 'tooEarly' },
+              { guard: 'plans', target: '#run.thinking.planning', actions: 'start' },
+              { target: '#run.thinking.deciding', actions: 'start' },
+            ],
+          },
+        },
+        held: {
+          description: 'An entry of its journal could not be folded; an operator decides.',
+          entry: 'stopClock',
+          exit: 'startClock',
+          on: { released: backTo as never },
+        },
+      },
+    },
+    thinking: {
+      description: 'The model is asked.',
+      initial: 'deciding',
+      states: {
+        planning: {
+          description: 'For a plan.',
+          on: {
+            ...thinkingHold('thinking.planning'),
+            decided: [
+              { guard: decides('plan'), target: 'deciding', actions: 'thoughtStep' },
+              { target: 'deciding', actions: 'thoughtStep' },
+            ],
+          },
+        },
+        deciding: {
+          description: 'For the next action.',
+          on: {
+            ...thinkingHold('thinking.deciding'),
+            decided: [
+              { guard: decides('tool_call'), target: '#run.executing.calling', actions: 'beginStep' },
+              { guard: decides('delegate'), target: '#run.executing.delegating', actions: 'beginStep' },
+              { guard: decides('ask_human'), target: '#run.waiting.person', actions: 'beginStep' },
+              { guard: 'reviews', target: 'reviewing', actions: 'answerStep' },
+              {
+                guard: 'answersDegraded',
+                target: '#run.completed.degraded',
+                actions: ['answerStep', end('completed')],
+              },
+              {
+                guard: decides('final_answer'),
+                target: '#run.completed.answered',
+                actions: ['answerStep', end('completed')],
+              },
+              {
+                guard: 'holding',
+                target: '#run.waiting.paused',
+                actions: ['thoughtStep', resumeTo('thinking.deciding')],
+              },
+              { target: 'deciding', reenter: true, actions: 'thoughtStep' },
+            ],
+          },
+        },
+        reviewing: {
+          description: 'Whether its draft answers the task.',
+          on: {
+            ...thinkingHold('thinking.reviewing'),
+            decided: [
+              { guard: 'accepts', target: 'accepted', actions: 'thoughtStep' },
+              { target: 'deciding', actions: 'thoughtStep' },
+            ],
+          },
+        },
+        accepted: {
+          description: 'The review is passed.',
+          always: [
+            { guard: 'degraded', target: '#run.completed.degraded', actions: end('completed') },
+            { target: '#run.completed.answered', actions: end('completed') },
+          ],
+        },
+      },
+    },
+    executing: {
+      description: 'A decision is carried out.',
+      initial: 'calling',
+      on: callEvents as never,
+      states: {
+        calling: {
+          description: 'Its tool calls run, in parallel.',
+          always: routes('calling'),
+          on: heldAfterStep('executing.calling'),
+        },
+        delegating: {
+          description: 'Another agent is being given the task.',
+          always: routes('delegating'),
+          on: heldAfterStep('executing.delegating'),
+        },
+      },
+    },
+    waiting: {
+      description: 'Nothing runs; somebody or some moment is awaited.',
+      initial: 'paused',
+      on: callEvents as never,
+      states: {
+        approval: {
+          description: 'A call needs an approval.',
+          entry: 'stopClock',
+          exit: 'startClock',
+          always: routes('approval'),
+          on: holdable('waiting.approval'),
+        },
+        person: {
+          description: 'A person is asked, or decides what became of a call.',
+          entry: 'stopClock',
+          exit: 'startClock',
+          always: routes('person'),
+          on: holdable('waiting.person'),
+        },
+        child: { description: 'A delegated run works.', always: routes('child'), on: holdable('waiting.child') },
+        backing_off: {
+          description: 'A step failed; the next try is later.',
+          on: { ...holdable('waiting.backing_off'), timer: { guard: 'due', target: '#run.thinking.deciding' } },
+        },
+        budget: {
+          description: 'The model or a budget has no room now.',
+          on: { ...holdable('waiting.budget'), timer: { guard: 'due', target: '#run.thinking.deciding' } },
+        },
+        paused: {
+          description: 'An operator paused it.',
+          entry: 'stopClock',
+          exit: 'startClock',
+          on: {
+            resume: backTo as never,
+            quarantined: { target: '#run.idle.held', actions: resumeTo('waiting.paused') },
+          },
+        },
+      },
+    },
+    completed: {
+      description: 'It gave its answer.',
+      initial: 'answered',
+      states: {
+        answered: { type: 'final' },
+        degraded: { type: 'final', description: 'Not in full; the result says how.' },
+      },
+    },
+    failed: {
+      description: 'It ended without an answer; the state inside names the reason.',
+      initial: 'error',
+      states: Object.fromEntries(FAILURE_CODES.map((code) => [code, { type: 'final' as const }])) as Record<
+        FailureCode,
+        { type: 'final' }
+      >,
+    },
+  },
+});

@@ -1,0 +1,68 @@
+import { pathOf, type RunCall, type RunContext, type StateValue } from '../../src/core/run-state.ts';
+
+/**
+ * What a run wants done, as data: a function of where it stands. The runtime starts what is wanted and does not run,
+ * and aborts what runs and is wanted no longer. Each want has an id that stays the same while it is the same work.
+ */
+export type Want =
+  | { kind: 'think'; id: string; phase: 'planning' | 'deciding' | 'reviewing' }
+  | { kind: 'call'; id: string; call: RunCall }
+  /** A call was started under an older claim: nobody knows whether it happened once `at` has passed. */
+  | { kind: 'unknown'; id: string; c: string; at: number }
+  | { kind: 'delegate'; id: string; call: RunCall }
+  | { kind: 'timer'; id: string; at: number }
+  | { kind: 'deadline'; id: string; at: number }
+  | { kind: 'approval_expiry'; id: string; c: string; at: number };
+
+export function wanted(value: StateValue, context: RunContext, epoch: number): Want[] {
+  const path = pathOf(value);
+  if (context.end !== null || path === 'idle.accepted') return [];
+  const wants: Want[] = [];
+  switch (path) {
+    case 'thinking.planning':
+    case 'thinking.deciding':
+    case 'thinking.reviewing':
+      wants.push({ kind: 'think', id: `think-${context.thinks}`, phase: phaseOf(path) });
+      break;
+    case 'idle.scheduled':
+    case 'waiting.backing_off':
+    case 'waiting.budget':
+      wants.push({ kind: 'timer', id: `timer-${context.not_before}`, at: context.not_before });
+      break;
+    case 'idle.held':
+    case 'waiting.paused':
+      break;
+    default:
+      for (const call of context.calls) wants.push(...callWants(call, epoch));
+  }
+  if (context.deadline_at !== null && context.clock_stopped_at === null) {
+    wants.push({ kind: 'deadline', id: `deadline-${context.deadline_at}`, at: context.deadline_at });
+  }
+  return wants;
+}
+
+function callWants(call: RunCall, epoch: number): Want[] {
+  switch (call.status) {
+    case 'ready':
+      return [{ kind: 'call', id: call.c, call }];
+    case 'started':
+      if (call.started?.epoch === epoch) return [{ kind: 'call', id: call.c, call }];
+      return [{ kind: 'unknown', id: `unknown-${call.c}`, c: call.c, at: call.started?.start_by ?? 0 }];
+    case 'child_ready':
+      return [{ kind: 'delegate', id: call.c, call }];
+    case 'approval':
+      return [{ kind: 'approval_expiry', id: `approval-${call.c}`, c: call.c, at: call.approval_until ?? 0 }];
+    default:
+      return [];
+  }
+}
+
+function phaseOf(path: string): 'planning' | 'deciding' | 'reviewing' {
+  if (path === 'thinking.planning') return 'planning';
+  return path === 'thinking.reviewing' ? 'reviewing' : 'deciding';
+}
+
+/** Whether a want is a moment to wait for rather than work to do. */
+export function isMoment(want: Want): want is Extract<Want, { at: number }> {
+  return 'at' in want;
+}

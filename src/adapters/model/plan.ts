@@ -1,0 +1,97 @@
+import { type Decision, MAX_PARALLEL_CALLS, NO_USAGE } from '../../core/decision.ts';
+import { AppError, clip } from '../../core/errors.ts';
+import { depthOf, type Json, MAX_DEPTH } from '../../core/json.ts';
+import { dependenciesOf, type Plan, type PlanStep } from '../../core/plan.ts';
+import type { Model, ThinkInput } from '../../ports/model.ts';
+import { type ReadResult, resolveReferences } from './references.ts';
+
+/**
+ * The model that needs no model (RUN-4): it follows the plan that the task brings. Every decision asks for all steps
+ * whose dependencies are done, in plan order; a step that failed is simply not done, so the next decision asks for it
+ * again, until the run's limit of failing steps ends it. The same input gives the same decision, at no cost.
+ */
+
+/** Characters of resolved arguments in one decision: it must fit a journal entry, further steps wait for the next. */
+const MAX_DECISION_CHARS = 400_000;
+const MODEL = 'plan';
+
+/** Follows plans. Throws AppError `no_plan` or `bad_reference`, neither retryable. */
+export function planModel(): Model {
+  return {
+    async think(input) {
+      return { decision: await decide(input), usage: NO_USAGE, model: MODEL };
+    },
+  };
+}
+
+async function decide(input: ThinkInput): Promise<Decision> {
+  if (input.signal.aborted) throw new AppError('aborted', 'the run no longer waits for this decision');
+  const plan = input.plan?.plan ?? input.task.plan;
+  if (plan === undefined) {
+    throw new AppError('no_plan', 'the model "plan" follows the plan of a task: give the task a `plan` with its steps');
+  }
+  if (input.phase === 'planning') return { action: 'plan', plan };
+  if (input.phase === 'reviewing') return { action: 'review', verdict: 'accept' };
+
+  const done = input.plan?.done ?? new Set<string>();
+  const read = remembering(input.plan?.result);
+  const open = plan.steps.filter((step) => !done.has(step.id));
+  if (open.length === 0) return { action: 'final_answer', answer: await answerOf(plan, read) };
+  return callReady(
+    open.filter((step) => dependenciesOf(step).every((id) => done.has(id))),
+    read,
+  );
+}
+
+async function callReady(ready: PlanStep[], read: ReadResult): Promise<Decision> {
+  const calls: { tool: string; args: Record<string, Json>; plan_step: string }[] = [];
+  const reasons: string[] = [];
+  let left = MAX_DECISION_CHARS;
+  for (const step of ready.slice(0, MAX_PARALLEL_CALLS)) {
+    const allowance = { left: calls.length === 0 ? left : MAX_DECISION_CHARS };
+    const args = (await resolved(step.args, `${step.id}.args`, read, allowance)) as Record<string, Json>;
+    left -= MAX_DECISION_CHARS - allowance.left;
+    if (left < 0 && calls.length > 0) break;
+    calls.push({ tool: step.tool, args, plan_step: step.id });
+    if (step.reasoning !== undefined) reasons.push(`${step.id}: ${step.reasoning}`);
+  }
+  return {
+    action: 'tool_call',
+    calls,
+    ...(reasons.length === 0 ? {} : { reasoning: clip(reasons.join('\n'), 16_384) }),
+  };
+}
+
+async function answerOf(plan: Plan, read: ReadResult): Promise<Json> {
+  const last = plan.steps.at(-1);
+  if (plan.answer !== undefined) return resolved(plan.answer, 'answer', read, { left: MAX_DECISION_CHARS });
+  return last === undefined ? null : read(last.id);
+}
+
+async function resolved(value: Json, path: string, read: ReadResult, allowance: { left: number }): Promise<Json> {
+  const out = await resolveReferences(value, path, read, allowance);
+  if (depthOf(out) > MAX_DEPTH) {
+    throw new AppError(
+      'bad_reference',
+      `${path}: with its references resolved it is nested more than ${MAX_DEPTH} deep`,
+      {
+        field: path,
+      },
+    );
+  }
+  return out;
+}
+
+/** Reads each step's result once a decision. */
+function remembering(read: ReadResult | undefined): ReadResult {
+  const known = new Map<string, Promise<Json>>();
+  return (step) => {
+    let result = known.get(step);
+    if (result === undefined) {
+      result =
+        read?.(step) ?? Promise.reject(new AppError('bad_reference', `step "${step}" has no result to refer to`));
+      known.set(step, result);
+    }
+    return result;
+  };
+}

@@ -1,0 +1,69 @@
+import vm from 'node:vm';
+import { search } from '@jmespath-community/jmespath';
+import { AppError, toAppError } from '../../core/errors.ts';
+import { type Json, MAX_DEPTH } from '../../core/json.ts';
+
+/**
+ * JMESPath over a step's result. The query comes from whoever submitted the task, so it must not be able to hold up
+ * the node: anything beyond a plain path runs under V8's own time limit (an expression can double its output with
+ * every few characters), and what comes out is copied with a bound on its size before anyone walks or prints it.
+ */
+
+export const MAX_QUERY_LENGTH = 1024;
+/** Longest evaluation of one query, milliseconds. */
+const TIME_LIMIT_MS = 500;
+/** Field names, indexes and wildcards: work is at most linear in the data. */
+const PLAIN_PATH = /^[\w."[\]*@-]+$/;
+
+const context = vm.createContext(Object.create(null));
+const script = new vm.Script('evaluate()');
+
+/** The value that `query` finds in `data`. Throws AppError `bad_query` with the reason. */
+export function runQuery(query: string, data: Json): Json {
+  if (query.length > MAX_QUERY_LENGTH) {
+    throw new AppError(
+      'bad_query',
+      `the query has ${query.length} characters, at most ${MAX_QUERY_LENGTH} are allowed`,
+    );
+  }
+  try {
+    return PLAIN_PATH.test(query) ? search(data, query) : withTimeLimit(() => search(data, query));
+  } catch (thrown) {
+    throw new AppError('bad_query', toAppError(thrown).message, { cause: thrown });
+  }
+}
+
+function withTimeLimit(evaluate: () => Json): Json {
+  context.evaluate = evaluate;
+  try {
+    return script.runInContext(context, { timeout: TIME_LIMIT_MS }) as Json;
+  } finally {
+    context.evaluate = undefined;
+  }
+}
+
+/** Characters of JSON that a decision's arguments or an answer may still use. */
+export interface Allowance {
+  left: number;
+}
+
+/**
+ * A copy of `value` that is a tree of JSON and nothing else. Throws AppError `bad_query` when it is too deep, larger
+ * than the allowance, or holds something that JSON cannot say (JMESPath reads inherited properties too).
+ */
+export function copyJson(value: unknown, allowance: Allowance, depth = 0): Json {
+  if (depth > MAX_DEPTH) throw new AppError('bad_query', `the value is nested more than ${MAX_DEPTH} deep`);
+  allowance.left -= typeof value === 'string' ? value.length + 2 : 4;
+  if (allowance.left < 0) throw new AppError('bad_query', 'the value is too large');
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  if (Array.isArray(value)) return value.map((item) => copyJson(item, allowance, depth + 1));
+  if (typeof value !== 'object')
+    throw new AppError('bad_query', `the value holds a ${typeof value}, which is not JSON`);
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => {
+      allowance.left -= key.length + 3;
+      return [key, copyJson(item, allowance, depth + 1)];
+    }),
+  );
+}

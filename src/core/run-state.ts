@@ -1,0 +1,144 @@
+import { z } from 'zod';
+import { ErrorInfo } from './errors.ts';
+import { Activation, CallId, RunId } from './events.ts';
+import { MAX_RUN_ID } from './ids.ts';
+import { Limits } from './limits.ts';
+import { ReasonCode } from './reasons.ts';
+
+/**
+ * The state of a run between two events, as data: the context of the agent-run chart, and the ownership protocol's
+ * bookkeeping beside it. It holds indices into the journal, never results, so it stays small however long the run is.
+ */
+
+/** Steps that a model sees of the past; older ones stay in the journal (MEM-1). */
+export const WINDOW_STEPS = 10;
+/** Inbox messages remembered as journalled. One that comes again is among the newest, as it comes within seconds. */
+export const INBOX_MEMORY = 64;
+/** Largest snapshot, bytes. */
+export const MAX_SNAPSHOT_BYTES = 64 * 1024;
+
+/**
+ * Where a call stands. `ready` wants to be made; `started` was about to be sent and must not be sent again;
+ * `approval`, `person` and `child` wait for somebody; the rest is settled.
+ */
+export const CallStatus = z.enum([
+  'ready',
+  'started',
+  'approval',
+  'person',
+  'child_ready',
+  'child',
+  'done',
+  'failed',
+  'refused',
+]);
+export type CallStatus = z.infer<typeof CallStatus>;
+
+export const RunCall = z.strictObject({
+  c: CallId,
+  tool: z.string(),
+  plan_step: z.string().optional(),
+  idempotent: z.boolean(),
+  timeout_ms: z.number(),
+  status: CallStatus,
+  /** The claim under which it was started, and until when a worker may begin it. */
+  started: z.strictObject({ epoch: z.int(), start_by: z.int() }).optional(),
+  approval_until: z.int().optional(),
+  child: z.string().max(MAX_RUN_ID).optional(),
+  /** Entry that holds the outcome. */
+  outcome: z.int().optional(),
+});
+export type RunCall = z.infer<typeof RunCall>;
+
+export const RunContext = z.strictObject({
+  run: z.union([RunId, z.literal('')]),
+  agent: z.string(),
+  agent_version: z.string(),
+  user: z.string(),
+  session_id: z.string().optional(),
+  limits: Limits,
+  backoff_ms: z.number(),
+  planning: z.boolean(),
+  review: z.boolean(),
+  accepted_at: z.int(),
+  not_before: z.int(),
+  started_at: z.int().nullable(),
+  /** Null until the run starts; moved on by the time spent waiting for a person. */
+  deadline_at: z.int().nullable(),
+  /** Since when the run's clock stands still. */
+  clock_stopped_at: z.int().nullable(),
+  thinks: z.int(),
+  steps: z.int(),
+  failing: z.int(),
+  tool_calls: z.int(),
+  input_tokens: z.int(),
+  output_tokens: z.int(),
+  cost_usd: z.number(),
+  think_ms: z.number(),
+  tool_ms: z.number(),
+  tools_used: z.array(z.string()),
+  children: z.int(),
+  /** Entry of the decision that is being carried out, and its calls. */
+  decision: z.int().nullable(),
+  calls: z.array(RunCall),
+  /** Entry that holds the plan; for each step that is done, the entry and call of its result. */
+  plan: z
+    .strictObject({ entry: z.int(), size: z.int(), done: z.record(z.string(), z.tuple([z.int(), z.string()])) })
+    .nullable(),
+  window: z.array(z.strictObject({ entry: z.int(), outcomes: z.array(z.int()) })),
+  /** Entry of the last call outcome that was a success: the partial result. */
+  last_result: z.strictObject({ entry: z.int(), c: z.string() }).nullable(),
+  /** Entry of the final answer. */
+  answer: z.int().nullable(),
+  degraded: z.string().nullable(),
+  hold: z.enum(['pause', 'drain']).nullable(),
+  resume_to: z.string().nullable(),
+  unknown: z.array(z.string()),
+  end: z.strictObject({ code: ReasonCode, detail: z.string(), at: z.int(), error: ErrorInfo.optional() }).nullable(),
+});
+export type RunContext = z.infer<typeof RunContext>;
+
+/** What the ownership protocol needs to know of a journal, folded beside the chart. */
+export const Protocol = z.strictObject({
+  /** Index of the last folded entry; -1 before the first. */
+  n: z.int(),
+  at: z.int(),
+  /** Index of the last claim; -1 before the first. */
+  epoch: z.int(),
+  node: z.string().nullable(),
+  nonce: z.string().nullable(),
+  /** Claims in a row without progress between them. */
+  claims: z.int(),
+  /** The last activation that a `parked` entry names: it, and any older one, is spent. */
+  parked: Activation.nullable(),
+  /** Whether the last owner let go on purpose. */
+  released: z.boolean(),
+  inbox: z.array(z.int()),
+  /** The entry that cannot be folded, and why the run is held. */
+  quarantine: z.strictObject({ entry: z.int(), error: ErrorInfo }).nullable(),
+});
+export type Protocol = z.infer<typeof Protocol>;
+
+export const StateValue: z.ZodType<StateValue> = z.lazy(() => z.union([z.string(), z.record(z.string(), StateValue)]));
+export type StateValue = string | { [key: string]: StateValue };
+
+export const SNAPSHOT_VERSION = 1;
+
+export const RunSnapshot = z.strictObject({
+  v: z.literal(SNAPSHOT_VERSION),
+  protocol: Protocol,
+  value: StateValue,
+  context: RunContext,
+});
+export type RunSnapshot = z.infer<typeof RunSnapshot>;
+
+/** The six states (RUN-2). */
+export const RUN_STATES = ['idle', 'thinking', 'executing', 'waiting', 'completed', 'failed'] as const;
+export type RunStateName = (typeof RUN_STATES)[number];
+
+/** `{waiting: 'person'}` as `waiting.person`. */
+export function pathOf(value: StateValue): string {
+  if (typeof value === 'string') return value;
+  const [name, inner] = Object.entries(value)[0] ?? ['', ''];
+  return inner === '' ? name : `${name}.${pathOf(inner)}`;
+}
