@@ -44,6 +44,7 @@ export function exceededLimits(agent: Limits, task: LimitOverrides): (keyof Limi
 export function applyLimits(agent: Limits, task: LimitOverrides | undefined): Limits {
   if (task === undefined) return agent;
   const out: Limits = { ...agent };
-  for (const name of Object.keys(task) as (keyof Limits)[]) out[name] = task[name] ?? agent[name];
+  for (const name of Object.keys(task) as (keyof Limits)[])
+    out[name] = Math.min(agent[name], task[name] ?? agent[name]);
   return out;
 }

@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { CallId, RunId } from './events.ts';
+import { Json } from './json.ts';
+
+/**
+ * Requests to the nodes. A submitter asks on `ask.<user>.<verb>` about its own runs; operators and the console ask on
+ * `api.<verb>`. Bodies are version 1; answers are JSON; errors are NATS service errors with the AppError in the body.
+ */
+
+const V = z.literal(1).default(1);
+const Why = z.string().max(1024).default('');
+const By = z.string().min(1).max(128);
+const Page = { limit: z.int().min(1).max(500).default(100), after: z.int().min(0).default(0) };
+const DeadId = z.string().min(1).max(300);
+
+export const ASK_VERBS = {
+  status: z.strictObject({ v: V, run: RunId }),
+  result: z.strictObject({ v: V, run: RunId }),
+  cancel: z.strictObject({ v: V, run: RunId, why: Why }),
+} as const;
+
+export const API_VERBS = {
+  /** Runs by their last status, newest last; `after` is the `next` of the page before. */
+  runs: z.strictObject({
+    v: V,
+    agent: z.string().optional(),
+    user: z.string().optional(),
+    state: z.string().optional(),
+    ...Page,
+  }),
+  run: z.strictObject({ v: V, run: RunId }),
+  /** Journal entries from number `from` on. */
+  journal: z.strictObject({ v: V, run: RunId, from: z.int().min(0).default(0) }),
+  result: z.strictObject({ v: V, run: RunId }),
+  cancel: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
+  pause: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
+  resume: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
+  /** Folds the journal of a held run again. */
+  release: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
+  /** Ends a held run. */
+  fail: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
+  resolve: z.strictObject({
+    v: V,
+    run: RunId,
+    c: CallId,
+    verdict: z.enum(['done', 'repeat', 'fail']),
+    result: Json.optional(),
+    by: By,
+    why: Why,
+  }),
+  dead_letters: z.strictObject({ v: V, ...Page }),
+  dead_letter: z.strictObject({ v: V, id: DeadId }),
+  /** Publishes the original once more on its own subject and removes the dead letter. */
+  dead_letter_retry: z.strictObject({ v: V, id: DeadId }),
+  node: z.strictObject({ v: V }),
+} as const;
+
+export type AskVerb = keyof typeof ASK_VERBS;
+export type ApiVerb = keyof typeof API_VERBS;
+export type AskBody<K extends AskVerb> = z.output<(typeof ASK_VERBS)[K]>;
+export type ApiBody<K extends ApiVerb> = z.output<(typeof API_VERBS)[K]>;
+export type ApiInput<K extends ApiVerb> = z.input<(typeof API_VERBS)[K]>;
+export type AskInput<K extends AskVerb> = z.input<(typeof ASK_VERBS)[K]>;
+
+export interface DeadLetterInfo {
+  id: string;
+  source: string;
+  subject: string;
+  at: number;
+  code: string;
+  message: string;
+  field?: string;
+  bytes: number;
+}
+
+export interface NodeInfo {
+  node: string;
+  version: string;
+  active_runs: number;
+  agents: string[];
+  slots: number;
+  lease_ms: number;
+  now: number;
+}

@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { Usage } from './decision.ts';
+import { ErrorInfo } from './errors.ts';
+import { CallId, type RunEvent, RunId } from './events.ts';
+import { Json } from './json.ts';
+import { Outcome } from './reasons.ts';
+
+/**
+ * What reaches a run from outside: a message in the inbox stream, `in.<run>.<kind>.<id>`. Each becomes one event of the
+ * run. Version 1.
+ */
+
+const V = z.literal(1).default(1);
+const By = z.string().min(1).max(128).default('unknown');
+const Why = z.string().max(1024).default('');
+
+export const INBOX_KINDS = {
+  cancel: z.strictObject({ v: V, by: By, why: Why }),
+  pause: z.strictObject({ v: V, by: By, why: Why }),
+  drain: z.strictObject({ v: V, by: By, why: Why }),
+  resume: z.strictObject({ v: V, by: By, why: Why }),
+  release: z.strictObject({ v: V, by: By, why: Why }),
+  /** Ends a held run. */
+  fail: z.strictObject({ v: V, by: By, why: Why }),
+  resolve: z.strictObject({
+    v: V,
+    c: CallId,
+    verdict: z.enum(['done', 'repeat', 'fail']),
+    result: Json.optional(),
+    by: By,
+    why: Why,
+  }),
+  timer: z.strictObject({ v: V, due: z.int().min(0) }),
+  child: z.strictObject({
+    v: V,
+    c: CallId,
+    run: RunId,
+    outcome: Outcome,
+    answer: Json,
+    error: ErrorInfo.optional(),
+    usage: Usage,
+  }),
+} as const;
+
+export type InboxKind = keyof typeof INBOX_KINDS;
+export type InboxBody<K extends InboxKind> = z.output<(typeof INBOX_KINDS)[K]>;
+
+export function isInboxKind(kind: string): kind is InboxKind {
+  return Object.hasOwn(INBOX_KINDS, kind);
+}
+
+/** The event that a message becomes; `inbox` is its sequence in the inbox stream. */
+export function eventOfInbox(kind: InboxKind, body: unknown, inbox: number): RunEvent {
+  const message = body as Record<string, unknown>;
+  const { v: _version, ...rest } = message;
+  switch (kind) {
+    case 'release':
+      return { type: 'released', ...(rest as { by: string; why: string }), inbox };
+    case 'fail':
+      return { type: 'limit', code: 'error', detail: `ended by ${String(rest.by)}: ${String(rest.why)}` };
+    case 'resolve':
+      return { type: 'resolved', ...(rest as Omit<InboxBody<'resolve'>, 'v'>), inbox } as RunEvent;
+    case 'child':
+      return { type: 'child_ended', ...(rest as Omit<InboxBody<'child'>, 'v'>), inbox } as RunEvent;
+    case 'timer':
+      return { type: 'timer', due: (rest as { due: number }).due, inbox };
+    default:
+      return { type: kind, ...(rest as { by: string; why: string }), inbox };
+  }
+}

@@ -1,0 +1,157 @@
+import { z } from 'zod';
+import { AppError, describeFaults } from './errors.ts';
+import { byteLength, Json, JsonObject } from './json.ts';
+import { Name } from './task.ts';
+import { ToolDefinition } from './tool.ts';
+
+/**
+ * What a node and a tool worker say to each other, version 1. A call is one request on the tool's subject: arguments
+ * in the body, what decides about carrying it out in the headers. The answer is `{v, result}`, or a NATS service error
+ * (headers, ADR-32). Workers in any language can speak it; `nats micro` can list them.
+ */
+
+export const CALL_HEADERS = {
+  /** The same over all attempts of one call. */
+  idempotencyKey: 'Proctor-Idempotency-Key',
+  /** Epoch milliseconds after which the worker must not begin. */
+  startBy: 'Proctor-Start-By',
+  /** Epoch milliseconds at which the caller stops waiting. */
+  deadline: 'Proctor-Deadline',
+  run: 'Proctor-Run',
+  call: 'Proctor-Call',
+} as const;
+
+/** Largest result of a tool, bytes of JSON. */
+export const MAX_RESULT_BYTES = 256 * 1024;
+
+/** Where a worker's service metadata carries the definition of its tool, as JSON. */
+export const DEFINITION_KEY = 'proctor.definition';
+
+/** The name of the NATS service that carries a tool. */
+export function toolService(tool: string): string {
+  return `tool_${tool}`;
+}
+
+const CallBody = z.strictObject({
+  v: z.literal(1),
+  run: z.string().min(1).max(160),
+  c: z.string().min(1).max(16),
+  agent: Name,
+  user: Name,
+  args: JsonObject,
+});
+
+const EpochMs = z
+  .string()
+  .regex(/^\d{1,16}$/, 'expected epoch milliseconds')
+  .transform(Number);
+const CallHeaders = z.object({
+  [CALL_HEADERS.idempotencyKey]: z.string().min(1).max(512),
+  [CALL_HEADERS.startBy]: EpochMs,
+  [CALL_HEADERS.deadline]: EpochMs,
+});
+
+/** One call as it travels. Times are epoch milliseconds of the NATS server's clock. */
+export interface WireCall {
+  run: string;
+  c: string;
+  agent: string;
+  user: string;
+  args: Record<string, Json>;
+  idempotencyKey: string;
+  startBy: number;
+  deadline: number;
+}
+
+export function encodeToolCall(call: WireCall): { data: string; headers: Record<string, string> } {
+  const { run, c, agent, user, args } = call;
+  return {
+    data: JSON.stringify({ v: 1, run, c, agent, user, args }),
+    headers: {
+      [CALL_HEADERS.idempotencyKey]: call.idempotencyKey,
+      [CALL_HEADERS.startBy]: String(Math.floor(call.startBy)),
+      [CALL_HEADERS.deadline]: String(Math.floor(call.deadline)),
+      [CALL_HEADERS.run]: run,
+      [CALL_HEADERS.call]: c,
+    },
+  };
+}
+
+/** The call that a worker received. Throws AppError `bad_request` naming what is wrong; nothing was done then. */
+export function parseToolCall(data: string, headers: Record<string, string>): WireCall {
+  const body = CallBody.safeParse(parseJson(data, 'bad_request', 'the call'));
+  if (!body.success) throw badRequest(body.error, 'body');
+  const head = CallHeaders.safeParse(headers);
+  if (!head.success) throw badRequest(head.error, 'headers');
+  const { v: _v, ...call } = body.data;
+  return {
+    ...call,
+    idempotencyKey: head.data[CALL_HEADERS.idempotencyKey],
+    startBy: head.data[CALL_HEADERS.startBy],
+    deadline: head.data[CALL_HEADERS.deadline],
+  };
+}
+
+/** Throws AppError `bad_result` for what JSON cannot say, `result_too_large` above MAX_RESULT_BYTES. */
+export function encodeToolReply(result: unknown): string {
+  let text: string;
+  try {
+    text = JSON.stringify(Json.parse(result ?? null));
+  } catch (cause) {
+    throw new AppError('bad_result', 'the tool ran, but its result is not JSON: return plain data', { cause });
+  }
+  const bytes = byteLength(text);
+  if (bytes > MAX_RESULT_BYTES) {
+    throw new AppError(
+      'result_too_large',
+      `the tool ran, but its result has ${bytes} bytes and at most ${MAX_RESULT_BYTES} are allowed: return less`,
+    );
+  }
+  return `{"v":1,"result":${text}}`;
+}
+
+const ReplyBody = z.object({ v: z.literal(1), result: Json });
+
+/** The result in a worker's reply. Throws AppError `bad_result`: the tool may have done its work. */
+export function parseToolReply(data: string): Json {
+  const body = ReplyBody.safeParse(parseJson(data, 'bad_result', 'the reply of the worker'));
+  if (body.success) return body.data.result;
+  throw new AppError('bad_result', `the reply of the worker: ${describeFaults(body.error, 'body').message}`);
+}
+
+const ServiceInfo = z.object({
+  name: z.string(),
+  id: z.string(),
+  version: z.string(),
+  metadata: z.record(z.string(), z.string()).nullish(),
+});
+
+/** The definition in the answer of a worker to `$SRV.INFO`. Throws AppError `bad_definition`. */
+export function parseAnnouncement(data: string, tool: string): ToolDefinition {
+  const info = ServiceInfo.safeParse(parseJson(data, 'bad_definition', 'the announcement'));
+  const text = info.data?.metadata?.[DEFINITION_KEY];
+  if (text === undefined) {
+    throw new AppError('bad_definition', `the service ${toolService(tool)} announces no ${DEFINITION_KEY}`);
+  }
+  const definition = ToolDefinition.safeParse(parseJson(text, 'bad_definition', DEFINITION_KEY));
+  if (!definition.success) {
+    throw new AppError('bad_definition', describeFaults(definition.error, 'definition').message);
+  }
+  if (definition.data.name !== tool) {
+    throw new AppError('bad_definition', `${toolService(tool)} announces the tool "${definition.data.name}"`);
+  }
+  return definition.data;
+}
+
+function parseJson(text: string, code: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new AppError(code, `${what} is not JSON`, { cause });
+  }
+}
+
+function badRequest(error: z.ZodError, root: string): AppError {
+  const { message, field } = describeFaults(error, root);
+  return new AppError('bad_request', `the call is not one that this worker understands: ${message}`, { field });
+}

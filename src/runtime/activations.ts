@@ -1,0 +1,272 @@
+import { askRestart, RUN_BUDGET } from '../../supervisors/restart-budget.ts';
+import { ActivationBody } from '../core/activation-wire.ts';
+import { AppError, toAppError } from '../core/errors.ts';
+import type { RunEvent } from '../core/events.ts';
+import { JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
+import { streamsOf } from '../core/streams.ts';
+import type { Delivery } from '../ports/bus.ts';
+import type { NodeDeps } from './deps.ts';
+import { endAgain } from './ending.ts';
+import { isSpent, type RunFold } from './fold.ts';
+import { inboxEvent } from './inbox-message.ts';
+import { type Gone, type OwnerEnv, RunOwner } from './run-owner.ts';
+import { StatusFeed } from './status-feed.ts';
+import { Wheel } from './wheel.ts';
+
+/** How long a journal that this node cannot fold is left to others before it comes again, milliseconds. */
+const NOT_OURS_MS = 5_000;
+/** How often a live owner elsewhere is believed before this node takes over all the same. */
+const MAX_DEFERRALS = 3;
+
+/**
+ * Takes activations and makes owners of them: read, decide, claim. The claim is the one entry that makes this node's
+ * writes count; everything before it only reads.
+ */
+export class Activations {
+  readonly owners = new Map<string, RunOwner>();
+  private readonly deps: NodeDeps;
+  private readonly env: OwnerEnv;
+  private readonly feed: StatusFeed;
+  private readonly wheel: Wheel<RunOwner>;
+  private readonly restarts = new Map<string, number[]>();
+  private readonly deferred = new Map<string, number>();
+  private readonly changed: () => void;
+  private readonly active = new Map<string, number>();
+  private onIdle: (() => void) | null = null;
+
+  /** @param changed called whenever an owner has gone, so that more work can be asked for */
+  constructor(deps: NodeDeps, changed: () => void) {
+    this.deps = deps;
+    this.changed = changed;
+    this.feed = new StatusFeed(deps);
+    this.wheel = new Wheel<RunOwner>(deps.clock, (owner) => owner.tick());
+    this.env = {
+      deps,
+      wheel: this.wheel,
+      touched: (owner) => this.feed.touched(owner),
+      gone: (owner, why, error) => this.gone(owner, why, error),
+    };
+  }
+
+  /** Resolves when the run has an owner here, or the activation is dealt with otherwise. Never rejects. */
+  async take(delivery: Delivery): Promise<void> {
+    try {
+      this.deps.faults.hit('activation.taken');
+      await this.decide(delivery);
+    } catch (thrown) {
+      const error = toAppError(thrown);
+      if (error.code === 'closed') return;
+      this.deps.log.error('activation.failed', { subject: delivery.subject, code: error.code, message: error.message });
+      delivery.nak(NOT_OURS_MS);
+    }
+  }
+
+  private async decide(delivery: Delivery): Promise<void> {
+    const { log, journal } = this.deps;
+    const body = parseActivation(delivery.data);
+    if (body === null) {
+      log.error('activation.invalid', { subject: delivery.subject, consequence: 'it is removed from the queue' });
+      delivery.ack();
+      return;
+    }
+    const { run } = body;
+    const carried = await this.carried(run, body.carry ?? []);
+    for (;;) {
+      const owner = this.owners.get(run);
+      if (owner !== undefined) {
+        owner.adopt(delivery);
+        for (const event of carried) void owner.enqueue([event]);
+        return;
+      }
+      const fold = await journal.load(run, { snapshot: !(body.first === true && delivery.deliveries === 1) });
+      this.deps.faults.hit('activation.read');
+      if (fold === null) {
+        log.error('activation.without_journal', { run_id: run, consequence: 'it is removed from the queue' });
+        delivery.ack();
+        return;
+      }
+      if (fold.ended || isSpent(delivery, fold.protocol.parked)) {
+        if (fold.ended) await endAgain(this.deps, fold, await this.acceptedOf(run), delivery);
+        else delivery.ack();
+        return;
+      }
+      if (await this.ownedElsewhere(delivery, fold, run)) return;
+      if (await this.claim(delivery, fold, carried)) return;
+    }
+  }
+
+  /** The inbox messages that the activation carries, as events; what is gone from the inbox was journalled before. */
+  private async carried(run: string, sequences: number[]): Promise<RunEvent[]> {
+    const stream = streamsOf(this.deps.subjects).inbox.name;
+    const messages = await Promise.all(sequences.map((seq) => this.deps.bus.bySequence(stream, seq)));
+    return messages.flatMap((message) => {
+      if (message === null) return [];
+      const read = inboxEvent(this.deps.subjects, message);
+      return read.event !== undefined && read.address?.run === run ? [read.event] : [];
+    });
+  }
+
+  private async ownedElsewhere(delivery: Delivery, fold: RunFold, run: string): Promise<boolean> {
+    const { deps } = this;
+    const { node, released, epoch } = fold.protocol;
+    if (delivery.deliveries === 1 || epoch < 0 || released || node === null || node === deps.node) return false;
+    const times = this.deferred.get(run) ?? 0;
+    if (times >= MAX_DEFERRALS) return false;
+    try {
+      const answer = await deps.bus.request(deps.subjects.node(node, 'owns'), JSON.stringify({ run }), {
+        timeoutMs: 500,
+      });
+      if (answer.data !== 'true') return false;
+    } catch {
+      return false;
+    }
+    this.deferred.set(run, times + 1);
+    delivery.nak(Math.ceil(deps.settings.lease_ms / 2));
+    return true;
+  }
+
+  /** Writes the claim and starts the owner; false when somebody else wrote first and all has to be read again. */
+  private async claim(delivery: Delivery, fold: RunFold, carried: RunEvent[]): Promise<boolean> {
+    const { deps } = this;
+    const { run } = fold.context;
+    const accepted = await this.acceptedOf(run);
+    const nonce = deps.ids.random();
+    const n = fold.protocol.n + 1;
+    const activation = { created: delivery.created, seq: delivery.seq };
+    const events: RunEvent[] = [{ type: 'claimed', node: deps.node, nonce, activation }];
+    const tries = fold.protocol.claims;
+    if (tries >= deps.settings.claims_without_progress) {
+      events.push({
+        type: 'limit',
+        code: 'crash_limit',
+        detail: `${tries} owners in a row died before the run made any progress`,
+      });
+    }
+    const entry: JournalEntry = {
+      v: JOURNAL_VERSION,
+      n,
+      epoch: n,
+      writer: nonce,
+      at: Math.max(deps.clock.now(), fold.protocol.at),
+      events,
+    };
+    if ((await deps.journal.append(run, entry)) === 'fenced') return false;
+    deps.faults.hit('claim.written');
+    const already = fold.protocol.inbox;
+    fold.fold(entry);
+    const owner = new RunOwner(this.env, fold, accepted, delivery, nonce);
+    this.owners.set(run, owner);
+    this.count(accepted.agent.name, 1);
+    this.deferred.delete(run);
+    owner.log.info('agent.start', { epoch: n, deliveries: delivery.deliveries, state: fold.path });
+    owner.start(
+      carried.filter((event) => !('inbox' in event) || event.inbox === undefined || !already.includes(event.inbox)),
+    );
+    return true;
+  }
+
+  private async acceptedOf(run: string) {
+    const entry = await this.deps.journal.mustHave(run, 0);
+    const accepted = entry.events.find((event) => event.type === 'accepted');
+    if (accepted === undefined)
+      throw new AppError('journal_corrupt', `entry 0 of run ${run} does not say what was accepted`);
+    return accepted;
+  }
+
+  private gone(owner: RunOwner, why: Gone, _error?: AppError): void {
+    this.feed.forget(owner);
+    this.owners.delete(owner.run);
+    this.count(owner.accepted.agent.name, -1);
+    if (this.owners.size === 0) this.onIdle?.();
+    if (why === 'crashed') this.restart(owner);
+    else if (why !== 'closed') this.restarts.delete(owner.run);
+    this.changed();
+  }
+
+  private count(agent: string, change: number): void {
+    this.active.set(agent, this.activeOf(agent) + change);
+  }
+
+  /** A fault of the runtime or of an effect, not of the journal: the run goes on under a new claim, within its budget. */
+  private restart(owner: RunOwner): void {
+    const { run, delivery } = owner;
+    const verdict = askRestart(RUN_BUDGET, this.restarts.get(run) ?? [], this.deps.clock.now());
+    this.restarts.set(run, verdict.stamps);
+    if (verdict.restart) {
+      this.deps.clock.after(100 * 2 ** verdict.stamps.length, () => void this.take(delivery));
+      return;
+    }
+    this.restarts.delete(run);
+    owner.log.error('run.restart_intensity_reached', {
+      restarts: RUN_BUDGET.intensity,
+      period_ms: RUN_BUDGET.periodMs,
+    });
+    void this.giveUp(owner);
+  }
+
+  private async giveUp(owner: RunOwner): Promise<void> {
+    const { journal, ids, clock, node } = this.deps;
+    try {
+      const fold = await journal.load(owner.run);
+      if (fold === null || fold.ended) return void owner.delivery.nak(100);
+      const n = fold.protocol.n + 1;
+      const nonce = ids.random();
+      const activation = { created: owner.delivery.created, seq: owner.delivery.seq };
+      const at = Math.max(clock.now(), fold.protocol.at);
+      const detail = `restarted ${RUN_BUDGET.intensity} times within ${RUN_BUDGET.periodMs / 1000} s`;
+      const events: RunEvent[] = [
+        { type: 'claimed', node, nonce, activation },
+        { type: 'limit', code: 'crash_limit', detail },
+      ];
+      await journal.append(owner.run, { v: JOURNAL_VERSION, n, epoch: n, writer: nonce, at, events });
+    } catch (thrown) {
+      owner.log.error('run.give_up_failed', { message: toAppError(thrown).message });
+    }
+    owner.delivery.nak(1_000);
+  }
+
+  /** Runs of an agent type that this node owns. */
+  activeOf(agent: string): number {
+    return this.active.get(agent) ?? 0;
+  }
+
+  /** Resolves when no run is owned any more, or after `ms`. */
+  async idle(ms: number): Promise<void> {
+    if (this.owners.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const cancel = this.deps.clock.after(ms, resolve);
+      this.onIdle = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  heartbeat(): void {
+    for (const owner of this.owners.values()) owner.heartbeat();
+  }
+
+  /** After this process stood still for longer than the lease. */
+  async verifyAll(): Promise<void> {
+    await Promise.all([...this.owners.values()].map((owner) => owner.verify()));
+  }
+
+  handOverAll(): void {
+    for (const owner of [...this.owners.values()]) owner.handOver();
+  }
+
+  stop(): void {
+    for (const owner of [...this.owners.values()]) owner.stop();
+    this.feed.stop();
+    this.wheel.stop();
+  }
+}
+
+function parseActivation(data: string): ActivationBody | null {
+  try {
+    const parsed = ActivationBody.safeParse(JSON.parse(data));
+    return parsed.success ? parsed.data : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,81 @@
+import { AppError, toAppError } from '../core/errors.ts';
+import type { RunEvent } from '../core/events.ts';
+import { byteLength } from '../core/json.ts';
+import type { RunCall } from '../core/run-state.ts';
+import { UNKNOWN_EFFECT } from '../ports/tools.ts';
+import { type EffectScope, stepTime, type WantOf } from './effects.ts';
+import { argumentsOf } from './steps.ts';
+import { withTimeLimit } from './time-limit.ts';
+
+/** Largest result that a journal takes, bytes of its JSON. */
+export const MAX_RESULT_BYTES = 256 * 1024;
+
+/**
+ * One tool call. A call that must not be repeated is journalled as started, with the moment after which no worker may
+ * begin it, before it is sent: after a crash nobody repeats it blindly.
+ */
+export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<RunEvent[]> {
+  const { deps, context, accepted, log } = scope;
+  const { call: planned } = want;
+  const args = await argumentsOf(planned.c, scope.read);
+  const timeoutMs = Math.min(planned.timeout_ms, stepTime(scope));
+  const now = deps.clock.now();
+  const startBy = now + (planned.idempotent ? timeoutMs : deps.settings.start_window_ms);
+  if (!planned.idempotent) {
+    if (!(await scope.write([{ type: 'call_started', c: planned.c, start_by: startBy }]))) return [];
+    deps.faults.hit('call.started');
+    // The write may have waited for the server to come back.
+    if (deps.clock.now() > startBy) return [notSent(planned)];
+  }
+  const started = deps.clock.now();
+  const sinceStart = () => deps.clock.now() - started;
+  try {
+    const answered = withTimeLimit(deps.clock, timeoutMs, scope.signal, `tool ${planned.tool}`, (signal) =>
+      deps.tools.call({
+        tool: planned.tool,
+        args,
+        run: context.run,
+        c: planned.c,
+        agent: accepted.agent.name,
+        user: accepted.user,
+        idempotencyKey: `${context.run}:${planned.c}`,
+        startBy,
+        timeoutMs,
+        signal,
+      }),
+    );
+    deps.faults.hit('call.sent');
+    const result = await answered;
+    deps.faults.hit('call.returned');
+    const bytes = byteLength(JSON.stringify(result ?? null));
+    if (bytes > MAX_RESULT_BYTES) {
+      throw new AppError(
+        'result_too_large',
+        `tool ${planned.tool} answered ${bytes} bytes; ${MAX_RESULT_BYTES} are allowed`,
+      );
+    }
+    log.debug('tool.executed', { tool: planned.tool, call: planned.c, status: 'ok', ms: sinceStart() });
+    return [{ type: 'call_done', c: planned.c, result: result ?? null, ms: sinceStart() }];
+  } catch (thrown) {
+    if (scope.signal.aborted) return [];
+    const error = toAppError(thrown, 'tool_error');
+    log.warn('tool.executed', {
+      tool: planned.tool,
+      call: planned.c,
+      status: 'error',
+      error: error.code,
+      message: error.message,
+    });
+    if (!planned.idempotent && UNKNOWN_EFFECT.has(error.code)) {
+      return [{ type: 'outcome_unknown', c: planned.c, error: error.toInfo() }];
+    }
+    return [{ type: 'call_failed', c: planned.c, error: error.toInfo(), ms: sinceStart() }];
+  }
+}
+
+function notSent(planned: RunCall): RunEvent {
+  const error = new AppError('too_late', `tool ${planned.tool} was not called: its start-by had passed`, {
+    retryable: true,
+  });
+  return { type: 'call_failed', c: planned.c, error: error.toInfo(), ms: 0 };
+}

@@ -1,0 +1,43 @@
+import type { RunEvent } from '../core/events.ts';
+import { parseCallId, runIdOfChild } from '../core/ids.ts';
+import { Task } from '../core/task.ts';
+import type { EffectScope, WantOf } from './effects.ts';
+import { activationSubject, publishActivation, writeEntryZero } from './starting.ts';
+
+/**
+ * Starts a run for another agent. Its id follows from the parent's call, so that doing it again after a crash starts
+ * nothing new; its result comes back through the parent's inbox.
+ */
+export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Promise<RunEvent[]> {
+  const { deps, context, accepted } = scope;
+  const { c } = want.call;
+  const entry = await scope.read(parseCallId(c).entry);
+  const decided = entry.events.find((event) => event.type === 'decided');
+  if (decided?.decision.action !== 'delegate') return [];
+  const { decision } = decided;
+  const agent = deps.agents.get(decision.agent);
+  if (agent === undefined) {
+    const message = `agent ${decision.agent} is not defined on this node`;
+    return [{ type: 'call_failed', c, error: { code: 'unknown_agent', message, retryable: true }, ms: 0 }];
+  }
+  const run = runIdOfChild(entry.at, deps.ids.hash(context.run, c));
+  const birth = {
+    run,
+    agent,
+    user: accepted.user,
+    task: Task.parse({
+      input: decision.input,
+      priority: accepted.task.priority,
+      plan: decision.plan,
+      limits: decision.limits,
+    }),
+    parent: { run: context.run, c, queue: activationSubject(deps, accepted) },
+    ancestors: [...accepted.ancestors, context.run],
+    at: entry.at,
+  };
+  await writeEntryZero(deps, birth);
+  deps.faults.hit('delegate.child_written');
+  await publishActivation(deps, activationSubject(deps, birth), run, { first: true });
+  deps.faults.hit('delegate.child_activated');
+  return [{ type: 'delegated', c, run }];
+}

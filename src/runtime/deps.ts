@@ -1,0 +1,30 @@
+import type { AgentDefinition } from '../core/agent.ts';
+import type { Subjects } from '../core/subjects.ts';
+import type { Bus } from '../ports/bus.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Ids } from '../ports/ids.ts';
+import type { Models } from '../ports/model.ts';
+import type { Log } from '../ports/telemetry.ts';
+import type { ToolSource } from '../ports/tools.ts';
+import type { Validator } from '../ports/validator.ts';
+import type { FaultPoints } from './fault-points.ts';
+import type { Journal } from './journal.ts';
+import type { NodeSettings } from './settings.ts';
+
+/** Everything a supervisor node works with; made once by the composition root. */
+export interface NodeDeps {
+  /** Name of the node: unique among those that run at one time. */
+  node: string;
+  bus: Bus;
+  journal: Journal;
+  subjects: Subjects;
+  clock: Clock;
+  ids: Ids;
+  log: Log;
+  models: Models;
+  tools: ToolSource;
+  validator: Validator;
+  agents: ReadonlyMap<string, AgentDefinition>;
+  faults: FaultPoints;
+  settings: NodeSettings;
+}

@@ -1,0 +1,201 @@
+import type { z } from 'zod';
+import { API_VERBS, type ApiBody, type ApiVerb, ASK_VERBS, type AskVerb, type NodeInfo } from '../core/door-wire.ts';
+import { AppError, describeFaults } from '../core/errors.ts';
+import type { RunEventOf } from '../core/events.ts';
+import type { InboxKind } from '../core/inbox-wire.ts';
+import { StatusEvent } from '../core/status.ts';
+import { streamsOf } from '../core/streams.ts';
+import { encodeToken } from '../core/tokens.ts';
+import { VERSION } from '../core/version.ts';
+import type { Subscription } from '../ports/bus.ts';
+import type { Activations } from './activations.ts';
+import { deadLetter, listDeadLetters, retryDeadLetter } from './dead-letter-doors.ts';
+import type { NodeDeps } from './deps.ts';
+import type { RunFold } from './fold.ts';
+import { statusOf } from './views.ts';
+
+/**
+ * What nodes answer: submitters about their own runs (`ask`), operators about all (`api`). Any node can answer any
+ * request, as all of it is read from the bus. A change to a run goes through its inbox like everything from outside.
+ */
+
+/** Bytes of JSON that one answer may hold; the server takes 1 MB. */
+const PAGE_BYTES = 700 * 1024;
+
+type Handlers<V extends string> = { [K in V]: (body: never) => Promise<unknown> };
+
+export function serveDoors(deps: NodeDeps, activations: Activations): Subscription[] {
+  const { bus, subjects } = deps;
+  const api = apiHandlers(deps, activations);
+  const served = (Object.keys(API_VERBS) as ApiVerb[]).map((verb) =>
+    bus.serve(
+      subjects.api(verb),
+      async (request) => JSON.stringify(await api[verb](parsed(API_VERBS[verb], request.data) as never)),
+      { queue: 'api' },
+    ),
+  );
+  const ask = askHandlers(deps);
+  const asked = bus.serve(
+    `${subjects.prefix}.ask.*.*`,
+    async (request) => {
+      const address = subjects.parseAsk(request.subject);
+      if (address === null || !Object.hasOwn(ASK_VERBS, address.verb)) {
+        throw new AppError(
+          'unknown_verb',
+          `subject: expected ${subjects.prefix}.ask.<user>.${Object.keys(ASK_VERBS).join('|')}`,
+        );
+      }
+      const verb = address.verb as AskVerb;
+      return JSON.stringify(await ask(address.user, verb, parsed(ASK_VERBS[verb], request.data)));
+    },
+    { queue: 'ask' },
+  );
+  return [...served, asked];
+}
+
+function parsed<S extends z.ZodType>(schema: S, data: string): z.output<S> {
+  let value: unknown;
+  try {
+    value = data.trim() === '' ? {} : JSON.parse(data);
+  } catch {
+    throw new AppError('invalid_request', 'body: expected JSON', { field: 'body' });
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const { message, field } = describeFaults(result.error, 'body');
+  throw new AppError('invalid_request', message, { field });
+}
+
+function askHandlers(deps: NodeDeps) {
+  return async (user: string, verb: AskVerb, body: { run: string; why?: string }): Promise<unknown> => {
+    const { accepted } = await runOf(deps, body.run, user);
+    if (verb === 'status') return statusOf(await folded(deps, accepted.run));
+    if (verb === 'result') return storedResult(deps, accepted);
+    return toInbox(deps, accepted.run, 'cancel', { by: user, why: body.why ?? '' });
+  };
+}
+
+function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb> {
+  const command = (kind: InboxKind) => async (body: { run: string; by: string; why: string }) =>
+    toInbox(deps, (await runOf(deps, body.run)).accepted.run, kind, { by: body.by, why: body.why });
+  const held = (kind: InboxKind) => async (body: ApiBody<'release'>) => {
+    const fold = await folded(deps, body.run);
+    if (fold.path !== 'idle.held') throw new AppError('not_held', `run ${body.run} is not held: it is ${fold.path}`);
+    return command(kind)(body);
+  };
+  return {
+    runs: (body: ApiBody<'runs'>) => listRuns(deps, body),
+    run: async (body: ApiBody<'run'>) => {
+      const { accepted } = await runOf(deps, body.run);
+      const fold = await folded(deps, body.run);
+      const { context, protocol } = fold;
+      return {
+        status: statusOf(fold),
+        task: accepted.task,
+        limits: accepted.limits,
+        ancestors: accepted.ancestors,
+        context,
+        protocol,
+      };
+    },
+    journal: (body: ApiBody<'journal'>) => journalPage(deps, body),
+    result: async (body: ApiBody<'result'>) => storedResult(deps, (await runOf(deps, body.run)).accepted),
+    cancel: command('cancel'),
+    pause: command('pause'),
+    resume: command('resume'),
+    release: held('release'),
+    fail: held('fail'),
+    resolve: async (body: ApiBody<'resolve'>) => {
+      const fold = await folded(deps, body.run);
+      const waiting = fold.context.calls.filter((call) => call.status === 'person').map((call) => call.c);
+      if (!waiting.includes(body.c)) {
+        const which =
+          waiting.length === 0
+            ? 'no call of the run waits for a person'
+            : `these calls wait for a person: ${waiting.join(', ')}`;
+        throw new AppError('not_waiting', `call ${body.c}: ${which}`, { field: 'c' });
+      }
+      const { run, v: _version, ...rest } = body;
+      return toInbox(deps, run, 'resolve', rest);
+    },
+    dead_letters: (body: ApiBody<'dead_letters'>) => listDeadLetters(deps, body),
+    dead_letter: (body: ApiBody<'dead_letter'>) => deadLetter(deps, body.id),
+    dead_letter_retry: (body: ApiBody<'dead_letter_retry'>) => retryDeadLetter(deps, body.id),
+    node: async (): Promise<NodeInfo> => ({
+      node: deps.node,
+      version: VERSION,
+      active_runs: activations.owners.size,
+      agents: [...deps.agents.keys()],
+      slots: deps.settings.slots,
+      lease_ms: deps.settings.lease_ms,
+      now: deps.clock.now(),
+    }),
+  };
+}
+
+/** A run that is not there and a run of another user look the same to whoever asks. */
+async function runOf(deps: NodeDeps, run: string, user?: string): Promise<{ accepted: RunEventOf<'accepted'> }> {
+  const entry = await deps.journal.entry(run, 0);
+  const accepted = entry?.events.find((event) => event.type === 'accepted');
+  if (accepted === undefined || (user !== undefined && accepted.user !== user)) {
+    throw new AppError('unknown_run', `there is no run ${run}${user === undefined ? '' : ` of user ${user}`}`, {
+      field: 'run',
+    });
+  }
+  return { accepted };
+}
+
+async function folded(deps: NodeDeps, run: string): Promise<RunFold> {
+  const fold = await deps.journal.load(run);
+  if (fold === null) throw new AppError('unknown_run', `there is no run ${run}`, { field: 'run' });
+  fold.stop();
+  return fold;
+}
+
+async function storedResult(deps: NodeDeps, accepted: RunEventOf<'accepted'>): Promise<unknown> {
+  const { bus, subjects } = deps;
+  const subject = subjects.result(accepted.agent.name, accepted.user, accepted.run);
+  const stored = await bus.last(streamsOf(subjects).results.name, subject);
+  if (stored !== null) return JSON.parse(stored.data);
+  const fold = await folded(deps, accepted.run);
+  throw new AppError('not_ended', `run ${accepted.run} has no result yet: it is ${fold.path}`, { retryable: true });
+}
+
+async function toInbox(deps: NodeDeps, run: string, kind: InboxKind, body: Record<string, unknown>): Promise<unknown> {
+  const fold = await folded(deps, run);
+  if (fold.ended) throw new AppError('already_ended', `run ${run} has ended: ${fold.path}`);
+  const id = deps.ids.random();
+  await deps.bus.publish(deps.subjects.inbox({ run, kind, id }), JSON.stringify({ v: 1, ...body }));
+  return { ok: true, run, state: fold.path };
+}
+
+async function listRuns(deps: NodeDeps, query: ApiBody<'runs'>): Promise<{ runs: StatusEvent[]; next: number | null }> {
+  const { bus, subjects } = deps;
+  const token = (name: string | undefined) => (name === undefined ? '*' : encodeToken(name));
+  const filter = `${subjects.prefix}.evt.${token(query.agent)}.${token(query.user)}.*`;
+  const runs: StatusEvent[] = [];
+  let bytes = 0;
+  for await (const message of bus.scan(streamsOf(subjects).events.name, filter, { fromSequence: query.after + 1 })) {
+    if (runs.length >= query.limit || bytes > PAGE_BYTES) return { runs, next: message.seq - 1 };
+    const status = StatusEvent.safeParse(JSON.parse(message.data));
+    if (!status.success) continue;
+    const { steps: _told, ...rest } = status.data;
+    if (query.state !== undefined && rest.state !== query.state && !rest.state.startsWith(`${query.state}.`)) continue;
+    bytes += message.data.length;
+    runs.push(rest);
+  }
+  return { runs, next: null };
+}
+
+async function journalPage(deps: NodeDeps, { run, from }: ApiBody<'journal'>) {
+  await runOf(deps, run);
+  const entries: unknown[] = [];
+  let bytes = 0;
+  for await (const entry of deps.journal.entries(run, from, 500)) {
+    const size = JSON.stringify(entry).length;
+    if (entries.length > 0 && bytes + size > PAGE_BYTES) return { entries, next: entry.n };
+    bytes += size;
+    entries.push(entry);
+  }
+  return { entries, next: entries.length === 500 ? from + 500 : null };
+}

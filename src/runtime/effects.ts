@@ -1,0 +1,27 @@
+import type { Want } from '../../machines/agent-run/wanted.ts';
+import type { RunEvent, RunEventOf } from '../core/events.ts';
+import type { JournalEntry } from '../core/journal-entry.ts';
+import type { RunContext } from '../core/run-state.ts';
+import type { Log } from '../ports/telemetry.ts';
+import type { NodeDeps } from './deps.ts';
+
+/** What an effect may use of the run that wants it. */
+export interface EffectScope {
+  deps: NodeDeps;
+  accepted: RunEventOf<'accepted'>;
+  context: RunContext;
+  read(n: number): Promise<JournalEntry>;
+  /** Journals events; false when the run does not take them any more. */
+  write(events: RunEvent[]): Promise<boolean>;
+  signal: AbortSignal;
+  log: Log;
+}
+
+export type WantOf<K extends Want['kind']> = Extract<Want, { kind: K }>;
+
+/** Time that one model or tool call may take: the step limit, and never more than the run has left (RUN-5). */
+export function stepTime(scope: EffectScope): number {
+  const { context, deps } = scope;
+  const left = context.deadline_at === null ? context.limits.wall_ms : context.deadline_at - deps.clock.now();
+  return Math.max(1, Math.min(context.limits.step_ms, left));
+}

@@ -1,0 +1,102 @@
+import { AppError } from '../core/errors.ts';
+import type { RunEventOf } from '../core/events.ts';
+import type { RunResult } from '../core/result.ts';
+import type { Delivery } from '../ports/bus.ts';
+import type { NodeDeps } from './deps.ts';
+import type { RunFold } from './fold.ts';
+import type { RunOwner } from './run-owner.ts';
+import { StepLog } from './step-log.ts';
+import { resultOfRun, statusOf } from './views.ts';
+
+/**
+ * What follows the terminal entry, in this order: the result is stored, those who wait for it are told, the last status
+ * is stored, and only then is the activation acked. A crash in between does all of it again with the same outcome.
+ */
+export async function endRun(owner: RunOwner): Promise<boolean> {
+  await settle(owner.deps, owner.fold, owner.accepted, owner.steps, owner.delivery);
+  return true;
+}
+
+/** The same for a run whose journal had ended already when this node was handed its activation. */
+export async function endAgain(
+  deps: NodeDeps,
+  fold: RunFold,
+  accepted: RunEventOf<'accepted'>,
+  delivery: Delivery,
+): Promise<void> {
+  await settle(deps, fold, accepted, new StepLog(accepted.run, deps.journal), delivery);
+}
+
+async function settle(
+  deps: NodeDeps,
+  fold: RunFold,
+  accepted: RunEventOf<'accepted'>,
+  log: StepLog,
+  delivery: Delivery,
+): Promise<void> {
+  const { run, user, agent } = accepted;
+  const result = await resultOfRun(fold, await log.forResult(fold.context), deps.journal);
+  await once(deps, deps.subjects.result(agent.name, user, run), JSON.stringify(result));
+  deps.faults.hit('end.result_stored');
+  await tellOthers(deps, fold, accepted, result);
+  deps.faults.hit('end.parent_told');
+  const status = statusOf(fold, await log.take());
+  await deps.bus.publish(deps.subjects.event(agent.name, user, run), JSON.stringify(status));
+  deps.faults.hit('end.event_stored');
+  delivery.ack();
+  deps.faults.hit('end.acked');
+  deps.log.info('agent.complete', {
+    run_id: run,
+    user_id: user,
+    agent: agent.name,
+    code: result.code,
+    outcome: result.outcome,
+    steps: result.steps,
+    tool_calls: result.tool_calls,
+    tokens_in: result.input_tokens,
+    tokens_out: result.output_tokens,
+    cost_usd: result.cost_usd,
+    duration_ms: result.duration_ms,
+  });
+}
+
+/** The parent gets the answer through its inbox; children that still work are cancelled. */
+async function tellOthers(
+  deps: NodeDeps,
+  fold: RunFold,
+  accepted: RunEventOf<'accepted'>,
+  result: RunResult,
+): Promise<void> {
+  const { parent, run } = accepted;
+  if (parent !== undefined) {
+    const error =
+      result.error === null
+        ? {}
+        : { error: { code: result.error.code, message: result.error.reason, retryable: false } };
+    const usage = { input_tokens: result.input_tokens, output_tokens: result.output_tokens, cost_usd: result.cost_usd };
+    const body = {
+      v: 1,
+      c: parent.c,
+      run,
+      outcome: result.outcome,
+      answer: result.answer ?? result.partial,
+      ...error,
+      usage,
+    };
+    await once(deps, deps.subjects.inbox({ run: parent.run, kind: 'child', id: parent.c }), JSON.stringify(body));
+  }
+  for (const call of fold.context.calls) {
+    if (call.child === undefined || call.status !== 'child') continue;
+    const body = { v: 1, by: `run ${run}`, why: 'the run that delegated this one has ended' };
+    await once(deps, deps.subjects.inbox({ run: call.child, kind: 'cancel', id: 'parent' }), JSON.stringify(body));
+  }
+}
+
+/** Stores a message on a write-once subject; that it stands there already is as good. */
+async function once(deps: NodeDeps, subject: string, data: string): Promise<void> {
+  try {
+    await deps.bus.publish(subject, data);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'taken') throw error;
+  }
+}

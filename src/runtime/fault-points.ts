@@ -1,0 +1,42 @@
+/**
+ * Named gaps between every two durable actions. A crash drill puts something that dies there; production puts nothing.
+ * The list is complete on purpose: a drill that visits each name has been in every gap.
+ */
+export const FAULT_POINTS = [
+  'intake.taken',
+  'intake.key_written',
+  'intake.entry_written',
+  'intake.activated',
+  'activation.taken',
+  'activation.read',
+  'claim.written',
+  'entry.before',
+  'entry.written',
+  'entry.folded',
+  'snapshot.written',
+  'call.started',
+  'call.sent',
+  'call.returned',
+  'think.returned',
+  'delegate.child_written',
+  'delegate.child_activated',
+  'park.timer_stored',
+  'park.written',
+  'park.snapshot_written',
+  'park.acked',
+  'inbox.taken',
+  'inbox.activated',
+  'inbox.journalled',
+  'end.written',
+  'end.result_stored',
+  'end.parent_told',
+  'end.event_stored',
+  'end.acked',
+] as const;
+export type FaultPoint = (typeof FAULT_POINTS)[number];
+
+export interface FaultPoints {
+  hit(point: FaultPoint): void;
+}
+
+export const NO_FAULTS: FaultPoints = { hit: () => {} };

@@ -1,0 +1,30 @@
+import { describeFaults } from '../core/errors.ts';
+import type { RunEvent } from '../core/events.ts';
+import { isRunId } from '../core/ids.ts';
+import { eventOfInbox, INBOX_KINDS, isInboxKind } from '../core/inbox-wire.ts';
+import type { InboxAddress, Subjects } from '../core/subjects.ts';
+import type { StoredMessage } from '../ports/bus.ts';
+
+/** A message of the inbox, read: its event, or why it is none. */
+export interface InboxRead {
+  address?: InboxAddress;
+  event?: RunEvent;
+  fault?: string;
+}
+
+export function inboxEvent(subjects: Subjects, message: StoredMessage): InboxRead {
+  const address = subjects.parseInbox(message.subject);
+  if (address === null || !isRunId(address.run))
+    return { fault: `subject ${message.subject}: expected in.<run>.<kind>.<id>` };
+  if (!isInboxKind(address.kind))
+    return { address, fault: `kind ${address.kind}: expected one of ${Object.keys(INBOX_KINDS).join(', ')}` };
+  let value: unknown;
+  try {
+    value = JSON.parse(message.data);
+  } catch {
+    return { address, fault: 'body: expected JSON' };
+  }
+  const body = INBOX_KINDS[address.kind].safeParse(value);
+  if (!body.success) return { address, fault: describeFaults(body.error, 'body').message };
+  return { address, event: eventOfInbox(address.kind, body.data, message.seq) };
+}

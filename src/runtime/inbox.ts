@@ -1,0 +1,141 @@
+import { toAppError } from '../core/errors.ts';
+import type { RunEvent } from '../core/events.ts';
+import type { Delivery, Subscription } from '../ports/bus.ts';
+import type { Activations } from './activations.ts';
+import { bury } from './dead-letters.ts';
+import type { NodeDeps } from './deps.ts';
+import { inboxEvent } from './inbox-message.ts';
+import { activationSubject, publishActivation } from './starting.ts';
+
+/** Longest time that a message is left before it is looked at again, milliseconds. */
+const MAX_NAK_MS = 3_600_000;
+/** How soon a message that somebody else should have journalled is looked at again. */
+const AGAIN_MS = 500;
+const OFFER_TIMEOUT_MS = 500;
+
+/**
+ * Everything that reaches a run from outside. A message leaves the inbox only when the journal holds it or the run has
+ * ended; until then it is offered to the owner, or an activation that carries it is queued, and it comes again.
+ */
+export class Inbox {
+  private readonly deps: NodeDeps;
+  private readonly activations: Activations;
+
+  constructor(deps: NodeDeps, activations: Activations) {
+    this.deps = deps;
+    this.activations = activations;
+  }
+
+  /** Never rejects. */
+  async take(delivery: Delivery): Promise<void> {
+    try {
+      this.deps.faults.hit('inbox.taken');
+      await this.route(delivery);
+    } catch (thrown) {
+      const error = toAppError(thrown);
+      if (error.code === 'closed') return;
+      this.deps.log.error('inbox.failed', {
+        subject: delivery.subject.slice(0, 300),
+        code: error.code,
+        message: error.message,
+      });
+      delivery.nak(1_000);
+    }
+  }
+
+  private async route(delivery: Delivery): Promise<void> {
+    const read = inboxEvent(this.deps.subjects, delivery);
+    if (read.event === undefined || read.address === undefined) {
+      return this.toDeadLetters(delivery, 'invalid_message', read.fault ?? 'invalid');
+    }
+    const { event } = read;
+    const { run } = read.address;
+    if (event.type === 'timer') {
+      const early = event.due - this.deps.clock.now();
+      if (early > 0) return delivery.nak(Math.min(early, MAX_NAK_MS));
+    }
+    if (await this.giveToOwnerHere(run, event, delivery)) return;
+    const state = await this.inJournal(run, delivery.seq, delivery.deliveries > 1);
+    if (state === 'unknown run') return this.toDeadLetters(delivery, 'unknown_run', `no run ${run} was ever accepted`);
+    if (state === 'settled') return delivery.ack();
+    await this.callForOwner(run, state.subject, delivery);
+  }
+
+  private async giveToOwnerHere(run: string, event: RunEvent, delivery: Delivery): Promise<boolean> {
+    const owner = this.activations.owners.get(run);
+    if (owner === undefined) return false;
+    if (owner.fold.protocol.inbox.includes(delivery.seq)) delivery.ack();
+    else if (await owner.enqueue([event])) {
+      this.deps.faults.hit('inbox.journalled');
+      delivery.ack();
+    } else delivery.nak(AGAIN_MS);
+    return true;
+  }
+
+  /** What the journal says of the message. Only entry 0 is read the first time; afterwards the whole run is folded. */
+  private async inJournal(
+    run: string,
+    seq: number,
+    whole: boolean,
+  ): Promise<'unknown run' | 'settled' | { subject: string }> {
+    const entry = await this.deps.journal.entry(run, 0);
+    const accepted = entry?.events.find((event) => event.type === 'accepted');
+    if (accepted === undefined) return 'unknown run';
+    if (whole) {
+      const fold = await this.deps.journal.load(run);
+      if (fold !== null && (fold.ended || fold.protocol.inbox.includes(seq))) return 'settled';
+    }
+    return { subject: activationSubject(this.deps, accepted) };
+  }
+
+  private async callForOwner(run: string, subject: string, delivery: Delivery): Promise<void> {
+    const { bus, subjects } = this.deps;
+    if (await publishActivation(this.deps, subject, run, { carry: [delivery.seq] })) {
+      this.deps.faults.hit('inbox.activated');
+      return delivery.nak(AGAIN_MS);
+    }
+    // The queue refuses a second activation: the run is queued already, or some node owns it.
+    try {
+      const offer = JSON.stringify({
+        subject: delivery.subject,
+        seq: delivery.seq,
+        at: delivery.at,
+        data: delivery.data,
+      });
+      await bus.request(subjects.offer(run), offer, { timeoutMs: OFFER_TIMEOUT_MS });
+      delivery.ack();
+    } catch {
+      delivery.nak(AGAIN_MS);
+    }
+  }
+
+  private async toDeadLetters(delivery: Delivery, code: string, message: string): Promise<void> {
+    await bury(this.deps, 'inbox', `${delivery.created}-${delivery.seq}`, delivery, {
+      code,
+      message,
+      retryable: false,
+    });
+    this.deps.log.warn('inbox.dead_letter', { subject: delivery.subject.slice(0, 300), code, message });
+    delivery.ack();
+  }
+
+  /** Answers offers of other nodes for runs that this node owns; silent for all others. */
+  serveOffers(): Subscription {
+    const { bus, subjects } = this.deps;
+    return bus.serve(`${subjects.prefix}.offer.*`, async (request) => {
+      const run = request.subject.split('.').at(-1) ?? '';
+      const owner = this.activations.owners.get(run);
+      if (owner === undefined) return null;
+      const offered = JSON.parse(request.data) as { subject: string; seq: number; at: number; data: string };
+      if (owner.fold.protocol.inbox.includes(offered.seq)) return 'journalled';
+      const read = inboxEvent(subjects, {
+        ...offered,
+        headers: {},
+        bytes: () => new TextEncoder().encode(offered.data),
+      });
+      if (read.event === undefined || !(await owner.enqueue([read.event]))) return null;
+      this.deps.faults.hit('inbox.journalled');
+      return 'journalled';
+    });
+  }
+}

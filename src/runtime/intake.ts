@@ -1,0 +1,197 @@
+import { z } from 'zod';
+import { AppError, describeFaults, type ErrorInfo, toAppError } from '../core/errors.ts';
+import { RunId } from '../core/events.ts';
+import { runIdOfKey, runIdOfMessage } from '../core/ids.ts';
+import { exceededLimits } from '../core/limits.ts';
+import type { StatusEvent } from '../core/status.ts';
+import { streamsOf } from '../core/streams.ts';
+import { MAX_TASK_BYTES, Name, Task } from '../core/task.ts';
+import { encodeToken } from '../core/tokens.ts';
+import type { Delivery, StoredMessage } from '../ports/bus.ts';
+import { bury } from './dead-letters.ts';
+import type { NodeDeps } from './deps.ts';
+import { activationSubject, publishActivation, writeEntryZero } from './starting.ts';
+import { statusOf } from './views.ts';
+
+/**
+ * The door for tasks: each message of the task stream becomes a run or a dead letter, and only then leaves the stream.
+ * Every step is write-once under a name that follows from the message, so a message worked on twice makes one run.
+ */
+
+const KeyRecord = z.strictObject({ v: z.literal(1), run: RunId });
+
+export class Intake {
+  private readonly deps: NodeDeps;
+
+  constructor(deps: NodeDeps) {
+    this.deps = deps;
+  }
+
+  /** Never rejects: a task that could not be worked on now comes again. */
+  async take(delivery: Delivery): Promise<void> {
+    try {
+      this.deps.faults.hit('intake.taken');
+      await this.admit(delivery);
+      delivery.ack();
+    } catch (thrown) {
+      const error = toAppError(thrown);
+      if (error.code === 'closed') return;
+      this.deps.log.error('task.failed', {
+        subject: delivery.subject.slice(0, 300),
+        code: error.code,
+        message: error.message,
+      });
+      delivery.nak(1_000);
+    }
+  }
+
+  private async admit(message: Delivery): Promise<void> {
+    const own = runIdOfMessage(message.at, streamTag(message.created), message.seq);
+    const read = this.read(message);
+    if ('error' in read) return this.reject(message, own, read.error);
+    const { task, agent, user } = read;
+    const run = task.key === undefined ? own : await this.runOfKey(message, user, task.key);
+    const birth = { run, agent, user, task, ancestors: [], at: message.at };
+    const fresh = await writeEntryZero(this.deps, birth);
+    this.deps.faults.hit('intake.entry_written');
+    await publishActivation(this.deps, activationSubject(this.deps, birth), run, { first: fresh });
+    this.deps.faults.hit('intake.activated');
+    if (fresh) {
+      const progress = task.plan === undefined ? null : 0;
+      const status = { run, at: message.at, state: 'idle.accepted', progress, can_cancel: true, task_seq: message.seq };
+      this.tell(agent.name, user, status);
+    } else await this.tellAgain(message, run);
+    this.deps.log.info('task.accepted', {
+      run_id: run,
+      user_id: user,
+      agent: agent.name,
+      seq: message.seq,
+      repeated: !fresh,
+    });
+  }
+
+  private read(message: StoredMessage) {
+    const fail = (code: string, text: string, field: string): { error: ErrorInfo } => ({
+      error: { code, message: text, retryable: false, field },
+    });
+    const address = this.deps.subjects.parseTask(message.subject);
+    const bytes = message.bytes().byteLength;
+    if (address === null) {
+      const form = `${this.deps.subjects.prefix}.tasks.<agent>[.<user>]`;
+      return fail(
+        'invalid_task',
+        `subject: expected ${form}, other characters than letters, digits, _ and - written as =XX`,
+        'subject',
+      );
+    }
+    const user = Name.safeParse(address.user);
+    if (!user.success) return fail('invalid_task', `user: ${describeFaults(user.error, 'user').message}`, 'user');
+    const agent = this.deps.agents.get(address.agent);
+    if (agent === undefined) {
+      const known = [...this.deps.agents.keys()].join(', ');
+      return fail(
+        'unknown_agent',
+        `agent: no agent named "${address.agent.slice(0, 80)}" is defined here; defined are: ${known}`,
+        'agent',
+      );
+    }
+    if (bytes > MAX_TASK_BYTES) {
+      return fail('task_too_large', `body: ${bytes} bytes; at most ${MAX_TASK_BYTES} are taken inline`, 'body');
+    }
+    let value: unknown;
+    try {
+      value = JSON.parse(message.data);
+    } catch (cause) {
+      return fail('invalid_task', `body: expected JSON (${toAppError(cause).message.slice(0, 200)})`, 'body');
+    }
+    const task = parseTask(value);
+    if ('error' in task) return task;
+    if (task.data.user !== undefined && task.data.user !== address.user) {
+      return fail(
+        'invalid_task',
+        `user: the subject says "${address.user}" and the body says "${task.data.user}"`,
+        'user',
+      );
+    }
+    const over = exceededLimits(agent.limits, task.data.limits ?? {})[0];
+    if (over !== undefined) {
+      const text = `limits.${over}: expected at most ${agent.limits[over]}, which agent ${agent.name} allows`;
+      return fail('invalid_task', text, `limits.${over}`);
+    }
+    return { task: task.data, agent, user: address.user };
+  }
+
+  /** The run that a user's key stands for: whoever writes the record first decides. */
+  private async runOfKey(message: StoredMessage, user: string, key: string): Promise<string> {
+    const { bus, subjects, ids } = this.deps;
+    const hash = ids.hash(user, key);
+    const subject = subjects.key(user, hash);
+    const run = runIdOfKey(message.at, hash);
+    try {
+      await bus.publish(subject, JSON.stringify({ v: 1, run }));
+      this.deps.faults.hit('intake.key_written');
+      return run;
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'taken') throw error;
+    }
+    const stored = await bus.last(streamsOf(subjects).keys.name, subject, { authoritative: true });
+    if (stored === null)
+      throw new AppError('unavailable', `the record of key ${hash} cannot be read`, { retryable: true });
+    return KeyRecord.parse(JSON.parse(stored.data)).run;
+  }
+
+  private async reject(message: Delivery, run: string, error: ErrorInfo): Promise<void> {
+    await bury(this.deps, 'task', run, message, error);
+    const [, , agent = '', user = 'default'] = message.subject.split('.');
+    this.tell(nameOf(agent), nameOf(user), {
+      run,
+      at: message.at,
+      state: 'rejected',
+      progress: null,
+      can_cancel: false,
+      task_seq: message.seq,
+      code: 'invalid_task',
+      outcome: 'failure',
+      error,
+    });
+    this.deps.log.warn('task.rejected', { run_id: run, seq: message.seq, code: error.code, message: error.message });
+  }
+
+  /** The run was there before this message: its submitter learns how it stands. */
+  private async tellAgain(message: StoredMessage, run: string): Promise<void> {
+    const fold = await this.deps.journal.load(run);
+    if (fold === null) return;
+    const status = { ...statusOf(fold), task_seq: message.seq };
+    this.deps.bus.emit(this.deps.subjects.event(status.agent, status.user, run), JSON.stringify(status));
+    fold.stop();
+  }
+
+  private tell(
+    agent: string,
+    user: string,
+    status: Omit<StatusEvent, 'v' | 'agent' | 'user' | 'phase' | 'step'>,
+  ): void {
+    const { bus, subjects } = this.deps;
+    const phase = status.state === 'rejected' ? 'complete' : 'executing';
+    const event: StatusEvent = { v: 1, agent, user, phase, step: 0, ...status };
+    bus.emit(subjects.event(agent, user, status.run), JSON.stringify(event));
+  }
+}
+
+function parseTask(value: unknown): { data: Task } | { error: ErrorInfo } {
+  const parsed = Task.safeParse(value);
+  if (parsed.success) return { data: parsed.data };
+  return { error: { code: 'invalid_task', retryable: false, ...describeFaults(parsed.error, 'body') } };
+}
+
+/** Tells incarnations of the task stream apart: the second in which it was created. */
+function streamTag(created: string): string {
+  const ms = Date.parse(created);
+  return Number.isNaN(ms) ? '0' : Math.floor(ms / 1_000).toString(36);
+}
+
+/** A subject token of any client as a name of ours, bounded. */
+function nameOf(token: string): string {
+  const name = token.slice(0, 64).toWellFormed();
+  return name === '' || encodeToken(name) === '' ? 'unknown' : name;
+}

@@ -1,0 +1,154 @@
+import { toAppError } from '../core/errors.ts';
+import { type QueueSpec, streamsOf } from '../core/streams.ts';
+import { encodeToken } from '../core/tokens.ts';
+import type { Subscription } from '../ports/bus.ts';
+import type { Cancel } from '../ports/clock.ts';
+import { Activations } from './activations.ts';
+import type { NodeDeps } from './deps.ts';
+import { serveDoors } from './doors.ts';
+import { Inbox } from './inbox.ts';
+import { Intake } from './intake.ts';
+import { PullLoop } from './pull-loop.ts';
+
+/** Tasks and inbox messages that a node works on at once. */
+const INTAKE_ROOM = 64;
+const INBOX_ROOM = 64;
+/** How long a node may hold a task or an inbox message without a sign of life, milliseconds. */
+const DOOR_ACK_WAIT_MS = 30_000;
+
+/** A supervisor node: takes tasks, owns runs, answers requests. Any number of them share one bus. */
+export interface SupervisorNode {
+  readonly activeRuns: number;
+  /** Takes no more work, hands its runs over, and leaves the bus alone; resolves when nothing of it is left. */
+  stop(): Promise<void>;
+  /** Lets go of everything at once: the leases of its runs expire. */
+  abandon(): Promise<void>;
+}
+
+/** Creates what is missing on the bus and starts to work. Throws AppError when the bus refuses. */
+export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
+  const { bus, subjects, settings, clock, log } = deps;
+  const streams = streamsOf(subjects);
+  await Promise.all(Object.values(streams).map((spec) => bus.ensureStream(spec)));
+
+  const loops: PullLoop[] = [];
+  const freed = () => {
+    for (const loop of loops) loop.roomFreed();
+  };
+  const activations = new Activations(deps, freed);
+  const inbox = new Inbox(deps, activations);
+  const intake = new Intake(deps);
+  const counts = new Map<string, number>();
+  const inWork = (key: string) => counts.get(key) ?? 0;
+  const counted = (key: string, work: Promise<void>) => {
+    counts.set(key, inWork(key) + 1);
+    void work.finally(() => {
+      counts.set(key, inWork(key) - 1);
+      freed();
+    });
+  };
+
+  const open = async (
+    spec: QueueSpec,
+    room: () => number,
+    work: (delivery: Parameters<Intake['take']>[0]) => Promise<void>,
+  ) => {
+    await bus.ensureQueue(spec);
+    const queue = await bus.queue(spec);
+    return () => {
+      const onDelivery = (delivery: Parameters<Intake['take']>[0]) => counted(spec.name, work(delivery));
+      loops.push(new PullLoop({ queue, room, onDelivery, clock, log, name: spec.name }));
+    };
+  };
+  const starts = await Promise.all([
+    open(
+      { stream: streams.tasks.name, name: 'intake', filter: `${subjects.prefix}.tasks.>`, ackWaitMs: DOOR_ACK_WAIT_MS },
+      () => INTAKE_ROOM - inWork('intake'),
+      (delivery) => intake.take(delivery),
+    ),
+    open(
+      { stream: streams.inbox.name, name: 'inbox', filter: `${subjects.prefix}.in.>`, ackWaitMs: DOOR_ACK_WAIT_MS },
+      () => INBOX_ROOM - inWork('inbox'),
+      (delivery) => inbox.take(delivery),
+    ),
+    ...[...deps.agents.keys()].map((agent) => {
+      const name = `runs_${encodeToken(agent)}`;
+      return open(
+        { stream: streams.queue.name, name, filter: subjects.activationsOf(agent), ackWaitMs: settings.lease_ms },
+        () => settings.slots - activations.activeOf(agent) - inWork(name),
+        (delivery) => activations.take(delivery),
+      );
+    }),
+  ]);
+
+  const served: Subscription[] = [
+    inbox.serveOffers(),
+    bus.serve(subjects.node(deps.node, 'owns'), async (request) => {
+      const { run } = JSON.parse(request.data) as { run: string };
+      return String(activations.owners.has(run));
+    }),
+    ...serveDoors(deps, activations),
+  ];
+  for (const start of starts) start();
+  const heartbeat = startHeartbeat(deps, activations);
+  log.info('node.started', {
+    node: deps.node,
+    agents: [...deps.agents.keys()],
+    slots: settings.slots,
+    lease_ms: settings.lease_ms,
+  });
+
+  const quit = async () => {
+    await Promise.all(loops.map((loop) => loop.stop()));
+    await Promise.all(served.map((one) => one.stop()));
+  };
+  return {
+    get activeRuns() {
+      return activations.owners.size;
+    },
+    async stop() {
+      await quit();
+      activations.handOverAll();
+      await activations.idle(settings.drain_ms);
+      heartbeat();
+      activations.stop();
+      log.info('node.stopped', { node: deps.node });
+    },
+    async abandon() {
+      heartbeat();
+      activations.stop();
+      await quit();
+    },
+  };
+}
+
+/**
+ * Signs of life for all runs owned, three times a lease. A process that stood still for longer than the lease may have
+ * lost them: it looks at the journals before it claims to be alive again.
+ */
+function startHeartbeat({ clock, settings, log }: NodeDeps, activations: Activations): Cancel {
+  const every = settings.lease_ms / 3;
+  let last = clock.now();
+  let cancel: Cancel;
+  const beat = () => {
+    const now = clock.now();
+    const stood = now - last;
+    last = now;
+    if (stood > settings.lease_ms) {
+      log.warn('node.stood_still', {
+        ms: stood,
+        lease_ms: settings.lease_ms,
+        consequence: 'runs may have moved to other nodes',
+      });
+      activations.verifyAll().then(
+        () => activations.heartbeat(),
+        (error: unknown) => log.warn('node.verify_failed', { message: toAppError(error).message }),
+      );
+    } else {
+      activations.heartbeat();
+    }
+    cancel = clock.after(every, beat);
+  };
+  cancel = clock.after(every, beat);
+  return () => cancel();
+}

@@ -1,0 +1,36 @@
+import { AppError } from '../core/errors.ts';
+import type { NodeDeps } from './deps.ts';
+import type { RunOwner } from './run-owner.ts';
+
+/**
+ * Lets go of a run that waits for a person or a far moment, so that it costs no node anything. The order is the point:
+ * what can wake the run is stored first, then `parked` names the activation that will be acked, then the ack.
+ */
+export async function parkRun(owner: RunOwner, nearest: number | null): Promise<boolean> {
+  const { deps, run, delivery } = owner;
+  if (nearest !== null) {
+    await storeTimer(deps, run, nearest);
+    deps.faults.hit('park.timer_stored');
+  }
+  const activation = { created: delivery.created, seq: delivery.seq };
+  if (!(await owner.writeClosing([{ type: 'parked', activation }]))) return false;
+  deps.faults.hit('park.written');
+  const snapshot = owner.fold.snapshot();
+  if (snapshot !== null) {
+    await deps.journal.saveSnapshot(run, snapshot);
+    deps.faults.hit('park.snapshot_written');
+  }
+  owner.delivery.ack();
+  deps.faults.hit('park.acked');
+  return true;
+}
+
+/** A message in the inbox that becomes due at `at` (epoch ms); one a moment, so storing it twice is storing it once. */
+async function storeTimer(deps: NodeDeps, run: string, at: number): Promise<void> {
+  const due = Math.ceil(at);
+  try {
+    await deps.bus.publish(deps.subjects.inbox({ run, kind: 'timer', id: String(due) }), JSON.stringify({ v: 1, due }));
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'taken') throw error;
+  }
+}

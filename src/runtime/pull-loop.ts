@@ -1,0 +1,90 @@
+import { toAppError } from '../core/errors.ts';
+import type { Delivery, Queue } from '../ports/bus.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/telemetry.ts';
+
+export interface PullLoopOptions {
+  queue: Queue;
+  /** How many more messages may be held now; asked before each pull. */
+  room: () => number;
+  onDelivery: (delivery: Delivery) => void;
+  clock: Clock;
+  log: Log;
+  name: string;
+}
+
+/** One pull waits this long for messages; short, so that a consumer whose leader died is asked anew soon. */
+const PULL_MS = 2_000;
+
+/** Pulls from a queue for ever, never more than there is room for, until stopped. */
+export class PullLoop {
+  private readonly options: PullLoopOptions;
+  private readonly stopping = new AbortController();
+  private wake: (() => void) | null = null;
+  private readonly done: Promise<void>;
+
+  constructor(options: PullLoopOptions) {
+    this.options = options;
+    this.done = this.run();
+  }
+
+  /** Room has become free. */
+  roomFreed(): void {
+    this.wake?.();
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    this.wake?.();
+    await this.done;
+  }
+
+  private async run(): Promise<void> {
+    const { queue, room, onDelivery, log, name } = this.options;
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      const free = room();
+      if (free <= 0) {
+        await this.roomOrStop();
+        continue;
+      }
+      try {
+        await queue.pull(free, PULL_MS, onDelivery, signal);
+      } catch (thrown) {
+        const error = toAppError(thrown);
+        if (signal.aborted || error.code === 'closed') return;
+        log.warn('pull.failed', {
+          queue: name,
+          code: error.code,
+          message: error.message,
+          consequence: 'asked again in 500 ms',
+        });
+        await this.pause(500);
+      }
+    }
+  }
+
+  private roomOrStop(): Promise<void> {
+    return new Promise((resolve) => {
+      this.wake = () => {
+        this.wake = null;
+        resolve();
+      };
+      if (this.stopping.signal.aborted) this.wake();
+    });
+  }
+
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.options.clock.after(ms, resolve);
+      this.stopping.signal.addEventListener(
+        'abort',
+        () => {
+          cancel();
+          resolve();
+        },
+        { once: true },
+      );
+    });
+  }
+}

@@ -1,0 +1,361 @@
+import { isMoment, type Want } from '../../machines/agent-run/wanted.ts';
+import { AppError, clip, toAppError } from '../core/errors.ts';
+import type { RunEvent, RunEventOf } from '../core/events.ts';
+import { JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
+import type { Delivery } from '../ports/bus.ts';
+import type { Log } from '../ports/telemetry.ts';
+import { call } from './call.ts';
+import { delegate } from './delegate.ts';
+import type { NodeDeps } from './deps.ts';
+import type { EffectScope } from './effects.ts';
+import { endRun } from './ending.ts';
+import type { RunFold } from './fold.ts';
+import { parkRun } from './parking.ts';
+import { StepLog } from './step-log.ts';
+import { think } from './think.ts';
+import type { Wheel } from './wheel.ts';
+
+/**
+ * One incarnation of a run on this node: it holds the activation, and its claim is the newest in the journal.
+ *
+ * Events are taken one batch at a time: written, then folded, then acted upon. After each fold the wanted effects are
+ * compared with the running ones. One write is in flight at any time; whoever finds another's entry where its own
+ * should be is fenced and stops without a sound: no ack, no heartbeat.
+ */
+
+/** Why an owner let go. */
+export type Gone = 'ended' | 'parked' | 'handed_over' | 'fenced' | 'crashed' | 'closed';
+
+interface Pending {
+  events: RunEvent[];
+  texts: string[];
+  bytes: number;
+  settle: (stored: boolean) => void;
+}
+
+/** Most bytes of events in one entry; the bus takes 1 MB a message. */
+const MAX_BATCH_BYTES = 600 * 1024;
+const MAX_BATCH_EVENTS = 200;
+
+export interface OwnerEnv {
+  deps: NodeDeps;
+  wheel: Wheel<RunOwner>;
+  /** Its status changed. */
+  touched(owner: RunOwner): void;
+  gone(owner: RunOwner, why: Gone, error?: AppError): void;
+}
+
+export class RunOwner {
+  readonly run: string;
+  readonly fold: RunFold;
+  readonly steps: StepLog;
+  readonly accepted: RunEventOf<'accepted'>;
+  readonly deps: NodeDeps;
+  readonly log: Log;
+  delivery: Delivery;
+  private readonly env: OwnerEnv;
+  private readonly nonce: string;
+  private phase: 'live' | 'handing_over' | 'closing' | 'gone' = 'live';
+  private readonly queue: Pending[] = [];
+  private readonly running = new Map<string, AbortController>();
+  private pumping = false;
+  private sinceSnapshot = 0;
+
+  constructor(env: OwnerEnv, fold: RunFold, accepted: RunEventOf<'accepted'>, delivery: Delivery, nonce: string) {
+    this.env = env;
+    this.deps = env.deps;
+    this.run = accepted.run;
+    this.fold = fold;
+    this.accepted = accepted;
+    this.delivery = delivery;
+    this.nonce = nonce;
+    this.steps = new StepLog(accepted.run, env.deps.journal);
+    this.log = env.deps.log.child({ run_id: accepted.run, user_id: accepted.user, agent: accepted.agent.name });
+  }
+
+  /** Called once, when the claim is written and folded. */
+  start(carried: RunEvent[]): void {
+    this.steps.resumeAt(this.fold.context.steps);
+    for (const event of carried) void this.enqueue([event]);
+    void this.pump();
+  }
+
+  /** Journals events that came from outside; false when this owner has begun to let go. */
+  enqueue(events: RunEvent[]): Promise<boolean> {
+    return this.phase === 'live' ? this.push(events) : Promise.resolve(false);
+  }
+
+  /** Effects may finish what they began while the run is being handed over. */
+  private push(events: RunEvent[]): Promise<boolean> {
+    if (this.phase !== 'live' && this.phase !== 'handing_over') return Promise.resolve(false);
+    if (events.length === 0) return Promise.resolve(true);
+    return new Promise((settle) => {
+      const texts = events.map((event) => JSON.stringify(event));
+      this.queue.push({ events, texts, bytes: texts.reduce((sum, text) => sum + text.length, 0), settle });
+      void this.pump();
+    });
+  }
+
+  /** The newest activation message stands for the lease from now on. */
+  adopt(delivery: Delivery): void {
+    this.delivery = delivery;
+  }
+
+  heartbeat(): void {
+    if (this.phase !== 'gone') this.delivery.working();
+  }
+
+  /** After a silence longer than the lease: whether the journal is still ours. */
+  async verify(): Promise<void> {
+    if (this.pumping || this.phase === 'gone') return;
+    const next = await this.deps.journal.authoritative(this.run, this.fold.protocol.n + 1);
+    if (next !== null && !this.pumping) this.leave('fenced');
+  }
+
+  /** A moment on the wheel has come. */
+  tick(): void {
+    if (!this.pumping) this.react();
+  }
+
+  private async pump(): Promise<void> {
+    if (this.pumping || this.phase === 'gone') return;
+    this.pumping = true;
+    try {
+      do {
+        while (this.queue.length > 0) {
+          if (!(await this.writeBatch())) return;
+        }
+        this.react();
+      } while (this.queue.length > 0);
+    } catch (thrown) {
+      this.leave('crashed', toAppError(thrown));
+    } finally {
+      this.pumping = false;
+    }
+  }
+
+  private async writeBatch(): Promise<boolean> {
+    const batch = this.takeBatch();
+    const stored = await this.write(
+      batch.flatMap((pending) => pending.events),
+      batch.flatMap((pending) => pending.texts),
+    );
+    for (const pending of batch) pending.settle(stored);
+    return stored;
+  }
+
+  private takeBatch(): Pending[] {
+    let bytes = 0;
+    let events = 0;
+    let count = 0;
+    for (const pending of this.queue) {
+      bytes += pending.bytes;
+      events += pending.events.length;
+      if (count > 0 && (bytes > MAX_BATCH_BYTES || events > MAX_BATCH_EVENTS)) break;
+      count++;
+    }
+    return this.queue.splice(0, count);
+  }
+
+  /** Writes one entry and folds it; false when this owner was fenced. */
+  private async write(events: RunEvent[], texts = events.map((event) => JSON.stringify(event))): Promise<boolean> {
+    const { deps, fold } = this;
+    const { n, at: last, epoch } = fold.protocol;
+    const head = {
+      v: JOURNAL_VERSION,
+      n: n + 1,
+      epoch,
+      writer: this.nonce,
+      at: Math.max(deps.clock.now(), last),
+    } as const;
+    const entry: JournalEntry = { ...head, events };
+    deps.faults.hit('entry.before');
+    const appended = await deps.journal.append(
+      this.run,
+      entry,
+      `${JSON.stringify(head).slice(0, -1)},"events":[${texts.join(',')}]}`,
+    );
+    if (appended === 'fenced') {
+      this.leave('fenced');
+      return false;
+    }
+    deps.faults.hit('entry.written');
+    fold.fold(entry);
+    if (fold.ended) deps.faults.hit('end.written');
+    this.steps.note(fold.context);
+    deps.faults.hit('entry.folded');
+    this.snapshotWhenDue();
+    this.env.touched(this);
+    return true;
+  }
+
+  private snapshotWhenDue(): void {
+    if (++this.sinceSnapshot < this.deps.settings.snapshot_every) return;
+    this.sinceSnapshot = 0;
+    const snapshot = this.fold.snapshot();
+    if (snapshot === null) return;
+    this.deps.journal.saveSnapshot(this.run, snapshot).then(
+      () => this.deps.faults.hit('snapshot.written'),
+      (error: unknown) => this.log.warn('snapshot.failed', { message: toAppError(error).message }),
+    );
+  }
+
+  /** Compares what the run wants with what runs, and acts on the difference. */
+  private react(): void {
+    if (this.phase === 'gone' || this.phase === 'closing' || this.queue.length > 0) return;
+    if (this.fold.ended) return this.close('ended', () => endRun(this));
+    const { poison } = this.fold;
+    if (poison !== null) {
+      this.log.error('run.quarantined', {
+        entry: poison.entry,
+        message: poison.error.message,
+        todo: 'proctor quarantine retry|fail',
+      });
+      void this.push([{ type: 'quarantined', entry: poison.entry, error: poison.error.toInfo() }]);
+      return;
+    }
+    const nearest = this.reconcile();
+    if (this.queue.length > 0 || this.running.size > 0) return;
+    if (this.phase === 'handing_over') return this.close('handed_over', () => this.letGo());
+    const wait = nearest === null ? Number.POSITIVE_INFINITY : nearest - this.deps.clock.now();
+    if (wait > this.deps.settings.park_after_ms) this.close('parked', () => parkRun(this, nearest));
+  }
+
+  /** Starts and aborts effects; returns the nearest moment that the run waits for, epoch ms. */
+  private reconcile(): number | null {
+    const wants = this.fold.wants();
+    const now = this.deps.clock.now();
+    let nearest: number | null = null;
+    const ids = new Set<string>();
+    for (const want of wants) {
+      if (isMoment(want)) {
+        const at = want.kind === 'unknown' ? want.at + this.deps.settings.clock_tolerance_ms : want.at;
+        if (at > now) {
+          nearest = nearest === null ? at : Math.min(nearest, at);
+          continue;
+        }
+      }
+      ids.add(want.id);
+      if (!this.running.has(want.id) && (this.phase === 'live' || isMoment(want))) this.begin(want);
+    }
+    for (const [id, controller] of this.running) {
+      if (ids.has(id)) continue;
+      this.running.delete(id);
+      controller.abort(new AppError('aborted', 'the run does not want this any more'));
+    }
+    this.env.wheel.set(this, nearest);
+    return nearest;
+  }
+
+  private begin(want: Want): void {
+    const controller = new AbortController();
+    this.running.set(want.id, controller);
+    this.perform(want, controller.signal).then(
+      (events) => {
+        if (!controller.signal.aborted) void this.push(events);
+      },
+      (thrown: unknown) => {
+        if (!controller.signal.aborted) this.leave('crashed', toAppError(thrown));
+      },
+    );
+  }
+
+  private perform(want: Want, signal: AbortSignal): Promise<RunEvent[]> {
+    switch (want.kind) {
+      case 'think':
+        return think(this.scope(signal), want);
+      case 'call':
+        return call(this.scope(signal), want);
+      case 'delegate':
+        return delegate(this.scope(signal), want);
+      case 'timer':
+        return Promise.resolve([{ type: 'timer', due: want.at }]);
+      case 'deadline':
+        return Promise.resolve([{ type: 'deadline' }]);
+      case 'approval_expiry':
+        return Promise.resolve([{ type: 'approval_expired', c: want.c }]);
+      case 'unknown': {
+        const message = 'the node that made the call died before its outcome was stored';
+        return Promise.resolve([
+          { type: 'outcome_unknown', c: want.c, error: { code: 'outcome_unknown', message, retryable: false } },
+        ]);
+      }
+    }
+  }
+
+  private scope(signal: AbortSignal): EffectScope {
+    return {
+      deps: this.deps,
+      accepted: this.accepted,
+      context: this.fold.context,
+      read: (n) => this.deps.journal.mustHave(this.run, n),
+      write: (events) => this.push(events),
+      signal,
+      log: this.log,
+    };
+  }
+
+  /** Lets the run go on purpose: what may be cut off is, what must not be is waited for. */
+  handOver(): void {
+    if (this.phase !== 'live') return;
+    this.phase = 'handing_over';
+    const open = new Set(this.fold.context.calls.filter((one) => one.status === 'started').map((one) => one.c));
+    for (const [id, controller] of this.running) {
+      if (open.has(id)) continue;
+      this.running.delete(id);
+      controller.abort(new AppError('aborted', 'the node stops'));
+    }
+    this.tick();
+  }
+
+  private async letGo(): Promise<boolean> {
+    if (!(await this.write([{ type: 'handed_over' }]))) return false;
+    const snapshot = this.fold.snapshot();
+    if (snapshot !== null) await this.deps.journal.saveSnapshot(this.run, snapshot);
+    this.delivery.nak(20);
+    return true;
+  }
+
+  /** For parking: one more entry, written by whoever closes the run. */
+  writeClosing(events: RunEvent[]): Promise<boolean> {
+    return this.write(events);
+  }
+
+  private close(why: Gone, work: () => Promise<boolean>): void {
+    this.phase = 'closing';
+    this.env.wheel.set(this, null);
+    this.abortAll();
+    work().then(
+      (done) => {
+        if (done) this.leave(why);
+      },
+      (thrown: unknown) => this.leave('crashed', toAppError(thrown)),
+    );
+  }
+
+  /** Stops at once, without a word to the journal or the queue. */
+  stop(): void {
+    this.leave('closed');
+  }
+
+  private abortAll(): void {
+    for (const controller of this.running.values())
+      controller.abort(new AppError('aborted', 'the run has left this node'));
+    this.running.clear();
+  }
+
+  private leave(reason: Gone, error?: AppError): void {
+    if (this.phase === 'gone') return;
+    const why = error?.code === 'closed' ? 'closed' : reason;
+    this.phase = 'gone';
+    this.abortAll();
+    this.env.wheel.set(this, null);
+    for (const pending of this.queue.splice(0)) pending.settle(false);
+    this.fold.stop();
+    if (why === 'crashed')
+      this.log.error('run.crashed', { code: error?.code, message: clip(error?.message ?? '', 500) });
+    if (why === 'fenced')
+      this.log.warn('run.fenced', { consequence: 'another node owns the run; this one stopped acting for it' });
+    this.env.gone(this, why, error);
+  }
+}

@@ -1,0 +1,63 @@
+import { toAppError } from '../core/errors.ts';
+import type { Cancel } from '../ports/clock.ts';
+import type { NodeDeps } from './deps.ts';
+import type { RunOwner } from './run-owner.ts';
+import { statusOf } from './views.ts';
+
+/** Most finished steps in one status event; more follow in the next. */
+const STEPS_A_STATUS = 50;
+
+/**
+ * Publishes where runs stand, at most once per `status_every_ms` and run: a summary is cheap to skip, a finished step
+ * is told exactly in order. The last status of a run is stored by its ending, not here.
+ */
+export class StatusFeed {
+  private readonly deps: NodeDeps;
+  private readonly dirty = new Set<RunOwner>();
+  private cancel: Cancel | null = null;
+
+  constructor(deps: NodeDeps) {
+    this.deps = deps;
+  }
+
+  touched(owner: RunOwner): void {
+    if (owner.fold.ended) {
+      this.dirty.delete(owner);
+      return;
+    }
+    this.dirty.add(owner);
+    this.cancel ??= this.deps.clock.after(this.deps.settings.status_every_ms, () => this.flush());
+  }
+
+  forget(owner: RunOwner): void {
+    if (this.dirty.delete(owner) && !owner.fold.ended) this.tell(owner);
+  }
+
+  stop(): void {
+    this.cancel?.();
+    this.cancel = null;
+    this.dirty.clear();
+  }
+
+  private flush(): void {
+    this.cancel = null;
+    const owners = [...this.dirty];
+    this.dirty.clear();
+    for (const owner of owners) this.tell(owner);
+  }
+
+  private tell(owner: RunOwner): void {
+    const { bus, subjects } = this.deps;
+    const { agent, user, run } = owner.accepted;
+    const subject = subjects.event(agent.name, user, run);
+    owner.steps.take().then(
+      (steps) => {
+        if (owner.fold.ended) return owner.steps.untake(steps);
+        for (let i = 0; i === 0 || i < steps.length; i += STEPS_A_STATUS) {
+          bus.emit(subject, JSON.stringify(statusOf(owner.fold, steps.slice(i, i + STEPS_A_STATUS))));
+        }
+      },
+      (error: unknown) => owner.log.warn('status.failed', { message: toAppError(error).message }),
+    );
+  }
+}

@@ -1,0 +1,99 @@
+import type { StepSummary } from '../core/result.ts';
+import type { RunContext } from '../core/run-state.ts';
+import { WINDOW_STEPS } from '../core/run-state.ts';
+import { RunFold } from './fold.ts';
+import type { Journal } from './journal.ts';
+import { type StepRef, summarise } from './steps.ts';
+
+/** Steps that a result shows; earlier ones stand in the trace only. */
+export const RESULT_STEPS = 50;
+
+interface Numbered {
+  ref: StepRef;
+  step: number;
+}
+
+/** The finished steps of one run: those that nobody was told of yet, and the last ones for its result. */
+export class StepLog {
+  private readonly run: string;
+  private readonly journal: Journal;
+  private known = 0;
+  private untold: Numbered[] = [];
+  private returned: StepSummary[] = [];
+  private last: Numbered[] = [];
+
+  constructor(run: string, journal: Journal) {
+    this.run = run;
+    this.journal = journal;
+  }
+
+  /** Steps up to this one were finished before this node took the run. */
+  resumeAt(steps: number): void {
+    this.known = steps;
+  }
+
+  /** Called after every fold. */
+  note(context: RunContext): void {
+    const finished = Math.min(context.steps - this.known, WINDOW_STEPS);
+    if (finished <= 0) return;
+    const refs = context.window.slice(-finished);
+    const items = refs.map((ref, i) => ({ ref, step: context.steps - refs.length + i + 1 }));
+    this.known = context.steps;
+    this.untold.push(...items);
+    this.last.push(...items);
+    if (this.last.length > 2 * RESULT_STEPS) this.last = this.last.slice(-RESULT_STEPS);
+  }
+
+  /** Finished steps since the last time; each is told once. */
+  async take(): Promise<StepSummary[]> {
+    const items = this.untold;
+    this.untold = [];
+    const before = this.returned;
+    this.returned = [];
+    return [...before, ...(await this.summaries(items))];
+  }
+
+  /** Gives back what was taken and could not be told: the run ended meanwhile, and its ending tells the rest. */
+  untake(steps: StepSummary[]): void {
+    this.returned = [...steps, ...this.returned];
+  }
+
+  /** The last steps, up to RESULT_STEPS, whoever made them. */
+  async forResult(context: RunContext): Promise<StepSummary[]> {
+    const wanted = Math.min(context.steps, RESULT_STEPS);
+    if (this.last.length < wanted) this.last = await this.reread();
+    return this.summaries(this.last.slice(-wanted));
+  }
+
+  private async summaries(items: Numbered[]): Promise<StepSummary[]> {
+    const read = (n: number) => this.journal.mustHave(this.run, n);
+    const all = await Promise.all(items.map(({ ref, step }) => summarise(ref, step, read)));
+    return all.filter((summary) => summary !== null);
+  }
+
+  /** A run that was taken over: its steps are found by folding its journal again. */
+  private async reread(): Promise<Numbered[]> {
+    const found: Numbered[] = [];
+    for await (const item of stepsOf(this.journal, this.run)) {
+      found.push(item);
+      if (found.length > 2 * RESULT_STEPS) found.splice(0, RESULT_STEPS);
+    }
+    return found;
+  }
+}
+
+/** Every step of a run, oldest first, found by folding its journal. */
+export async function* stepsOf(journal: Journal, run: string): AsyncGenerator<Numbered> {
+  const fold = new RunFold();
+  let known = 0;
+  for await (const entry of journal.entries(run)) {
+    fold.fold(entry);
+    const { context } = fold;
+    const finished = Math.min(context.steps - known, WINDOW_STEPS);
+    if (finished <= 0) continue;
+    known = context.steps;
+    const refs = context.window.slice(-finished);
+    for (const [i, ref] of refs.entries()) yield { ref, step: context.steps - refs.length + i + 1 };
+  }
+  fold.stop();
+}

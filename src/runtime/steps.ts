@@ -1,0 +1,143 @@
+import { clip } from '../core/errors.ts';
+import type { RunEvent } from '../core/events.ts';
+import { parseCallId } from '../core/ids.ts';
+import type { JournalEntry } from '../core/journal-entry.ts';
+import type { Json } from '../core/json.ts';
+import type { StepSummary } from '../core/result.ts';
+import type { Observation, WindowStep } from '../ports/model.ts';
+
+/** Finished steps, read back from the entries that hold them. */
+
+const PREVIEW = 200;
+
+/** A step as the chart's window remembers it: the entry of its decision and those of its outcomes. */
+export interface StepRef {
+  entry: number;
+  outcomes: number[];
+}
+
+type Outcome = Extract<RunEvent, { c: string }>;
+type EntryReader = (n: number) => Promise<JournalEntry>;
+
+export async function readStep(ref: StepRef, read: EntryReader): Promise<WindowStep | null> {
+  const entry = await read(ref.entry);
+  const failed = entry.events.find((event) => event.type === 'think_failed');
+  if (failed !== undefined) {
+    return { entry: ref.entry, decision: { action: 'think' }, observations: [], error: failed.error };
+  }
+  const decided = entry.events.find((event) => event.type === 'decided');
+  if (decided === undefined) return null;
+  const outcomes = new Map<string, Outcome>();
+  for (const n of ref.outcomes) {
+    for (const event of (await read(n)).events) {
+      if ('c' in event && settles(event) && !outcomes.has(event.c)) outcomes.set(event.c, event);
+    }
+  }
+  const { decision } = decided;
+  const tools =
+    decision.action === 'tool_call'
+      ? decision.calls.map((call) => ({ tool: call.tool, plan_step: call.plan_step }))
+      : decision.action === 'delegate'
+        ? [{ tool: `agent:${decision.agent}`, plan_step: undefined }]
+        : decision.action === 'ask_human'
+          ? [{ tool: 'person', plan_step: undefined }]
+          : [];
+  const observations = tools.map(({ tool, plan_step }, index): Observation => {
+    const c = `${ref.entry}-${index}`;
+    const base = { c, tool, ...(plan_step === undefined ? {} : { plan_step }) };
+    const refused = decided.calls?.[index]?.refused;
+    if (refused !== undefined) return { ...base, status: 'refused', result: null, error: refused };
+    return { ...base, ...observed(outcomes.get(c)) };
+  });
+  return { entry: ref.entry, decision, observations };
+}
+
+function settles(event: Outcome): boolean {
+  if (event.type === 'resolved') return event.verdict !== 'repeat';
+  if (event.type === 'approval_decided') return event.verdict === 'denied';
+  return ['call_done', 'call_failed', 'approval_expired', 'child_ended'].includes(event.type);
+}
+
+function observed(event: Outcome | undefined): Pick<Observation, 'status' | 'result' | 'error'> {
+  const no = (code: string, message: string) => ({
+    status: 'refused' as const,
+    result: null,
+    error: { code, message, retryable: false },
+  });
+  switch (event?.type) {
+    case 'call_done':
+      return { status: 'ok', result: event.result };
+    case 'call_failed':
+      return { status: 'error', result: null, error: event.error };
+    case 'child_ended':
+      return event.outcome === 'success'
+        ? { status: 'ok', result: event.answer }
+        : { status: 'error', result: event.answer, ...(event.error === undefined ? {} : { error: event.error }) };
+    case 'resolved':
+      return event.verdict === 'done'
+        ? { status: 'ok', result: event.result ?? null }
+        : { status: 'error', result: null, error: { code: 'failed_by_person', message: event.why, retryable: false } };
+    case 'approval_decided':
+      return no('approval_denied', `${event.by} said no: ${event.why}`);
+    case 'approval_expired':
+      return no('approval_timeout', 'nobody approved the call in time');
+    default:
+      return { status: 'unknown', result: null };
+  }
+}
+
+/** The step as results and status events show it. */
+export async function summarise(ref: StepRef, step: number, read: EntryReader): Promise<StepSummary | null> {
+  const whole = await readStep(ref, read);
+  if (whole === null) return null;
+  const entry = await read(ref.entry);
+  const { decision } = whole;
+  const calls: StepSummary['calls'] = [];
+  for (const observation of whole.observations) {
+    calls.push({
+      c: observation.c,
+      tool: observation.tool,
+      status: observation.status,
+      ms: await durationOf(observation.c, ref, read),
+      preview: observation.error === undefined ? preview(observation.result) : clip(observation.error.message, PREVIEW),
+    });
+  }
+  const reasoning = decision.reasoning;
+  return {
+    step,
+    entry: ref.entry,
+    at: entry.at,
+    action: whole.error === undefined ? decision.action : 'error',
+    ...(reasoning === undefined ? {} : { reasoning: clip(reasoning, PREVIEW) }),
+    calls,
+    ...(whole.error === undefined ? {} : { error: whole.error }),
+  };
+}
+
+async function durationOf(c: string, ref: StepRef, read: EntryReader): Promise<number> {
+  for (const n of ref.outcomes) {
+    for (const event of (await read(n)).events) if ('c' in event && event.c === c && 'ms' in event) return event.ms;
+  }
+  return 0;
+}
+
+/** The first characters of a value as JSON text; a long text is cut before it is escaped. */
+export function preview(value: Json): string {
+  if (typeof value === 'string') return clip(value, PREVIEW);
+  return clip(JSON.stringify(value), PREVIEW);
+}
+
+/** The result that call `c` brought, from the entry that holds its outcome. */
+export async function resultOf(c: string, outcome: number, read: EntryReader): Promise<Json> {
+  const entry = await read(outcome);
+  const event = entry.events.find((one): one is Outcome => 'c' in one && one.c === c && settles(one));
+  return observed(event).result;
+}
+
+/** The arguments that call `c` was decided with. */
+export async function argumentsOf(c: string, read: EntryReader): Promise<Record<string, Json>> {
+  const { entry, index } = parseCallId(c);
+  const decided = (await read(entry)).events.find((event) => event.type === 'decided');
+  if (decided?.decision.action !== 'tool_call') return {};
+  return decided.decision.calls[index]?.args ?? {};
+}

@@ -1,0 +1,168 @@
+import type { CallRequest } from '../core/decision.ts';
+import { Decision, NO_USAGE, Usage } from '../core/decision.ts';
+import { AppError, describeFaults, toAppError } from '../core/errors.ts';
+import type { PlannedCall, RunEvent } from '../core/events.ts';
+import { byteLength } from '../core/json.ts';
+import type { Plan } from '../core/plan.ts';
+import { type LimitVerdict, limitAfterUsage, limitBeforeStep, limitOnCalls } from '../policy/limits.ts';
+import { gateCall, gateDelegation } from '../policy/tool-gate.ts';
+import type { ThinkInput, ThinkReply } from '../ports/model.ts';
+import { type EffectScope, stepTime, type WantOf } from './effects.ts';
+import { readStep, resultOf } from './steps.ts';
+import { withTimeLimit } from './time-limit.ts';
+
+/** Largest decision, bytes of its JSON. */
+const MAX_DECISION_BYTES = 256 * 1024;
+
+/**
+ * One model call. Policy is asked before (limits) and after (usage, gates); its verdict stands in the same journal entry
+ * as the decision that it is about.
+ */
+export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<RunEvent[]> {
+  const { deps, context, accepted, log } = scope;
+  const before = limitBeforeStep(context);
+  if (before !== null) return [{ type: 'limit', ...before }];
+
+  const started = deps.clock.now();
+  let reply: ThinkReply;
+  try {
+    const model = deps.models.get(accepted.agent.model);
+    reply = await withTimeLimit(
+      deps.clock,
+      stepTime(scope),
+      scope.signal,
+      `model ${accepted.agent.model}`,
+      async (signal) => model.think(thinkInput(scope, want.phase, signal)),
+    );
+    reply = checked(reply);
+  } catch (thrown) {
+    const error = toAppError(thrown, 'model_error');
+    const ms = deps.clock.now() - started;
+    log.warn('step_failed', { step: context.steps + 1, error: error.code, message: error.message });
+    return [{ type: 'think_failed', error: error.toInfo(), usage: NO_USAGE, model: accepted.agent.model, ms }];
+  }
+  deps.faults.hit('think.returned');
+  const ms = deps.clock.now() - started;
+  log.debug('llm.response', {
+    step: context.steps + 1,
+    action: reply.decision.action,
+    model: reply.model,
+    ...reply.usage,
+    ms,
+  });
+  return judged(scope, reply, ms);
+}
+
+/** A model's reply is input from outside: parsed, and bounded. */
+function checked(reply: ThinkReply): ThinkReply {
+  const decision = Decision.safeParse(reply.decision);
+  if (!decision.success) {
+    const { message, field } = describeFaults(decision.error, 'decision');
+    throw new AppError('bad_decision', `the model's decision is not valid: ${message}`, { retryable: true, field });
+  }
+  const usage = Usage.safeParse(reply.usage);
+  if (!usage.success)
+    throw new AppError('bad_usage', `the model's usage is not valid: ${describeFaults(usage.error, 'usage').message}`);
+  const bytes = byteLength(JSON.stringify(decision.data));
+  if (bytes > MAX_DECISION_BYTES) {
+    throw new AppError(
+      'decision_too_large',
+      `the model's decision has ${bytes} bytes; ${MAX_DECISION_BYTES} are allowed`,
+      { retryable: true },
+    );
+  }
+  return { decision: decision.data, usage: usage.data, model: reply.model };
+}
+
+async function judged(scope: EffectScope, reply: ThinkReply, ms: number): Promise<RunEvent[]> {
+  const { decision, usage, model } = reply;
+  const calls = await gates(scope, decision);
+  const made = decision.action === 'tool_call' ? (calls?.filter((call) => call.refused === undefined).length ?? 0) : 0;
+  const verdict: LimitVerdict = limitAfterUsage(scope.context, usage) ?? limitOnCalls(scope.context, made);
+  const passed =
+    verdict === null || calls === undefined
+      ? calls
+      : calls.map((call) => ({
+          ...call,
+          refused: call.refused ?? { code: verdict.code, message: verdict.detail, retryable: false },
+        }));
+  const decided: RunEvent = {
+    type: 'decided',
+    decision,
+    ...(passed === undefined ? {} : { calls: passed }),
+    usage,
+    model: model.slice(0, 128),
+    ms,
+  };
+  return verdict === null ? [decided] : [decided, { type: 'limit', ...verdict }];
+}
+
+async function gates(scope: EffectScope, decision: Decision): Promise<PlannedCall[] | undefined> {
+  const { deps, accepted, context } = scope;
+  if (decision.action === 'tool_call') {
+    return Promise.all(decision.calls.map((request) => gate(scope, request)));
+  }
+  if (decision.action !== 'delegate') return undefined;
+  const refused = gateDelegation({
+    agent: accepted.agent,
+    to: decision.agent,
+    known: deps.agents.has(decision.agent),
+    depth: accepted.ancestors.length,
+    children: context.children,
+  });
+  const call = { tool: `agent:${decision.agent}`.slice(0, 64), idempotent: true, timeout_ms: 0 };
+  return [refused === null ? call : { ...call, refused }];
+}
+
+async function gate(scope: EffectScope, request: CallRequest): Promise<PlannedCall> {
+  const { deps, accepted } = scope;
+  const definition = await deps.tools.find(request.tool);
+  return gateCall({
+    agent: accepted.agent,
+    request,
+    definition,
+    faults: (schema, args) => deps.validator.faults(schema, args),
+    now: deps.clock.now(),
+  });
+}
+
+function thinkInput(scope: EffectScope, phase: ThinkInput['phase'], signal: AbortSignal): ThinkInput {
+  const { deps, accepted, context, read } = scope;
+  return {
+    run: context.run,
+    agent: accepted.agent,
+    user: accepted.user,
+    task: accepted.task,
+    phase,
+    plan: planOf(scope),
+    window: async () => {
+      const steps = await Promise.all(context.window.map((ref) => readStep(ref, read)));
+      return steps.filter((step) => step !== null);
+    },
+    tools: async () => {
+      const names = accepted.agent.tools.filter((name) => !name.endsWith('*'));
+      const found = await Promise.all(names.map((name) => deps.tools.find(name)));
+      return found.filter((definition) => definition !== null);
+    },
+    limits: context.limits,
+    step: context.steps + 1,
+    signal,
+  };
+}
+
+function planOf(scope: EffectScope): ThinkInput['plan'] {
+  const { context, accepted, read } = scope;
+  if (context.plan === null) return null;
+  const { done } = context.plan;
+  const plan: Plan | undefined = accepted.task.plan;
+  if (plan === undefined) return null;
+  return {
+    plan,
+    done: new Set(Object.keys(done)),
+    result: async (step) => {
+      const where = done[step];
+      if (where === undefined) throw new AppError('bad_reference', `plan step "${step}" has no result yet`);
+      return resultOf(where[1], where[0], read);
+    },
+  };
+}

@@ -1,0 +1,145 @@
+import { progressOf } from '../../machines/agent-run/account.ts';
+import { clip } from '../core/errors.ts';
+import type { Json } from '../core/json.ts';
+import { outcomeOf, type ReasonCode } from '../core/reasons.ts';
+import type { RunResult, StepSummary } from '../core/result.ts';
+import type { RunContext } from '../core/run-state.ts';
+import type { StatusEvent } from '../core/status.ts';
+import type { RunFold } from './fold.ts';
+import type { Journal } from './journal.ts';
+import { resultOf } from './steps.ts';
+
+/** What the outside sees of a run: its status while it lives, its result when it has ended. */
+
+export function statusOf(fold: RunFold, steps: StepSummary[] = []): StatusEvent {
+  const { context, path, protocol } = fold;
+  const requires = requirementOf(path, context);
+  return {
+    v: 1,
+    run: context.run,
+    agent: context.agent,
+    user: context.user,
+    at: protocol.at,
+    state: path,
+    phase: phaseOf(path),
+    step: context.steps,
+    progress: progressOf(context),
+    can_cancel: context.end === null,
+    ...(requires === undefined ? {} : { requires }),
+    ...(protocol.node === null || protocol.released ? {} : { node: protocol.node }),
+    ...(steps.length === 0 ? {} : { steps }),
+    ...(context.end === null ? {} : { code: context.end.code, outcome: outcomeOf(context.end.code) }),
+    ...(context.end?.error === undefined ? {} : { error: context.end.error }),
+  };
+}
+
+function phaseOf(path: string): StatusEvent['phase'] {
+  if (path.startsWith('completed') || path.startsWith('failed')) return 'complete';
+  if (path === 'thinking.planning') return 'planning';
+  return path === 'thinking.reviewing' ? 'reviewing' : 'executing';
+}
+
+function requirementOf(path: string, context: RunContext): StatusEvent['requires'] {
+  if (path === 'idle.held')
+    return { kind: 'release', text: 'an entry of the journal cannot be folded: proctor quarantine retry|fail' };
+  if (path === 'waiting.approval') {
+    const call = context.calls.find((one) => one.status === 'approval');
+    return { kind: 'approval', c: call?.c ?? '', text: `tool ${call?.tool ?? ''} needs an approval` };
+  }
+  if (path !== 'waiting.person') return undefined;
+  const call = context.calls.find((one) => one.status === 'person');
+  if (call === undefined) return undefined;
+  return context.unknown.includes(call.c)
+    ? {
+        kind: 'resolve',
+        c: call.c,
+        text: `nobody knows whether ${call.tool} took effect: proctor resolve ${context.run} ${call.c}`,
+      }
+    : {
+        kind: 'answer',
+        c: call.c,
+        text: `a person is asked: proctor resolve ${context.run} ${call.c} --done --result TEXT`,
+      };
+}
+
+/** The result of a run that has ended: the same from every node, as it follows from the journal alone. */
+export async function resultOfRun(fold: RunFold, steps: StepSummary[], journal: Journal): Promise<RunResult> {
+  const { context } = fold;
+  const end = context.end;
+  if (end === null) throw new RangeError(`run ${context.run} has not ended`);
+  const answer = end.code === 'completed' ? await answerOf(context, journal) : null;
+  const partial = end.code === 'completed' ? null : await partialOf(context, journal);
+  return {
+    v: 1,
+    run: context.run,
+    agent: context.agent,
+    agent_version: context.agent_version,
+    user: context.user,
+    ...(context.session_id === undefined ? {} : { session_id: context.session_id }),
+    status: end.code === 'completed' ? 'completed' : 'failed',
+    outcome: outcomeOf(end.code),
+    answer,
+    partial,
+    error:
+      end.code === 'completed'
+        ? null
+        : { code: end.code, reason: reasonText(end.code, end.error?.message ?? end.detail) },
+    code: end.code,
+    degraded: context.degraded,
+    steps: context.steps,
+    step_log: steps,
+    steps_omitted: Math.max(0, context.steps - steps.length),
+    tools_used: context.tools_used,
+    tool_calls: context.tool_calls,
+    unknown_outcomes: [...new Set([...context.unknown, ...openCalls(context)])],
+    input_tokens: context.input_tokens,
+    output_tokens: context.output_tokens,
+    cost_usd: context.cost_usd,
+    started_at: context.started_at ?? context.accepted_at,
+    ended_at: end.at,
+    duration_ms: Math.max(0, end.at - context.accepted_at),
+  };
+}
+
+/** Calls that must not be repeated, were sent, and had no outcome when the run ended. */
+function openCalls(context: RunContext): string[] {
+  return context.calls.filter((call) => call.status === 'started').map((call) => call.c);
+}
+
+async function answerOf(context: RunContext, journal: Journal): Promise<Json> {
+  if (context.answer === null) return null;
+  const entry = await journal.mustHave(context.run, context.answer);
+  const decided = entry.events.find((event) => event.type === 'decided');
+  return decided?.decision.action === 'final_answer' ? decided.decision.answer : null;
+}
+
+async function partialOf(context: RunContext, journal: Journal): Promise<Json> {
+  if (context.last_result === null) return null;
+  const { entry, c } = context.last_result;
+  return resultOf(c, entry, (n) => journal.mustHave(context.run, n));
+}
+
+const REASONS: Record<ReasonCode, string> = {
+  completed: 'the run completed',
+  queued_for_human: 'the task is queued for a person',
+  max_steps: 'the run reached its limit of steps',
+  timeout: 'the run reached its limit of time',
+  max_retries: 'too many steps failed in a row',
+  budget_exceeded: 'the run reached its limit of cost',
+  token_limit: 'the run reached its limit of tokens',
+  tool_call_limit: 'the run reached its limit of tool calls',
+  loop_detected: 'the run repeated itself',
+  killed: 'an operator killed the run',
+  cancelled: 'the run was cancelled',
+  approval_denied: 'an approval was denied',
+  approval_timeout: 'nobody approved in time',
+  no_model: 'no model can be reached under the name that the agent gives',
+  crash_limit: 'the run crashed its node again and again',
+  invalid_task: 'the task is not valid',
+  outcome_unknown: 'nobody knows whether a call took effect',
+  error: 'the run failed',
+};
+
+function reasonText(code: ReasonCode, detail: string): string {
+  return clip(detail === '' ? REASONS[code] : `${REASONS[code]}: ${detail}`, 2048);
+}

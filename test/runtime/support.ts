@@ -1,0 +1,173 @@
+import { cryptoIds } from '../../src/adapters/crypto/ids.ts';
+import { jsonSchemaValidator } from '../../src/adapters/json-schema/validator.ts';
+import { MemoryBroker } from '../../src/adapters/memory/memory-broker.ts';
+import { MemoryBus } from '../../src/adapters/memory/memory-bus.ts';
+import { SimulatedClock } from '../../src/adapters/memory/simulated-clock.ts';
+import { models } from '../../src/adapters/model/models.ts';
+import { planModel } from '../../src/adapters/model/plan.ts';
+import { AgentDefinition } from '../../src/core/agent.ts';
+import { AppError } from '../../src/core/errors.ts';
+import { decodeEntry, type JournalEntry } from '../../src/core/journal-entry.ts';
+import type { Json } from '../../src/core/json.ts';
+import { RunResult } from '../../src/core/result.ts';
+import { StatusEvent } from '../../src/core/status.ts';
+import { Subjects } from '../../src/core/subjects.ts';
+import { type ToolDefinition, ToolDefinition as ToolSchema } from '../../src/core/tool.ts';
+import type { Model } from '../../src/ports/model.ts';
+import type { Log } from '../../src/ports/telemetry.ts';
+import type { ToolCall, ToolSource } from '../../src/ports/tools.ts';
+import type { NodeDeps } from '../../src/runtime/deps.ts';
+import { type FaultPoints, NO_FAULTS } from '../../src/runtime/fault-points.ts';
+import type { RunMachine } from '../../src/runtime/fold.ts';
+import { Journal } from '../../src/runtime/journal.ts';
+import { type SupervisorNode, startNode } from '../../src/runtime/node.ts';
+import { NodeSettings } from '../../src/runtime/settings.ts';
+
+export const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+
+/** A log that keeps what was said, for tests that read it. */
+export function recordingLog(): Log & { lines: { level: string; event: string; fields: Record<string, unknown> }[] } {
+  const lines: { level: string; event: string; fields: Record<string, unknown> }[] = [];
+  const at =
+    (level: string) =>
+    (event: string, fields: Record<string, unknown> = {}) =>
+      void lines.push({ level, event, fields });
+  const log = { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), child: () => log };
+  return log;
+}
+
+type Handler = (args: Record<string, Json>, call: ToolCall) => Promise<Json> | Json;
+
+/** Tools whose effects can be counted: every call that a handler saw. */
+export class CountingTools implements ToolSource {
+  readonly calls: ToolCall[] = [];
+  private readonly tools = new Map<string, { definition: ToolDefinition; handler: Handler }>();
+
+  add(name: string, handler: Handler, definition: Partial<ToolDefinition> = {}): this {
+    const declared = { name, description: name, parameters: { type: 'object' }, idempotent: true, ...definition };
+    this.tools.set(name, { definition: ToolSchema.parse(declared), handler });
+    return this;
+  }
+
+  find(name: string): Promise<ToolDefinition | null> {
+    return Promise.resolve(this.tools.get(name)?.definition ?? null);
+  }
+
+  async call(call: ToolCall): Promise<Json> {
+    const tool = this.tools.get(call.tool);
+    if (tool === undefined) throw new AppError('unknown_tool', call.tool);
+    this.calls.push(call);
+    return tool.handler(call.args, call);
+  }
+}
+
+export interface NodeOptions {
+  faults?: FaultPoints;
+  settings?: Partial<NodeSettings>;
+  log?: Log;
+  machine?: RunMachine;
+}
+
+/** Nodes on one in-memory bus and one simulated clock. */
+export class Cluster {
+  readonly clock = new SimulatedClock();
+  readonly broker = new MemoryBroker({ clock: this.clock });
+  readonly subjects = new Subjects();
+  readonly tools = new CountingTools().add('echo', (args) => args);
+  readonly client = new MemoryBus(this.broker, 'client');
+  agents = new Map<string, AgentDefinition>();
+  modelMap: Record<string, Model> = { plan: planModel() };
+
+  constructor(...agents: Partial<AgentDefinition>[]) {
+    for (const agent of [{ name: 'plan', model: 'plan' }, ...agents]) {
+      const parsed = AgentDefinition.parse({ model: 'plan', tools: ['*'], ...agent });
+      this.agents.set(parsed.name, parsed);
+    }
+  }
+
+  deps(name: string, bus: MemoryBus, options: NodeOptions = {}): NodeDeps {
+    const log = options.log ?? silent;
+    return {
+      node: name,
+      bus,
+      journal: new Journal(bus, this.subjects, log, options.machine),
+      subjects: this.subjects,
+      clock: this.clock,
+      ids: cryptoIds,
+      log,
+      models: models(this.modelMap),
+      tools: this.tools,
+      validator: jsonSchemaValidator(),
+      agents: this.agents,
+      faults: options.faults ?? NO_FAULTS,
+      settings: NodeSettings.parse({ lease_ms: 2_000, ...options.settings }),
+    };
+  }
+
+  async node(
+    name = 'n1',
+    options: NodeOptions = {},
+  ): Promise<{ node: SupervisorNode; bus: MemoryBus; deps: NodeDeps }> {
+    const bus = new MemoryBus(this.broker, name);
+    const deps = this.deps(name, bus, options);
+    const starting = startNode(deps);
+    await this.clock.advance(10);
+    return { node: await starting, bus, deps };
+  }
+
+  async submit(task: unknown, agent = 'plan', user = 'u'): Promise<number> {
+    const data = typeof task === 'string' ? task : JSON.stringify(task);
+    return (await this.client.publish(this.subjects.task(agent, user), data)).seq;
+  }
+
+  /** Advances time until something is there; fails after `ms` of simulated time. */
+  async until<T>(what: string, look: () => Promise<T | null | undefined | false>, ms = 600_000, step = 50): Promise<T> {
+    for (let passed = 0; passed <= ms; passed += step) {
+      const found = await look();
+      if (found !== null && found !== undefined && found !== false) return found;
+      await this.clock.advance(step);
+    }
+    throw new Error(`after ${ms} ms of simulated time still no ${what}`);
+  }
+
+  async last<T>(stream: string, filter: string, parse: (text: string) => T): Promise<T[]> {
+    const found: T[] = [];
+    for await (const message of this.client.scan(this.subjects.stream(stream), filter)) found.push(parse(message.data));
+    return found;
+  }
+
+  results(): Promise<RunResult[]> {
+    return this.last('RES', 'proctor.res.>', (text) => RunResult.parse(JSON.parse(text)));
+  }
+
+  statuses(): Promise<StatusEvent[]> {
+    return this.last('EVT', 'proctor.evt.>', (text) => StatusEvent.parse(JSON.parse(text)));
+  }
+
+  result(ms?: number): Promise<RunResult> {
+    return this.until('result', async () => (await this.results())[0], ms);
+  }
+
+  status(state: string, ms?: number): Promise<StatusEvent> {
+    return this.until(`run in ${state}`, async () => (await this.statuses()).find((one) => one.state === state), ms);
+  }
+
+  async entries(run: string): Promise<JournalEntry[]> {
+    const stream = this.subjects.stream('JRN', run.slice(0, 8));
+    const found: JournalEntry[] = [];
+    for await (const message of this.client.scan(stream, `proctor.jrn.*.${run}.*`))
+      found.push(decodeEntry(message.data, run));
+    return found.sort((a, b) => a.n - b.n);
+  }
+}
+
+/** A plan of echo steps, each after the one before. */
+export function chain(length: number, tool = 'echo') {
+  const steps = Array.from({ length }, (_, i) => ({
+    id: `s${i}`,
+    tool,
+    args: { i },
+    after: i === 0 ? [] : [`s${i - 1}`],
+  }));
+  return { input: 'chain', plan: { steps } };
+}
