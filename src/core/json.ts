@@ -17,25 +17,24 @@ export const JsonObject: z.ZodType<Record<string, Json>> = z.custom<Record<strin
 
 /** Nesting depth of a value, without recursion: a hostile one must not exhaust the stack. Stops past MAX_DEPTH. */
 export function depthOf(value: unknown): number {
-  let level: unknown[] = [value];
+  let level: unknown[] = isContainer(value) ? [value] : [];
   for (let depth = 0; ; depth++) {
+    if (level.length === 0 || depth > MAX_DEPTH) return depth;
     const next: unknown[] = [];
-    for (const item of level) {
-      if (typeof item === 'object' && item !== null) next.push(...Object.values(item).filter(isContainer));
+    for (const container of level) {
+      for (const item of Object.values(container as object)) if (isContainer(item)) next.push(item);
     }
-    if (!level.some(isContainer)) return depth;
-    if (depth > MAX_DEPTH) return depth;
     level = next;
   }
-}
-
-const encoder = new TextEncoder();
-
-function isContainer(value: unknown): boolean {
-  return typeof value === 'object' && value !== null;
 }
 
 /** Bytes of a text in UTF-8. */
 export function byteLength(text: string): number {
   return encoder.encode(text).byteLength;
+}
+
+/** Whether a text is longer than `max` bytes in UTF-8; most texts are judged by their length alone. */
+export function exceedsBytes(text: string, max: number): boolean {
+  if (text.length > max) return true;
+  return text.length * 3 > max && byteLength(text) > max;
 }

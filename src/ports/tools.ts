@@ -20,7 +20,7 @@ export interface ToolCall {
 /**
  * Where tools live. A failure is an AppError whose code says what is known about the effect:
  * `tool_error`, `invalid_arguments`, `too_late`, `no_worker`, `unknown_tool`: the tool did not do it, or says that it
- * failed; `timeout`, `worker_lost`, `bad_result`: nobody knows.
+ * failed; `timeout`, `worker_lost`, `bad_result`: nobody knows; `result_too_large`: it did, and its result is lost.
  */
 export interface ToolSource {
   /** The tool's definition, or null when this source has no such tool now. */
@@ -33,6 +33,7 @@ export const UNKNOWN_EFFECT: ReadonlySet<string> = new Set([
   'timeout',
   'worker_lost',
   'bad_result',
+  'result_too_large',
   'aborted',
   'closed',
   'unavailable',

@@ -1,11 +1,11 @@
 import { AppError, toAppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
-import { byteLength } from '../core/json.ts';
+import { exceedsBytes } from '../core/json.ts';
 import type { RunCall } from '../core/run-state.ts';
 import { UNKNOWN_EFFECT } from '../ports/tools.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
 import { argumentsOf } from './steps.ts';
-import { withTimeLimit } from './time-limit.ts';
+import { isNotWanted, withTimeLimit } from './time-limit.ts';
 
 /** Largest result that a journal takes, bytes of its JSON. */
 export const MAX_RESULT_BYTES = 256 * 1024;
@@ -30,7 +30,8 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
   const started = deps.clock.now();
   const sinceStart = () => deps.clock.now() - started;
   try {
-    const answered = withTimeLimit(deps.clock, timeoutMs, scope.signal, `tool ${planned.tool}`, (signal) =>
+    const { controller } = scope;
+    const answered = withTimeLimit(deps.clock, timeoutMs, controller, `tool ${planned.tool}`, () =>
       deps.tools.call({
         tool: planned.tool,
         args,
@@ -41,23 +42,22 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
         idempotencyKey: `${context.run}:${planned.c}`,
         startBy,
         timeoutMs,
-        signal,
+        signal: controller.signal,
       }),
     );
     deps.faults.hit('call.sent');
     const result = await answered;
     deps.faults.hit('call.returned');
-    const bytes = byteLength(JSON.stringify(result ?? null));
-    if (bytes > MAX_RESULT_BYTES) {
+    if (exceedsBytes(JSON.stringify(result ?? null), MAX_RESULT_BYTES)) {
       throw new AppError(
         'result_too_large',
-        `tool ${planned.tool} answered ${bytes} bytes; ${MAX_RESULT_BYTES} are allowed`,
+        `tool ${planned.tool} answered more than ${MAX_RESULT_BYTES} bytes of JSON`,
       );
     }
     log.debug('tool.executed', { tool: planned.tool, call: planned.c, status: 'ok', ms: sinceStart() });
     return [{ type: 'call_done', c: planned.c, result: result ?? null, ms: sinceStart() }];
   } catch (thrown) {
-    if (scope.signal.aborted) return [];
+    if (isNotWanted(scope.controller.signal)) return [];
     const error = toAppError(thrown, 'tool_error');
     log.warn('tool.executed', {
       tool: planned.tool,

@@ -13,7 +13,8 @@ export interface EffectScope {
   read(n: number): Promise<JournalEntry>;
   /** Journals events; false when the run does not take them any more. */
   write(events: RunEvent[]): Promise<boolean>;
-  signal: AbortSignal;
+  /** Aborted when the run does not want the effect any more, or its time is up. */
+  controller: AbortController;
   log: Log;
 }
 

@@ -25,7 +25,7 @@ import {
 
 export type RunMachine = typeof agentRunMachine;
 
-const START: Protocol = {
+const START: Readonly<Protocol> = {
   n: -1,
   at: 0,
   epoch: -1,
@@ -41,12 +41,13 @@ const START: Protocol = {
 export class RunFold {
   private readonly machine: RunMachine;
   private actor: ActorRefFrom<RunMachine>;
-  private state: Protocol;
+  /** Changed in place: a copy for each entry would cost more than the chart. */
+  private readonly state: Protocol;
   private poisoned: { entry: number; error: AppError } | null = null;
 
   constructor(snapshot?: RunSnapshot, machine: RunMachine = agentRunMachine) {
     this.machine = machine;
-    this.state = snapshot?.protocol ?? START;
+    this.state = { ...(snapshot?.protocol ?? START) };
     this.actor =
       snapshot === undefined ? this.begin() : this.begin({ value: snapshot.value, context: snapshot.context });
   }
@@ -96,7 +97,8 @@ export class RunFold {
       throw new AppError('journal_gap', `entry ${entry.n} follows entry ${this.state.n}: an entry is missing`);
     }
     const before = this.actor.getSnapshot();
-    this.state = { ...this.state, n: entry.n, at: entry.at };
+    this.state.n = entry.n;
+    this.state.at = entry.at;
     for (const event of entry.events) {
       this.bookkeep(event, entry.n);
       if (event.type === 'released' && this.poisoned !== null) continue;
@@ -112,41 +114,40 @@ export class RunFold {
   /** What the ownership protocol reads from a journal. */
   private bookkeep(event: RunEvent, n: number): void {
     const { state } = this;
-    if ('inbox' in event && event.inbox !== undefined) {
-      this.state = { ...this.state, inbox: [...state.inbox, event.inbox].slice(-INBOX_MEMORY) };
-    }
+    if ('inbox' in event && event.inbox !== undefined) state.inbox = [...state.inbox, event.inbox].slice(-INBOX_MEMORY);
     switch (event.type) {
       case 'claimed':
-        this.state = {
-          ...this.state,
-          epoch: n,
-          node: event.node,
-          nonce: event.nonce,
-          claims: state.claims + 1,
-          released: false,
-        };
+        state.epoch = n;
+        state.node = event.node;
+        state.nonce = event.nonce;
+        state.claims++;
+        state.released = false;
         return;
       case 'parked':
-        this.state = { ...this.state, claims: 0, released: true, parked: newer(state.parked, event.activation) };
+        state.claims = 0;
+        state.released = true;
+        state.parked = newer(state.parked, event.activation);
         return;
       case 'handed_over':
-        this.state = { ...this.state, claims: 0, released: true };
+        state.claims = 0;
+        state.released = true;
         return;
       case 'quarantined':
-        this.state = { ...this.state, quarantine: { entry: event.entry, error: event.error } };
+        state.quarantine = { entry: event.entry, error: event.error };
         return;
       case 'released':
-        this.state = { ...this.state, claims: 0, quarantine: null };
+        state.claims = 0;
+        state.quarantine = null;
         return;
       default:
-        if (state.claims !== 0) this.state = { ...this.state, claims: 0 };
+        state.claims = 0;
     }
   }
 
   /** Null while an entry is passed over: newer code must find the state before it. */
   snapshot(): RunSnapshot | null {
     if (this.poisoned !== null) return null;
-    return { v: SNAPSHOT_VERSION, protocol: this.state, value: this.value, context: this.context };
+    return { v: SNAPSHOT_VERSION, protocol: { ...this.state }, value: this.value, context: this.context };
   }
 
   stop(): void {

@@ -1,5 +1,5 @@
 import { isMoment, type Want } from '../../machines/agent-run/wanted.ts';
-import { AppError, clip, toAppError } from '../core/errors.ts';
+import { type AppError, clip, toAppError } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
 import type { Delivery } from '../ports/bus.ts';
@@ -13,6 +13,7 @@ import type { RunFold } from './fold.ts';
 import { parkRun } from './parking.ts';
 import { StepLog } from './step-log.ts';
 import { think } from './think.ts';
+import { isNotWanted, NOT_WANTED } from './time-limit.ts';
 import type { Wheel } from './wheel.ts';
 
 /**
@@ -57,7 +58,8 @@ export class RunOwner {
   private readonly nonce: string;
   private phase: 'live' | 'handing_over' | 'closing' | 'gone' = 'live';
   private readonly queue: Pending[] = [];
-  private readonly running = new Map<string, AbortController>();
+  /** Effects whose outcome is not folded yet; null once it is on its way to the journal. */
+  private readonly running = new Map<string, AbortController | null>();
   private pumping = false;
   private sinceSnapshot = 0;
 
@@ -203,7 +205,10 @@ export class RunOwner {
   /** Compares what the run wants with what runs, and acts on the difference. */
   private react(): void {
     if (this.phase === 'gone' || this.phase === 'closing' || this.queue.length > 0) return;
-    if (this.fold.ended) return this.close('ended', () => endRun(this));
+    if (this.fold.ended) {
+      this.close('ended', () => endRun(this));
+      return;
+    }
     const { poison } = this.fold;
     if (poison !== null) {
       this.log.error('run.quarantined', {
@@ -216,7 +221,10 @@ export class RunOwner {
     }
     const nearest = this.reconcile();
     if (this.queue.length > 0 || this.running.size > 0) return;
-    if (this.phase === 'handing_over') return this.close('handed_over', () => this.letGo());
+    if (this.phase === 'handing_over') {
+      this.close('handed_over', () => this.letGo());
+      return;
+    }
     const wait = nearest === null ? Number.POSITIVE_INFINITY : nearest - this.deps.clock.now();
     if (wait > this.deps.settings.park_after_ms) this.close('parked', () => parkRun(this, nearest));
   }
@@ -241,7 +249,7 @@ export class RunOwner {
     for (const [id, controller] of this.running) {
       if (ids.has(id)) continue;
       this.running.delete(id);
-      controller.abort(new AppError('aborted', 'the run does not want this any more'));
+      controller?.abort(NOT_WANTED);
     }
     this.env.wheel.set(this, nearest);
     return nearest;
@@ -250,24 +258,26 @@ export class RunOwner {
   private begin(want: Want): void {
     const controller = new AbortController();
     this.running.set(want.id, controller);
-    this.perform(want, controller.signal).then(
+    this.perform(want, controller).then(
       (events) => {
-        if (!controller.signal.aborted) void this.push(events);
+        if (isNotWanted(controller.signal)) return;
+        this.running.set(want.id, null);
+        void this.push(events);
       },
       (thrown: unknown) => {
-        if (!controller.signal.aborted) this.leave('crashed', toAppError(thrown));
+        if (!isNotWanted(controller.signal)) this.leave('crashed', toAppError(thrown));
       },
     );
   }
 
-  private perform(want: Want, signal: AbortSignal): Promise<RunEvent[]> {
+  private perform(want: Want, controller: AbortController): Promise<RunEvent[]> {
     switch (want.kind) {
       case 'think':
-        return think(this.scope(signal), want);
+        return think(this.scope(controller), want);
       case 'call':
-        return call(this.scope(signal), want);
+        return call(this.scope(controller), want);
       case 'delegate':
-        return delegate(this.scope(signal), want);
+        return delegate(this.scope(controller), want);
       case 'timer':
         return Promise.resolve([{ type: 'timer', due: want.at }]);
       case 'deadline':
@@ -283,14 +293,14 @@ export class RunOwner {
     }
   }
 
-  private scope(signal: AbortSignal): EffectScope {
+  private scope(controller: AbortController): EffectScope {
     return {
       deps: this.deps,
       accepted: this.accepted,
       context: this.fold.context,
       read: (n) => this.deps.journal.mustHave(this.run, n),
       write: (events) => this.push(events),
-      signal,
+      controller,
       log: this.log,
     };
   }
@@ -303,7 +313,7 @@ export class RunOwner {
     for (const [id, controller] of this.running) {
       if (open.has(id)) continue;
       this.running.delete(id);
-      controller.abort(new AppError('aborted', 'the node stops'));
+      controller?.abort(NOT_WANTED);
     }
     this.tick();
   }
@@ -339,8 +349,7 @@ export class RunOwner {
   }
 
   private abortAll(): void {
-    for (const controller of this.running.values())
-      controller.abort(new AppError('aborted', 'the run has left this node'));
+    for (const controller of this.running.values()) controller?.abort(NOT_WANTED);
     this.running.clear();
   }
 

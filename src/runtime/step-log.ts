@@ -11,6 +11,8 @@ export const RESULT_STEPS = 50;
 interface Numbered {
   ref: StepRef;
   step: number;
+  /** Made once: status and result show the same. */
+  summary?: Promise<StepSummary | null>;
 }
 
 /** The finished steps of one run: those that nobody was told of yet, and the last ones for its result. */
@@ -67,8 +69,9 @@ export class StepLog {
 
   private async summaries(items: Numbered[]): Promise<StepSummary[]> {
     const read = (n: number) => this.journal.mustHave(this.run, n);
-    const all = await Promise.all(items.map(({ ref, step }) => summarise(ref, step, read)));
-    return all.filter((summary) => summary !== null);
+    for (const item of items) item.summary ??= summarise(item.ref, item.step, read);
+    const all = await Promise.all(items.map((item) => item.summary));
+    return all.filter((summary) => summary !== null && summary !== undefined);
   }
 
   /** A run that was taken over: its steps are found by folding its journal again. */

@@ -2,8 +2,9 @@ import type { CallRequest } from '../core/decision.ts';
 import { Decision, NO_USAGE, Usage } from '../core/decision.ts';
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import type { PlannedCall, RunEvent } from '../core/events.ts';
-import { byteLength } from '../core/json.ts';
+import { exceedsBytes } from '../core/json.ts';
 import type { Plan } from '../core/plan.ts';
+import type { ToolDefinition } from '../core/tool.ts';
 import { type LimitVerdict, limitAfterUsage, limitBeforeStep, limitOnCalls } from '../policy/limits.ts';
 import { gateCall, gateDelegation } from '../policy/tool-gate.ts';
 import type { ThinkInput, ThinkReply } from '../ports/model.ts';
@@ -27,12 +28,9 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   let reply: ThinkReply;
   try {
     const model = deps.models.get(accepted.agent.model);
-    reply = await withTimeLimit(
-      deps.clock,
-      stepTime(scope),
-      scope.signal,
-      `model ${accepted.agent.model}`,
-      async (signal) => model.think(thinkInput(scope, want.phase, signal)),
+    const { controller } = scope;
+    reply = await withTimeLimit(deps.clock, stepTime(scope), controller, `model ${accepted.agent.model}`, async () =>
+      model.think(thinkInput(scope, want.phase, controller.signal)),
     );
     reply = checked(reply);
   } catch (thrown) {
@@ -63,13 +61,10 @@ function checked(reply: ThinkReply): ThinkReply {
   const usage = Usage.safeParse(reply.usage);
   if (!usage.success)
     throw new AppError('bad_usage', `the model's usage is not valid: ${describeFaults(usage.error, 'usage').message}`);
-  const bytes = byteLength(JSON.stringify(decision.data));
-  if (bytes > MAX_DECISION_BYTES) {
-    throw new AppError(
-      'decision_too_large',
-      `the model's decision has ${bytes} bytes; ${MAX_DECISION_BYTES} are allowed`,
-      { retryable: true },
-    );
+  if (exceedsBytes(JSON.stringify(decision.data), MAX_DECISION_BYTES)) {
+    throw new AppError('decision_too_large', `the model's decision has more than ${MAX_DECISION_BYTES} bytes of JSON`, {
+      retryable: true,
+    });
   }
   return { decision: decision.data, usage: usage.data, model: reply.model };
 }
@@ -116,7 +111,13 @@ async function gates(scope: EffectScope, decision: Decision): Promise<PlannedCal
 
 async function gate(scope: EffectScope, request: CallRequest): Promise<PlannedCall> {
   const { deps, accepted } = scope;
-  const definition = await deps.tools.find(request.tool);
+  let definition: ToolDefinition | null;
+  try {
+    definition = await deps.tools.find(request.tool);
+  } catch (thrown) {
+    const refused = toAppError(thrown, 'tool_not_known').toInfo();
+    return { tool: request.tool, idempotent: false, timeout_ms: 0, refused };
+  }
   return gateCall({
     agent: accepted.agent,
     request,

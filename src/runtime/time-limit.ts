@@ -2,44 +2,39 @@ import { AppError } from '../core/errors.ts';
 import type { Clock } from '../ports/clock.ts';
 
 /**
- * Runs `work` with a signal that aborts when `parent` does or when `ms` have passed; then the promise rejects with
- * AppError `timeout`, whether or not `work` listens to its signal.
+ * Runs `work`; when `ms` have passed its controller is aborted and the promise rejects with AppError `timeout`, whether
+ * or not `work` listens to its signal.
  */
 export function withTimeLimit<T>(
   clock: Clock,
   ms: number,
-  parent: AbortSignal,
+  controller: AbortController,
   what: string,
-  work: (signal: AbortSignal) => Promise<T>,
+  work: () => Promise<T>,
 ): Promise<T> {
-  const controller = new AbortController();
   return new Promise<T>((resolve, reject) => {
-    const onAbort = () => {
-      controller.abort(parent.reason);
-      finish();
-      reject(new AppError('aborted', `${what} was given up`));
-    };
     const cancel = clock.after(ms, () => {
       const error = new AppError('timeout', `${what} did not answer within ${ms} ms`, { retryable: true });
       controller.abort(error);
-      finish();
       reject(error);
     });
-    const finish = () => {
-      cancel();
-      parent.removeEventListener('abort', onAbort);
-    };
-    parent.addEventListener('abort', onAbort, { once: true });
-    work(controller.signal).then(
+    work().then(
       (value) => {
-        finish();
+        cancel();
         resolve(value);
       },
       (error: unknown) => {
-        finish();
+        cancel();
         reject(error);
       },
     );
-    if (parent.aborted) onAbort();
   });
+}
+
+/** The reason of an abort that is not a fault: the run does not want the work any more. */
+export const NOT_WANTED = new AppError('aborted', 'the run does not want this any more');
+
+/** Whether work was given up, rather than having run out of time. */
+export function isNotWanted(signal: AbortSignal): boolean {
+  return signal.aborted && signal.reason === NOT_WANTED;
 }

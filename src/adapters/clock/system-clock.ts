@@ -20,7 +20,7 @@ export function systemClock(offsetMs: () => number = () => 0): Clock {
 
 /** Keeps the process alive until it fires or is cancelled. Anything that is not a positive number fires next turn. */
 function after(ms: number, action: () => void): Cancel {
-  const due = performance.now() + (ms > 0 ? ms : 0);
+  const due = performance.now() + (Math.max(0, ms) || 0);
   let handle: NodeJS.Timeout | undefined;
   const wait = (): void => {
     const left = Math.ceil(due - performance.now());

@@ -92,7 +92,7 @@ export function jsonSchemaValidator(options: ValidatorOptions = {}): Validator {
 
 function compile(schema: Record<string, Json>, dialect: Dialect): ValidateFunction {
   if (dialect.meta.validateSchema(schema) !== true)
-    throw new Error(dialect.meta.errorsText(null, { dataVar: 'schema' }));
+    throw new Error(dialect.meta.errorsText(dialect.meta.errors, { dataVar: 'schema' }));
   // The meta-schema was used just now: compiling it for every schema anew would cost 50 ms each.
   const ajv = dialect.create({ ...AJV_OPTIONS, meta: false, validateSchema: false });
   addFormats(ajv, { mode: 'fast' });
@@ -115,13 +115,13 @@ const DIALECTS: { schema: RegExp; create(options: Options): Ajv; meta?: Ajv }[] 
 
 function dialectOf(schema: Record<string, Json>): Dialect {
   const declared = schema.$schema ?? 'https://json-schema.org/draft/2020-12/schema';
-  const dialect = DIALECTS.find((known) => typeof declared === 'string' && known.schema.test(declared));
+  const dialect = typeof declared === 'string' ? DIALECTS.find((known) => known.schema.test(declared)) : undefined;
   if (dialect === undefined) {
     throw new Error('its $schema is not supported: use JSON Schema 2020-12, 2019-09 or draft-07, or leave it out');
   }
   if (dialect.meta === undefined) {
     dialect.meta = dialect.create({ logger: false });
-    dialect.meta.validateSchema({ $schema: declared });
+    dialect.meta.validateSchema({});
   }
   return { create: dialect.create, meta: dialect.meta };
 }
@@ -140,7 +140,6 @@ const AJV_OPTIONS: Options = {
   strict: false,
   allErrors: true,
   logger: false,
-  addUsedSchema: false,
   code: { regExp: boundedRegExp },
 };
 

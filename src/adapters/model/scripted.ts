@@ -5,9 +5,9 @@ import type { Model, ThinkInput, ThinkReply } from '../../ports/model.ts';
 /** What the model does when it is asked: a reply, a failure, or either worked out from the input. */
 export type ScriptedReply = ThinkReply | AppError | ((input: ThinkInput) => ThinkReply | Promise<ThinkReply>);
 
-/** What was asked, copied and frozen when it was asked. */
+/** What was asked, copied and frozen when it was asked; window and tools are there for replies that are functions. */
 export type RecordedThink = Readonly<
-  Omit<ThinkInput, 'signal' | 'plan'> & { plan: { plan: unknown; done: readonly string[] } | null }
+  Omit<ThinkInput, 'signal' | 'plan' | 'window' | 'tools'> & { plan: { plan: unknown; done: readonly string[] } | null }
 >;
 
 export interface ScriptedModel extends Model {
@@ -53,7 +53,7 @@ export function scripted(decision: Decision, usage: Usage = NO_USAGE): ThinkRepl
 }
 
 function record(input: ThinkInput): RecordedThink {
-  const { signal: _signal, plan, ...data } = input;
+  const { signal: _signal, window: _window, tools: _tools, plan, ...data } = input;
   const known = plan === null ? null : { plan: plan.plan, done: [...plan.done] };
   return deepFreeze(structuredClone({ ...data, plan: known }));
 }

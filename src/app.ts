@@ -1,0 +1,222 @@
+import { randomBytes } from 'node:crypto';
+import { systemClock } from './adapters/clock/system-clock.ts';
+import { cryptoIds } from './adapters/crypto/ids.ts';
+import { type Embedded, startEmbedded } from './adapters/embedded-nats/embedded.ts';
+import { findNatsServer } from './adapters/embedded-nats/find-server.ts';
+import { jsonSchemaValidator } from './adapters/json-schema/validator.ts';
+import { models } from './adapters/model/models.ts';
+import { planModel } from './adapters/model/plan.ts';
+import type { NatsBus } from './adapters/nats/bus.ts';
+import { connectNats } from './adapters/nats/connect.ts';
+import { remoteToolSource } from './adapters/remote-tools/source.ts';
+import { localToolSource } from './adapters/toolbox/source.ts';
+import { createToolbox } from './adapters/toolbox/toolbox.ts';
+import { AgentDefinition } from './core/agent.ts';
+import { type AppError, toAppError } from './core/errors.ts';
+import { streamsOf } from './core/streams.ts';
+import { Subjects } from './core/subjects.ts';
+import type { Bus } from './ports/bus.ts';
+import type { Cancel, Clock } from './ports/clock.ts';
+import type { Model } from './ports/model.ts';
+import type { Log } from './ports/telemetry.ts';
+import type { ToolSource } from './ports/tools.ts';
+import { type FaultPoints, NO_FAULTS } from './runtime/fault-points.ts';
+import { Journal } from './runtime/journal.ts';
+import { type SupervisorNode, startNode } from './runtime/node.ts';
+import { NodeSettings } from './runtime/settings.ts';
+import { combinedTools } from './runtime/tool-sources.ts';
+
+/**
+ * The composition root: the only place where the runtime and its adapters meet. `startSupervisor` is one node on a bus
+ * that is there; `startStack` brings the server as well.
+ */
+
+/** The agent that comes with Proctor: follows the plan that a task brings, with any tool that is there. */
+export const PLAN_AGENT = AgentDefinition.parse({
+  name: 'plan',
+  model: 'plan',
+  description: 'Carries out the plan that the task brings. Needs no model and no key.',
+  tools: ['*'],
+  limits: { steps: 10_000, wall_ms: 86_400_000, tool_calls: 100_000 },
+});
+
+/** How to reach a NATS server. A password in the URL is taken from it. */
+export interface NatsAddress {
+  url: string;
+  user?: string;
+  password?: string;
+  nkeySeed?: string;
+  inboxPrefix?: string;
+}
+
+/** Connects to a server; throws AppError when nobody answers or the credentials are refused. */
+export function connectBus(address: NatsAddress, name: string, subjects: Subjects, log: Log): Promise<NatsBus> {
+  const { url, ...rest } = address;
+  const { servers, ...userInfo } = splitUserInfo(url);
+  return connectNats({ servers, name, subjects, log, random: cryptoIds.random, ...userInfo, ...rest });
+}
+
+function splitUserInfo(url: string): { servers: string; user?: string; password?: string } {
+  const match = /^([a-z]+:\/\/)?([^:@/]+):([^@/]+)@(.+)$/.exec(url);
+  if (match === null) return { servers: url };
+  const [, scheme = '', user = '', password = '', rest = ''] = match;
+  return { servers: `${scheme}${rest}`, user: decodeURIComponent(user), password: decodeURIComponent(password) };
+}
+
+export interface SupervisorOptions {
+  bus: Bus;
+  subjects: Subjects;
+  log: Log;
+  /** Unique among the nodes that run now; default a random one. */
+  name?: string;
+  settings?: Partial<NodeSettings>;
+  agents?: AgentDefinition[];
+  /** Model adapters beside `plan`, by name. */
+  models?: Record<string, Model>;
+  /** Folder that the file tools are confined to; without it there is no toolbox. */
+  root?: string;
+  /** Hosts that http_fetch may reach. */
+  allowHosts?: string[];
+  /** More tools in this process. */
+  tools?: ToolSource[];
+  /** Server time minus this process's time, milliseconds. */
+  clockOffset?: () => number;
+  faults?: FaultPoints;
+}
+
+export async function startSupervisor(options: SupervisorOptions): Promise<SupervisorNode> {
+  const { bus, subjects, log } = options;
+  const clock = systemClock(options.clockOffset ?? (() => 0));
+  const agents = options.agents ?? [PLAN_AGENT];
+  const sources: ToolSource[] = [...(options.tools ?? [])];
+  if (options.root !== undefined) {
+    const toolbox = createToolbox({ root: options.root, allowHosts: options.allowHosts ?? [], clock });
+    sources.push(localToolSource(toolbox, clock));
+  }
+  sources.push(remoteToolSource({ bus, subjects, clock, log }));
+  return startNode({
+    node: options.name ?? `node-${cryptoIds.random()}`,
+    bus,
+    journal: new Journal(bus, subjects, log),
+    subjects,
+    clock,
+    ids: cryptoIds,
+    log,
+    models: models({ plan: planModel(), ...options.models }),
+    tools: combinedTools(sources),
+    validator: jsonSchemaValidator(),
+    agents: new Map(agents.map((agent) => [agent.name, agent])),
+    faults: options.faults ?? NO_FAULTS,
+    settings: NodeSettings.parse(options.settings ?? {}),
+  });
+}
+
+export interface StackOptions {
+  /** Folder for keys, server configuration and data. */
+  dir: string;
+  prefix: string;
+  /** Who may submit, on the embedded server. */
+  users: string[];
+  /** A server of yours; without it one is started. */
+  nats?: NatsAddress;
+  /** Which nats-server to start: PATH, and a path given by hand. */
+  server: { path: string; given?: string };
+  /** Preferred port of the embedded server; default 4222. */
+  port?: number;
+  root: string;
+  allowHosts: string[];
+  settings: Partial<NodeSettings>;
+  name?: string;
+  log: Log;
+}
+
+export interface Stack {
+  url: string;
+  subjects: Subjects;
+  bus: NatsBus;
+  node: SupervisorNode;
+  /** Null when the server is yours. */
+  embedded: Embedded | null;
+  /** Resolves when the embedded server cannot be kept alive; pending for ever otherwise. */
+  failed: Promise<AppError>;
+  /** Hands runs over, then stops everything in the reverse order of its start. */
+  stop(): Promise<void>;
+}
+
+/** How often the offset to the server's clock is measured, milliseconds. */
+const CLOCK_EVERY_MS = 60_000;
+
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { log } = options;
+  const subjects = new Subjects(options.prefix);
+  const embedded = options.nats === undefined ? await startServer(options) : null;
+  const address = options.nats ?? { url: embedded?.url ?? '', nkeySeed: embedded?.keys.roles.node.seed ?? '' };
+  let bus: NatsBus | null = null;
+  try {
+    bus = await connectBus(address, options.name ?? 'proctor', subjects, log);
+    const offset = await followServerClock(bus, subjects, log);
+    const node = await startSupervisor({ ...options, bus, subjects, clockOffset: offset.read });
+    const connected = bus;
+    return {
+      url: embedded?.url ?? options.nats?.url ?? '',
+      subjects,
+      bus,
+      node,
+      embedded,
+      failed: embedded?.failed ?? new Promise(() => {}),
+      stop: async () => {
+        offset.stop();
+        await node.stop();
+        await connected.close();
+        await embedded?.stop();
+      },
+    };
+  } catch (error) {
+    await bus?.close();
+    await embedded?.stop();
+    throw error;
+  }
+}
+
+async function startServer(options: StackOptions): Promise<Embedded> {
+  const serverPath = await findNatsServer(options.server.path, options.server.given);
+  return startEmbedded({
+    dir: options.dir,
+    prefix: options.prefix,
+    users: options.users,
+    serverPath,
+    log: options.log,
+    random: (bytes) => randomBytes(bytes),
+    ...(options.port === undefined ? {} : { preferPort: options.port }),
+  });
+}
+
+/** The offset between this process's clock and the server's, measured now and each minute on a write of our own. */
+export async function followServerClock(
+  bus: NatsBus,
+  subjects: Subjects,
+  log: Log,
+  clock: Clock = systemClock(),
+): Promise<{ read: () => number; stop: Cancel }> {
+  const { clock: stream } = streamsOf(subjects);
+  await bus.ensureStream(stream);
+  const subject = subjects.clock(cryptoIds.random());
+  let offset = await bus.serverTimeOffset(stream.name, subject);
+  let cancel: Cancel = () => {};
+  const again = () => {
+    cancel = clock.after(CLOCK_EVERY_MS, () => {
+      bus.serverTimeOffset(stream.name, subject).then(
+        (measured) => {
+          offset = measured;
+          again();
+        },
+        (error: unknown) => {
+          log.warn('clock.not_measured', { message: toAppError(error).message, offset_ms: offset });
+          again();
+        },
+      );
+    });
+  };
+  again();
+  return { read: () => offset, stop: () => cancel() };
+}

@@ -1,0 +1,94 @@
+import { AppError, toAppError } from '../core/errors.ts';
+import type { WireCall } from '../core/tool-wire.ts';
+import type { Clock } from '../ports/clock.ts';
+
+/**
+ * The calls of one tool that are running on this worker, by idempotency key. A second request with the same key (the
+ * caller sent it again after a lost reply) joins the call that is running: the effect happens once.
+ */
+export class RunningCalls {
+  readonly #clock: Clock;
+  readonly #calls = new Map<string, RunningCall>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** The outcome of the running call with this key, or of `start`, whose signal aborts at the latest deadline asked for. */
+  join(call: WireCall, start: (signal: AbortSignal) => Promise<string>): Promise<string> {
+    const known = this.#calls.get(call.idempotencyKey);
+    if (known !== undefined) {
+      known.deadline = Math.max(known.deadline, call.deadline);
+      return known.outcome;
+    }
+    const controller = new AbortController();
+    const running: RunningCall = { run: call.run, c: call.c, deadline: call.deadline, controller, outcome: NEVER };
+    const disarm = this.#watch(running);
+    running.outcome = start(controller.signal)
+      .catch((thrown: unknown) => {
+        // Whatever an aborted handler says, its effect is open.
+        throw controller.signal.aborted ? abortReason(controller.signal) : toAppError(thrown, 'tool_error');
+      })
+      .finally(() => {
+        disarm();
+        this.#calls.delete(call.idempotencyKey);
+      });
+    this.#calls.set(call.idempotencyKey, running);
+    return running.outcome;
+  }
+
+  /** Aborts a call that the caller no longer wants. */
+  cancel(run: string, c: string): void {
+    for (const call of this.#calls.values()) {
+      if (call.run !== run || call.c !== c) continue;
+      call.controller.abort(new AppError('aborted', 'the caller cancelled the call while the tool was running'));
+    }
+  }
+
+  /** Resolves when every running call has ended or passed its deadline. */
+  async idle(): Promise<void> {
+    await Promise.all([...this.#calls.values()].map((call) => this.#over(call)));
+  }
+
+  #over(call: RunningCall): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(call.deadline - this.#clock.now(), resolve);
+      const end = (): void => {
+        cancel();
+        resolve();
+      };
+      call.outcome.then(end, end);
+    });
+  }
+
+  #watch(call: RunningCall): () => void {
+    const { signal } = call.controller;
+    let cancel = (): void => undefined;
+    const check = (): void => {
+      const left = call.deadline - this.#clock.now();
+      if (left > 0) cancel = this.#clock.after(left, check);
+      else if (!signal.aborted) {
+        call.controller.abort(
+          new AppError('timeout', 'the tool was still running at the deadline', { retryable: true }),
+        );
+      }
+    };
+    cancel = this.#clock.after(call.deadline - this.#clock.now(), check);
+    return () => cancel();
+  }
+}
+
+interface RunningCall {
+  run: string;
+  c: string;
+  /** Epoch milliseconds. */
+  deadline: number;
+  controller: AbortController;
+  outcome: Promise<string>;
+}
+
+const NEVER = new Promise<string>(() => undefined);
+
+function abortReason(signal: AbortSignal): AppError {
+  return toAppError(signal.reason, 'aborted');
+}
