@@ -14,7 +14,7 @@ import { parseSnapshot, RunFold, type RunMachine } from './fold.ts';
  * for exact subjects in growing windows until a hole; a cache keeps what was written or read lately.
  */
 
-const CACHE_BYTES = 32 * 1024 * 1024;
+const CACHE_BYTES = 8 * 1024 * 1024;
 const WINDOWS = [2, 8, 32];
 
 export type Appended = 'stored' | 'fenced';

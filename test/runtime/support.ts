@@ -11,13 +11,14 @@ import { decodeEntry, type JournalEntry } from '../../src/core/journal-entry.ts'
 import type { Json } from '../../src/core/json.ts';
 import { RunResult } from '../../src/core/result.ts';
 import { StatusEvent } from '../../src/core/status.ts';
+import { streamsOf } from '../../src/core/streams.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import { type ToolDefinition, ToolDefinition as ToolSchema } from '../../src/core/tool.ts';
 import type { Model } from '../../src/ports/model.ts';
 import type { Log } from '../../src/ports/telemetry.ts';
 import type { ToolCall, ToolSource } from '../../src/ports/tools.ts';
 import type { NodeDeps } from '../../src/runtime/deps.ts';
-import { type FaultPoints, NO_FAULTS } from '../../src/runtime/fault-points.ts';
+import { type FaultPoint, type FaultPoints, NO_FAULTS } from '../../src/runtime/fault-points.ts';
 import type { RunMachine } from '../../src/runtime/fold.ts';
 import { Journal } from '../../src/runtime/journal.ts';
 import { type SupervisorNode, startNode } from '../../src/runtime/node.ts';
@@ -62,10 +63,22 @@ export class CountingTools implements ToolSource {
 }
 
 export interface NodeOptions {
-  faults?: FaultPoints;
   settings?: Partial<NodeSettings>;
   log?: Log;
   machine?: RunMachine;
+  /** Asked at every fault point: whether the process dies there. */
+  dieAt?: (point: FaultPoint) => boolean;
+}
+
+/** A node as a test holds it. */
+export interface TestNode {
+  name: string;
+  node: SupervisorNode;
+  bus: MemoryBus;
+  deps: NodeDeps;
+  dead: boolean;
+  /** The process dies: nothing of it reaches the bus or a tool any more. */
+  kill(): void;
 }
 
 /** Nodes on one in-memory bus and one simulated clock. */
@@ -99,20 +112,41 @@ export class Cluster {
       tools: this.tools,
       validator: jsonSchemaValidator(),
       agents: this.agents,
-      faults: options.faults ?? NO_FAULTS,
+      faults: NO_FAULTS,
       settings: NodeSettings.parse({ lease_ms: 2_000, ...options.settings }),
     };
   }
 
-  async node(
-    name = 'n1',
-    options: NodeOptions = {},
-  ): Promise<{ node: SupervisorNode; bus: MemoryBus; deps: NodeDeps }> {
+  async node(name = 'n1', options: NodeOptions = {}): Promise<TestNode> {
     const bus = new MemoryBus(this.broker, name);
-    const deps = this.deps(name, bus, options);
+    const test = {
+      name,
+      bus,
+      dead: false,
+      kill: () => {
+        test.dead = true;
+        bus.crash();
+      },
+    };
+    const faults: FaultPoints = {
+      hit: (point) => {
+        if (!test.dead && options.dieAt?.(point) === true) test.kill();
+      },
+    };
+    const tools: ToolSource = {
+      find: (tool) => this.tools.find(tool),
+      call: (call) => (test.dead ? new Promise(() => {}) : this.tools.call(call)),
+    };
+    const deps = { ...this.deps(name, bus, options), faults, tools };
     const starting = startNode(deps);
     await this.clock.advance(10);
-    return { node: await starting, bus, deps };
+    return Object.assign(test, { deps, node: await starting });
+  }
+
+  /** Creates the streams, for tests that publish before any node is there. */
+  async prepare(): Promise<this> {
+    await Promise.all(Object.values(streamsOf(this.subjects)).map((spec) => this.client.ensureStream(spec)));
+    return this;
   }
 
   async submit(task: unknown, agent = 'plan', user = 'u'): Promise<number> {
