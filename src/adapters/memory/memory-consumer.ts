@@ -1,6 +1,6 @@
 import type { QueueSpec } from '../../core/streams.ts';
-import type { Cancel, Clock } from '../../ports/clock.ts';
 import type { StoredMessage } from '../../ports/bus.ts';
+import type { Cancel, Clock } from '../../ports/clock.ts';
 
 /**
  * A durable consumer as JetStream has it, sharp edges included: acks, naks and signs of life name the message and not
@@ -9,6 +9,8 @@ import type { StoredMessage } from '../../ports/bus.ts';
 
 /** What a consumer needs of its stream. */
 export interface ConsumerSource {
+  /** Sequence of the newest message ever stored. */
+  readonly end: number;
   from(seq: number, filter: string): StoredMessage | null;
   get(seq: number): StoredMessage | null;
   settled(seq: number): void;
@@ -27,7 +29,10 @@ interface Pending {
 }
 
 export class MemoryConsumer {
-  readonly spec: QueueSpec;
+  readonly name: string;
+  readonly filter: string;
+  /** Holds for what is delivered from now on. */
+  ackWaitMs: number;
   readonly #source: ConsumerSource;
   readonly #clock: Clock;
   readonly #pulls = new Set<PullRequest>();
@@ -36,7 +41,9 @@ export class MemoryConsumer {
   #cursor = 1;
 
   constructor(spec: QueueSpec, source: ConsumerSource, clock: Clock) {
-    this.spec = { ...spec };
+    this.name = spec.name;
+    this.filter = spec.filter;
+    this.ackWaitMs = spec.ackWaitMs;
     this.#source = source;
     this.#clock = clock;
   }
@@ -85,7 +92,7 @@ export class MemoryConsumer {
     const pending = this.#pending.get(seq);
     if (pending === undefined || pending.cancel === null) return;
     pending.cancel();
-    this.#after(seq, pending, this.spec.ackWaitMs);
+    this.#after(seq, pending, this.ackWaitMs);
   }
 
   forget(seq: number): void {
@@ -103,8 +110,8 @@ export class MemoryConsumer {
   #next(): StoredMessage | null {
     const again = this.#again.shift();
     if (again !== undefined) return this.#source.get(again);
-    const message = this.#source.from(this.#cursor, this.spec.filter);
-    if (message !== null) this.#cursor = message.seq + 1;
+    const message = this.#source.from(this.#cursor, this.filter);
+    this.#cursor = (message?.seq ?? this.#source.end) + 1;
     return message;
   }
 
@@ -112,7 +119,7 @@ export class MemoryConsumer {
     const pending = this.#pending.get(message.seq) ?? { deliveries: 0, cancel: null };
     pending.deliveries++;
     this.#pending.set(message.seq, pending);
-    this.#after(message.seq, pending, this.spec.ackWaitMs);
+    this.#after(message.seq, pending, this.ackWaitMs);
     pull.left--;
     pull.deliver(message, pending.deliveries);
   }

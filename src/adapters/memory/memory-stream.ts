@@ -1,14 +1,14 @@
 import { AppError } from '../../core/errors.ts';
 import type { QueueSpec, StreamSpec } from '../../core/streams.ts';
-import type { Clock } from '../../ports/clock.ts';
 import type { ScanOptions, StoredMessage } from '../../ports/bus.ts';
+import type { Clock } from '../../ports/clock.ts';
 import { MemoryConsumer } from './memory-consumer.ts';
 import { matches, overlaps } from './subject-match.ts';
 
 /** One stream: what it stores, and the durable consumers that read it. Every call takes effect at once. */
 export class MemoryStream {
   readonly spec: StreamSpec;
-  /** ISO 8601; tells incarnations of the stream apart. */
+  /** ISO 8601 to the nanosecond, unlike that of any other stream: tells incarnations apart. */
   readonly created: string;
   readonly #clock: Clock;
   readonly #messages = new Map<number, StoredMessage>();
@@ -16,14 +16,20 @@ export class MemoryStream {
   readonly #consumers = new Map<string, MemoryConsumer>();
   #lastSeq = 0;
 
-  constructor(spec: StreamSpec, clock: Clock) {
+  /** @param ordinal how many streams the broker made before */
+  constructor(spec: StreamSpec, clock: Clock, ordinal: number) {
     this.spec = structuredClone(spec);
     this.#clock = clock;
-    this.created = new Date(clock.now()).toISOString();
+    const nanoseconds = String(ordinal % 1_000_000).padStart(6, '0');
+    this.created = new Date(clock.now()).toISOString().replace('Z', `${nanoseconds}Z`);
   }
 
   get size(): number {
     return this.#messages.size;
+  }
+
+  get end(): number {
+    return this.#lastSeq;
   }
 
   covers(subject: string): boolean {
@@ -38,7 +44,8 @@ export class MemoryStream {
     }
     if (this.spec.perSubject === 'last') for (const seq of had) this.remove(seq);
     const seq = ++this.#lastSeq;
-    this.#messages.set(seq, { subject, seq, at: this.#clock.now(), data, headers: { ...headers } });
+    const bytes = (): Uint8Array => new TextEncoder().encode(data);
+    this.#messages.set(seq, { subject, seq, at: this.#clock.now(), data, bytes, headers: { ...headers } });
     const seqs = this.#bySubject.get(subject) ?? new Set();
     this.#bySubject.set(subject, seqs.add(seq));
     for (const consumer of this.#consumers.values()) consumer.pump();
@@ -50,9 +57,12 @@ export class MemoryStream {
     return message === undefined ? null : { ...message, headers: { ...message.headers } };
   }
 
-  last(subject: string): StoredMessage | null {
-    const seq = [...(this.#bySubject.get(subject) ?? [])].at(-1);
-    return seq === undefined ? null : this.get(seq);
+  /** The newest message that a subject, or a filter, finds. */
+  last(filter: string): StoredMessage | null {
+    const exact = this.#bySubject.get(filter);
+    const sets =
+      exact === undefined ? [...this.#bySubject].filter(([s]) => matches(filter, s)).map(([, seqs]) => seqs) : [exact];
+    return this.get(Math.max(-1, ...sets.map((seqs) => [...seqs].at(-1) ?? -1)));
   }
 
   scan(filter: string, options: ScanOptions): StoredMessage[] {
@@ -91,16 +101,19 @@ export class MemoryStream {
     if (this.spec.retention === 'workqueue') this.remove(seq);
   }
 
-  /** Throws AppError `stream_mismatch` for another consumer of that name, or one that overlaps in a work queue. */
+  /** Throws AppError `stream_mismatch` for one of that name with another filter, or an overlap in a work queue. */
   addConsumer(spec: QueueSpec): void {
     const present = this.#consumers.get(spec.name);
     if (present !== undefined) {
-      if (present.spec.filter === spec.filter && present.spec.ackWaitMs === spec.ackWaitMs) return;
-      throw new AppError('stream_mismatch', `queue ${spec.name} of ${spec.stream} exists with other settings`);
+      if (present.filter !== spec.filter) {
+        throw new AppError('stream_mismatch', `queue ${spec.name} of ${spec.stream} exists with another filter`);
+      }
+      present.ackWaitMs = spec.ackWaitMs;
+      return;
     }
-    const rival = [...this.#consumers.values()].find((other) => overlaps(other.spec.filter, spec.filter));
+    const rival = [...this.#consumers.values()].find((other) => overlaps(other.filter, spec.filter));
     if (this.spec.retention === 'workqueue' && rival !== undefined) {
-      throw new AppError('stream_mismatch', `queue ${spec.name} of ${spec.stream} overlaps with ${rival.spec.name}`);
+      throw new AppError('stream_mismatch', `queue ${spec.name} of ${spec.stream} overlaps with ${rival.name}`);
     }
     this.#consumers.set(spec.name, new MemoryConsumer(spec, this, this.#clock));
   }

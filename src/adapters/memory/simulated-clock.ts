@@ -28,7 +28,7 @@ export class SimulatedClock implements Clock {
   }
 
   after(ms: number, action: () => void): Cancel {
-    const timer = { due: this.#now + (ms > 0 ? ms : 0), action };
+    const timer = { due: this.#now + (Math.max(0, ms) || 0), action };
     this.#timers.add(timer);
     return () => {
       this.#timers.delete(timer);
