@@ -38,3 +38,9 @@ export function exceedsBytes(text: string, max: number): boolean {
   if (text.length > max) return true;
   return text.length * 3 > max && byteLength(text) > max;
 }
+
+const encoder = new TextEncoder();
+
+function isContainer(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}

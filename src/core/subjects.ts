@@ -87,6 +87,11 @@ export class Subjects {
     return `${this.prefix}.evt.${encodeToken(agent)}.${encodeToken(user)}.${run}`;
   }
 
+  /** The events of a run whose agent, or agent and user, are not known. */
+  anyEvent(run: string, user?: string): string {
+    return `${this.prefix}.evt.*.${user === undefined ? '*' : encodeToken(user)}.${run}`;
+  }
+
   result(agent: string, user: string, run: string): string {
     return `${this.prefix}.res.${encodeToken(agent)}.${encodeToken(user)}.${run}`;
   }

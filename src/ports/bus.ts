@@ -5,7 +5,9 @@ import type { QueueSpec, StreamSpec } from '../core/streams.ts';
  * contract (test/contracts/bus.ts) and lets tests decide when leases expire and messages arrive.
  *
  * Failures are AppErrors: `taken` (a write-once subject was written before), `no_responders`, `timeout`, `too_large`
- * (never sent), `aborted` (the caller's signal), `closed` (the bus was closed), `unavailable`.
+ * (never sent), `aborted` (the caller's signal), `closed` (the bus was closed), `forbidden` (the user's permissions),
+ * `invalid` (a subject or header that cannot be sent), `unavailable`. A stream that is not there holds no messages for
+ * readers; publishing to it waits for it.
  */
 export interface Bus {
   /** Creates the stream, or checks that the one that is there will do. Throws AppError `stream_mismatch`. */
@@ -26,6 +28,9 @@ export interface Bus {
 
   /** Answers requests. A handler's AppError is sent back with the headers of a NATS service error. */
   serve(subject: string, handler: ServeHandler, options?: { queue?: string }): Subscription;
+
+  /** Hears every message on the subject from now on, answering none. What was sent while the connection was away is missed. */
+  subscribe(subject: string, handler: (message: IncomingRequest) => void): Subscription;
 
   /** The stored message of a subject; `authoritative` asks the stream's leader, else any replica may answer. */
   last(stream: string, subject: string, options?: { authoritative?: boolean }): Promise<StoredMessage | null>;
@@ -99,7 +104,7 @@ export interface Delivery extends StoredMessage {
   stream: string;
   /** When the stream was created: tells incarnations of the stream apart. */
   created: string;
-  /** 1 for the first time. */
+  /** 1 for the first time. May count a delivery that never arrived: an upper bound, not a count of attempts. */
   deliveries: number;
   ack(): void;
   nak(delayMs: number): void;

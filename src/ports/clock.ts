@@ -1,4 +1,4 @@
-/** Time as an input. `now` is the NATS server's time, epoch milliseconds, as well as this process knows it. */
+/** Time as an input. `now. is the NATS server's time, whole epoch milliseconds, as well as this process knows it. */
 export interface Clock {
   now(): number;
   /** Runs `action` once, `ms` from now, unless cancelled first. Delays of any length are kept. */

@@ -127,7 +127,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
  * lost them: it looks at the journals before it claims to be alive again.
  */
 function startHeartbeat({ clock, settings, log }: NodeDeps, activations: Activations): Cancel {
-  const every = settings.lease_ms / 3;
+  const every = Math.floor(settings.lease_ms / 3);
   let last = clock.now();
   let cancel: Cancel;
   const beat = () => {

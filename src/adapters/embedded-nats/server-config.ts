@@ -1,0 +1,103 @@
+import { encodeToken } from '../../core/tokens.ts';
+import type { Keys } from './keys.ts';
+
+/**
+ * The configuration of a nats-server that Proctor runs.
+ *
+ * Roles are accounts, joined by service imports. Permissions on subjects would not do: a server does not check the
+ * *reply* subject of a message, so who may publish one task could have JetStream's acknowledgement sent to
+ * `$JS.API.STREAM.PURGE.…` and purge a stream. A service import replaces the reply subject. Workers, which must sit
+ * in the nodes' account, may publish replies and nothing else, so they have nothing to forge a reply subject on.
+ */
+
+export interface ServerConfig {
+  prefix: string;
+  /** Address to listen on, `host:port`. */
+  listen: string;
+  storeDir: string;
+  keys: Keys;
+  /** Address of the unauthenticated monitoring port, for health checks; none by default. */
+  monitor?: string;
+}
+
+/** Largest message, bytes. */
+const MAX_PAYLOAD = 1024 * 1024;
+
+/** The text of nats.conf; it holds passwords. */
+export function serverConfig(config: ServerConfig): string {
+  const p = config.prefix;
+  const { roles, submitters } = config.keys;
+  const accounts = submitters.map((submitter) => ({ submitter, name: `SUBMIT_${encodeToken(submitter.user)}` }));
+  const submit = list(accounts.map((account) => account.name));
+  return `# Written by Proctor at every start; changes are lost. Holds passwords.
+server_name: ${quote(p)}
+listen: ${quote(config.listen)}
+${config.monitor === undefined ? '' : `http: ${quote(config.monitor)}\n`}max_payload: ${MAX_PAYLOAD}
+jetstream { store_dir: ${quote(config.storeDir)} }
+system_account: SYS
+accounts {
+  SYS {}
+  CORE {
+    jetstream: enabled
+    exports: [
+      { service: ${quote(`${p}.tasks.>`)}, accounts: ${submit} }
+      { service: ${quote(`${p}.ask.>`)}, accounts: ${submit} }
+      { service: ${quote(`${p}.api.>`)}, accounts: [OPERATE] }
+      { stream: ${quote(`${p}.evt.>`)}, accounts: ${list([...accounts.map((a) => a.name), 'OPERATE', 'INSPECT'])} }
+    ]
+    users: [
+      { nkey: ${roles.node.publicKey}, permissions: {
+          publish: { allow: ${list([`${p}.>`, '$JS.>', '$KV.>', '$O.>', '$SRV.>', '_INBOX.>', '_R_.>'])} },
+          subscribe: { allow: ${list([`${p}.>`, '$JS.EVENT.>', '$KV.>', '$SRV.>', '_INBOX.>'])} } } }
+      { nkey: ${roles.worker.publicKey}, permissions: {
+          publish: { deny: ">" },
+          subscribe: { allow: ${list([`${p}.tool.*.call`, `${p}.tool.*.cancel.>`, '$SRV.>', `${workerInbox(p)}.>`])} },
+          allow_responses: { max: 1, expires: "24h" } } }
+    ]
+  }
+  OPERATE {
+    imports: [
+      { service: { account: CORE, subject: ${quote(`${p}.api.>`)} } }
+      { stream: { account: CORE, subject: ${quote(`${p}.evt.>`)} } }
+    ]
+    users: [ { nkey: ${roles.operator.publicKey}, permissions: {
+      publish: { allow: ${list([`${p}.api.>`])} }, subscribe: { allow: ${list([`${p}.evt.>`, '_INBOX.>'])} } } } ]
+  }
+  INSPECT {
+    imports: [ { stream: { account: CORE, subject: ${quote(`${p}.evt.>`)} } } ]
+    users: [ { nkey: ${roles.viewer.publicKey}, permissions: {
+      publish: { deny: ">" }, subscribe: { allow: ${list([`${p}.evt.>`])} } } } ]
+  }
+${accounts.map(({ name, submitter }) => submitterAccount(p, name, submitter)).join('')}}
+`;
+}
+
+/** Where workers receive answers; a client that connects as a worker sets this as its inbox prefix. */
+export function workerInbox(prefix: string): string {
+  return `_INBOX_${prefix}_worker`;
+}
+
+/** An account each, so that nobody's inbox is within another submitter's reach. */
+function submitterAccount(p: string, name: string, submitter: { user: string; password: string }): string {
+  const user = encodeToken(submitter.user);
+  const tasks = [...(submitter.user === 'default' ? [`${p}.tasks.*`] : []), `${p}.tasks.*.${user}`];
+  const services = [...tasks, `${p}.ask.${user}.*`];
+  const events = `${p}.evt.*.${user}.*`;
+  return `  ${quote(name)} {
+    imports: [
+${services.map((subject) => `      { service: { account: CORE, subject: ${quote(subject)} } }\n`).join('')}      { stream: { account: CORE, subject: ${quote(events)} } }
+    ]
+    users: [ { user: ${quote(submitter.user)}, password: ${quote(submitter.password)}, permissions: {
+      publish: { allow: ${list(services)} }, subscribe: { allow: ${list([events, '_INBOX.>'])} } } } ]
+  }
+`;
+}
+
+function list(items: string[]): string {
+  return `[${items.map(quote).join(', ')}]`;
+}
+
+/** A string of the configuration language; quoted, so that `$` and brackets in it mean nothing. */
+function quote(text: string): string {
+  return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
+}

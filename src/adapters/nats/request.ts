@@ -1,0 +1,55 @@
+import type { Msg, MsgHdrs } from '@nats-io/transport-node';
+import { AppError, ErrorInfo } from '../../core/errors.ts';
+import type { Reply } from '../../ports/bus.ts';
+import { isNoResponders, parseJson } from './faults.ts';
+import { fromWire, headersOf } from './headers.ts';
+import { Exchange } from './reply-mux.ts';
+
+/** Headers of a NATS service error (ADR-32): a text, and a number that generic clients understand. */
+export const ERROR_HEADER = 'Nats-Service-Error';
+export const ERROR_CODE_HEADER = 'Nats-Service-Error-Code';
+
+/** A request that is sent once. */
+export class Request extends Exchange {
+  readonly persistent = false;
+  readonly #resolve: (reply: Reply) => void;
+  readonly #reject: (error: AppError) => void;
+
+  constructor(
+    subject: string,
+    payload: Uint8Array,
+    headers: MsgHdrs | undefined,
+    signal: AbortSignal | undefined,
+    resolve: (reply: Reply) => void,
+    reject: (error: AppError) => void,
+  ) {
+    super(subject, payload, headers, signal);
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  fail(error: AppError): void {
+    this.#reject(error);
+  }
+
+  take(msg: Msg): 'done' {
+    if (isNoResponders(msg)) {
+      this.#reject(new AppError('no_responders', `nobody listens on ${this.subject}`, { retryable: true }));
+      return 'done';
+    }
+    const headers = headersOf(msg);
+    const data = msg.string();
+    if (headers?.has(ERROR_HEADER) === true || headers?.has(ERROR_CODE_HEADER) === true) {
+      this.#reject(toError(data, headers.get(ERROR_HEADER), headers.get(ERROR_CODE_HEADER)));
+    } else this.#resolve({ data, headers: fromWire(headers) });
+    return 'done';
+  }
+}
+
+/** The error of a Proctor service stands in the body; others say only what their headers hold. */
+function toError(body: string, text: string, code: string): AppError {
+  const info = ErrorInfo.safeParse(parseJson(body));
+  if (!info.success) return new AppError('error', text === '' ? `service error ${code}` : text);
+  const { field, retryable } = info.data;
+  return new AppError(info.data.code, info.data.message, field === undefined ? { retryable } : { retryable, field });
+}
