@@ -1,5 +1,5 @@
-import { explore } from '../test/model/explore.ts';
-import { LONG, MUTANTS, modelOf, QUICK } from '../test/model/scenarios.ts';
+import { explore } from './model/explore.ts';
+import { LONG, MUTANTS, modelOf, QUICK } from './model/scenarios.ts';
 
 /**
  * Explores every scenario of the ownership model and prints a table; the long ones need minutes and some gigabytes.

@@ -5,7 +5,16 @@
 
 export const REDACTED = '***REDACTED***';
 
-const SECRET_NAMES = new Set(['password', 'token', 'secret', 'api_key', 'apikey', 'authorization', 'nkey_seed', 'seed']);
+const SECRET_NAMES = new Set([
+  'password',
+  'token',
+  'secret',
+  'api_key',
+  'apikey',
+  'authorization',
+  'nkey_seed',
+  'seed',
+]);
 
 /** Shapes of keys of common providers, NATS seeds, bearer headers, and user information in URLs. */
 const KEY_SHAPES: [RegExp, string][] = [
@@ -30,6 +39,9 @@ export function redact(value: unknown, depth = 0): unknown {
   if (Array.isArray(value)) return value.map((item) => redact(item, depth + 1));
   if (value instanceof Error) return { name: value.name, message: redactText(value.message) };
   return Object.fromEntries(
-    Object.entries(value).map(([name, item]) => [name, SECRET_NAMES.has(name.toLowerCase()) ? REDACTED : redact(item, depth + 1)]),
+    Object.entries(value).map(([name, item]) => [
+      name,
+      SECRET_NAMES.has(name.toLowerCase()) ? REDACTED : redact(item, depth + 1),
+    ]),
   );
 }

@@ -4,7 +4,7 @@ import type { RunResult } from '../core/result.ts';
 import type { Delivery } from '../ports/bus.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
-import type { RunOwner } from './run-owner.ts';
+import type { OwnedRun } from './owned-run.ts';
 import { StepLog } from './step-log.ts';
 import { resultOfRun, statusOf } from './views.ts';
 
@@ -12,7 +12,7 @@ import { resultOfRun, statusOf } from './views.ts';
  * What follows the terminal entry, in this order: the result is stored, those who wait for it are told, the last status
  * is stored, and only then is the activation acked. A crash in between does all of it again with the same outcome.
  */
-export async function endRun(owner: RunOwner): Promise<boolean> {
+export async function endRun(owner: OwnedRun): Promise<boolean> {
   await settle(owner.deps, owner.fold, owner.accepted, owner.steps, owner.delivery);
   return true;
 }

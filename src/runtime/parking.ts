@@ -1,12 +1,12 @@
 import { AppError } from '../core/errors.ts';
 import type { NodeDeps } from './deps.ts';
-import type { RunOwner } from './run-owner.ts';
+import type { OwnedRun } from './owned-run.ts';
 
 /**
  * Lets go of a run that waits for a person or a far moment, so that it costs no node anything. The order is the point:
  * what can wake the run is stored first, then `parked` names the activation that will be acked, then the ack.
  */
-export async function parkRun(owner: RunOwner, nearest: number | null): Promise<boolean> {
+export async function parkRun(owner: OwnedRun, nearest: number | null): Promise<boolean> {
   const { deps, run, delivery } = owner;
   if (nearest !== null) {
     await storeTimer(deps, run, nearest);

@@ -10,6 +10,7 @@ import type { NodeDeps } from './deps.ts';
 import type { EffectScope } from './effects.ts';
 import { endRun } from './ending.ts';
 import type { RunFold } from './fold.ts';
+import type { OwnedRun } from './owned-run.ts';
 import { parkRun } from './parking.ts';
 import { StepLog } from './step-log.ts';
 import { think } from './think.ts';
@@ -46,7 +47,7 @@ export interface OwnerEnv {
   gone(owner: RunOwner, why: Gone, error?: AppError): void;
 }
 
-export class RunOwner {
+export class RunOwner implements OwnedRun {
   readonly run: string;
   readonly fold: RunFold;
   readonly steps: StepLog;
@@ -326,7 +327,7 @@ export class RunOwner {
     return true;
   }
 
-  /** For parking: one more entry, written by whoever closes the run. */
+  /** One more entry, written by whoever closes the run. */
   writeClosing(events: RunEvent[]): Promise<boolean> {
     return this.write(events);
   }

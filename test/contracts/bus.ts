@@ -533,6 +533,26 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         await service.stop();
       });
 
+      it('and stored messages are heard by everyone who subscribes, until they stop', async () => {
+        const s = await stream();
+        const heard: string[] = [];
+        const hear = (who: string) => (message: { subject: string; data: string }) => {
+          heard.push(`${who} ${message.subject} ${message.data}`);
+        };
+        const first = other.subscribe(`${s.subject}.*`, hear('first'));
+        const second = bus.subscribe(`${s.subject}.a`, hear('second'));
+        await Promise.all([bus.flush(), other.flush()]);
+        expect((await bus.publish(`${s.subject}.a`, '1')).seq).toBe(1);
+        await until('both hear it', () => heard.length === 2);
+        await second.stop();
+        await bus.publish(`${s.subject}.a`, '2');
+        await until('one hears the next', () => heard.length === 3);
+        expect(new Set(heard)).toEqual(
+          new Set([`first ${s.subject}.a 1`, `first ${s.subject}.a 2`, `second ${s.subject}.a 1`]),
+        );
+        await first.stop();
+      });
+
       it('and their replies are refused when too large', async () => {
         const subject = fresh();
         const service = other.serve(subject, async () => 'x'.repeat(HUGE));

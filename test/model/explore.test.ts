@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { explore, type Model } from './explore.ts';
+import { explore, type Model } from '../../bench/model/explore.ts';
 
 /** A model from a table: state to `[target, fairness bit]`; state `end` is the goal, states `bad…` are broken. */
 function graph(edges: Record<string, [string, number][]>): Model<string> {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { explore } from './explore.ts';
-import type { FaultKind } from './ownership.ts';
-import { MUTANTS, modelOf, QUICK, scenario } from './scenarios.ts';
+import { explore } from '../../bench/model/explore.ts';
+import type { FaultKind } from '../../bench/model/ownership.ts';
+import { MUTANTS, modelOf, QUICK, scenario } from '../../bench/model/scenarios.ts';
 
 /** The long ones are left to `npm run model`. */
 const TIMEOUT_MS = 60_000;

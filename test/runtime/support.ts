@@ -17,6 +17,7 @@ import { type ToolDefinition, ToolDefinition as ToolSchema } from '../../src/cor
 import type { Model } from '../../src/ports/model.ts';
 import type { Log } from '../../src/ports/telemetry.ts';
 import type { ToolCall, ToolSource } from '../../src/ports/tools.ts';
+import type { Validator } from '../../src/ports/validator.ts';
 import type { NodeDeps } from '../../src/runtime/deps.ts';
 import { type FaultPoint, type FaultPoints, NO_FAULTS } from '../../src/runtime/fault-points.ts';
 import type { RunMachine } from '../../src/runtime/fold.ts';
@@ -66,6 +67,7 @@ export interface NodeOptions {
   settings?: Partial<NodeSettings>;
   log?: Log;
   machine?: RunMachine;
+  validator?: Validator;
   /** Asked at every fault point: whether the process dies there. */
   dieAt?: (point: FaultPoint) => boolean;
 }
@@ -110,7 +112,7 @@ export class Cluster {
       log,
       models: models(this.modelMap),
       tools: this.tools,
-      validator: jsonSchemaValidator(),
+      validator: options.validator ?? jsonSchemaValidator(),
       agents: this.agents,
       faults: NO_FAULTS,
       settings: NodeSettings.parse({ lease_ms: 2_000, ...options.settings }),

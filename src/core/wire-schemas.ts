@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { ActivationBody } from './activation-wire.ts';
+import { AgentDefinition } from './agent.ts';
+import { Decision } from './decision.ts';
+import { API_VERBS, ASK_VERBS } from './door-wire.ts';
+import { ErrorInfo } from './errors.ts';
+import { INBOX_KINDS } from './inbox-wire.ts';
+import { JournalEntry } from './journal-entry.ts';
+import { Plan } from './plan.ts';
+import { RunResult } from './result.ts';
+import { StatusEvent } from './status.ts';
+import { Task } from './task.ts';
+import { ToolDefinition } from './tool.ts';
+
+/** Every message and stored record by name, as whoever writes it must form it; version 1 of each. */
+const WIRE_SCHEMAS: Record<string, z.ZodType> = {
+  task: Task,
+  plan: Plan,
+  decision: Decision,
+  agent: AgentDefinition,
+  tool: ToolDefinition,
+  status: StatusEvent,
+  result: RunResult,
+  error: ErrorInfo,
+  'journal-entry': JournalEntry,
+  activation: ActivationBody,
+  ...prefixed('in', INBOX_KINDS),
+  ...prefixed('ask', ASK_VERBS),
+  ...prefixed('api', API_VERBS),
+};
+
+function prefixed(prefix: string, schemas: Record<string, z.ZodType>): Record<string, z.ZodType> {
+  return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [`${prefix}.${name}`, schema]));
+}
+
+/** JSON Schema (draft 2020-12) of each, by file name below `schemas/`. What JSON Schema cannot say is left open. */
+export function jsonSchemas(): Record<string, object> {
+  return Object.fromEntries(
+    Object.entries(WIRE_SCHEMAS).map(([name, schema]) => [
+      `${name}.v1.json`,
+      { title: `proctor ${name}, version 1`, ...z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) },
+    ]),
+  );
+}
