@@ -33,7 +33,7 @@ export class AppError extends Error {
 
   toInfo(): ErrorInfo {
     return {
-      code: this.code,
+      code: clip(this.code, 64),
       message: clip(this.message, 2048),
       retryable: this.retryable,
       ...(this.field === undefined ? {} : { field: clip(this.field, 256) }),

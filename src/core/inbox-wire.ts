@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Usage } from './decision.ts';
-import { ErrorInfo } from './errors.ts';
+import { clip, ErrorInfo } from './errors.ts';
 import { CallId, type RunEvent, RunId } from './events.ts';
 import { Json } from './json.ts';
 import { Outcome } from './reasons.ts';
@@ -57,7 +57,7 @@ export function eventOfInbox(kind: InboxKind, body: unknown, inbox: number): Run
     case 'release':
       return { type: 'released', ...(rest as { by: string; why: string }), inbox };
     case 'fail':
-      return { type: 'limit', code: 'error', detail: `ended by ${String(rest.by)}: ${String(rest.why)}` };
+      return { type: 'limit', code: 'error', detail: clip(`ended by ${String(rest.by)}: ${String(rest.why)}`, 1024) };
     case 'resolve':
       return { type: 'resolved', ...(rest as Omit<InboxBody<'resolve'>, 'v'>), inbox } as RunEvent;
     case 'child':

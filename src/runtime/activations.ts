@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { askRestart, RUN_BUDGET } from '../../supervisors/restart-budget.ts';
 import { ActivationBody } from '../core/activation-wire.ts';
 import { AppError, toAppError } from '../core/errors.ts';
@@ -29,7 +30,9 @@ export class Activations {
   private readonly feed: StatusFeed;
   private readonly wheel: Wheel<RunOwner>;
   private readonly restarts = new Map<string, number[]>();
-  private readonly deferred = new Map<string, number>();
+  private readonly deferred = new LRUCache<string, number>({ max: 10_000 });
+  /** Runs whose activation is being dealt with: a second delivery waits for the first. */
+  private readonly taking = new Map<string, Promise<unknown>>();
   private readonly changed: () => void;
   private readonly active = new Map<string, number>();
   private onIdle: (() => void) | null = null;
@@ -62,13 +65,27 @@ export class Activations {
   }
 
   private async decide(delivery: Delivery): Promise<void> {
-    const { log, journal } = this.deps;
+    const { log } = this.deps;
     const body = parseActivation(delivery.data);
     if (body === null) {
       log.error('activation.invalid', { subject: delivery.subject, consequence: 'it is removed from the queue' });
       delivery.ack();
       return;
     }
+    const { run } = body;
+    const before = this.taking.get(run);
+    const turn = Promise.resolve(before).then(() => this.settle(delivery, body));
+    const settled = turn.catch(() => {});
+    this.taking.set(run, settled);
+    try {
+      await turn;
+    } finally {
+      if (this.taking.get(run) === settled) this.taking.delete(run);
+    }
+  }
+
+  private async settle(delivery: Delivery, body: ActivationBody): Promise<void> {
+    const { log, journal } = this.deps;
     const { run } = body;
     const carried = await this.carried(run, body.carry ?? []);
     for (;;) {
@@ -175,7 +192,7 @@ export class Activations {
 
   private gone(owner: RunOwner, why: Gone, _error?: AppError): void {
     this.feed.forget(owner);
-    this.owners.delete(owner.run);
+    if (this.owners.get(owner.run) === owner) this.owners.delete(owner.run);
     this.count(owner.accepted.agent.name, -1);
     if (this.owners.size === 0) this.onIdle?.();
     if (why === 'crashed') this.restart(owner);

@@ -1,6 +1,6 @@
 import { AppError, toAppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
-import { exceedsBytes } from '../core/json.ts';
+import { depthOf, exceedsBytes, MAX_DEPTH } from '../core/json.ts';
 import type { RunCall } from '../core/run-state.ts';
 import { UNKNOWN_EFFECT } from '../ports/tools.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
@@ -28,7 +28,7 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     if (deps.clock.now() > startBy) return [notSent(planned)];
   }
   const started = deps.clock.now();
-  const sinceStart = () => deps.clock.now() - started;
+  const sinceStart = () => Math.max(0, deps.clock.now() - started);
   try {
     const { controller } = scope;
     const answered = withTimeLimit(deps.clock, timeoutMs, controller, `tool ${planned.tool}`, () =>
@@ -48,6 +48,9 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     deps.faults.hit('call.sent');
     const result = await answered;
     deps.faults.hit('call.returned');
+    if (depthOf(result) > MAX_DEPTH) {
+      throw new AppError('bad_result', `tool ${planned.tool} answered JSON nested more than ${MAX_DEPTH} deep`);
+    }
     if (exceedsBytes(JSON.stringify(result ?? null), MAX_RESULT_BYTES)) {
       throw new AppError(
         'result_too_large',

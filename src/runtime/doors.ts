@@ -179,12 +179,21 @@ async function listRuns(deps: NodeDeps, query: ApiBody<'runs'>): Promise<{ runs:
     if (runs.length >= query.limit || bytes > PAGE_BYTES) return { runs, next: message.seq - 1 };
     const status = StatusEvent.safeParse(JSON.parse(message.data));
     if (!status.success) continue;
-    const { steps: _told, ...rest } = status.data;
+    const { steps: _told, ...rest } = await asItStands(deps, status.data);
     if (query.state !== undefined && rest.state !== query.state && !rest.state.startsWith(`${query.state}.`)) continue;
     bytes += message.data.length;
     runs.push(rest);
   }
   return { runs, next: null };
+}
+
+/** A status is an index and may lag behind; one that has not changed for a while is read from the journal itself. */
+async function asItStands(deps: NodeDeps, status: StatusEvent): Promise<StatusEvent> {
+  const ended = status.code !== undefined || status.state === 'rejected';
+  if (ended || deps.clock.now() - status.at < deps.settings.lease_ms) return status;
+  const fold = await deps.journal.load(status.run);
+  fold?.stop();
+  return fold === null ? status : statusOf(fold);
 }
 
 async function journalPage(deps: NodeDeps, { run, from }: ApiBody<'journal'>) {

@@ -6,6 +6,7 @@ import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
 import type { OwnedRun } from './owned-run.ts';
 import { StepLog } from './step-log.ts';
+import { statusPages } from './step-pages.ts';
 import { resultOfRun, statusOf } from './views.ts';
 
 /**
@@ -40,8 +41,10 @@ async function settle(
   deps.faults.hit('end.result_stored');
   await tellOthers(deps, fold, accepted, result);
   deps.faults.hit('end.parent_told');
-  const status = statusOf(fold, await log.take());
-  await deps.bus.publish(deps.subjects.event(agent.name, user, run), JSON.stringify(status));
+  const subject = deps.subjects.event(agent.name, user, run);
+  for (const page of statusPages(await log.take())) {
+    await deps.bus.publish(subject, JSON.stringify(statusOf(fold, page)));
+  }
   deps.faults.hit('end.event_stored');
   delivery.ack();
   deps.faults.hit('end.acked');

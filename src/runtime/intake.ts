@@ -6,7 +6,7 @@ import { exceededLimits } from '../core/limits.ts';
 import type { StatusEvent } from '../core/status.ts';
 import { streamsOf } from '../core/streams.ts';
 import { MAX_TASK_BYTES, Name, Task } from '../core/task.ts';
-import { encodeToken } from '../core/tokens.ts';
+import { decodeToken, encodeToken } from '../core/tokens.ts';
 import type { Delivery, StoredMessage } from '../ports/bus.ts';
 import { bury } from './dead-letters.ts';
 import type { NodeDeps } from './deps.ts';
@@ -52,15 +52,24 @@ export class Intake {
     const { task, agent, user } = read;
     const run = task.key === undefined ? own : await this.runOfKey(message, user, task.key);
     const birth = { run, agent, user, task, ancestors: [], at: message.at };
-    const fresh = await writeEntryZero(this.deps, birth);
+    let fresh: boolean;
+    try {
+      fresh = await writeEntryZero(this.deps, birth);
+    } catch (thrown) {
+      const error = toAppError(thrown);
+      // Numbers like 1e20 are longer when they are written out.
+      if (error.code !== 'too_large') throw thrown;
+      return this.reject(message, own, { ...error.toInfo(), code: 'task_too_large', field: 'body' });
+    }
     this.deps.faults.hit('intake.entry_written');
-    await publishActivation(this.deps, activationSubject(this.deps, birth), run, { first: fresh });
-    this.deps.faults.hit('intake.activated');
+    // Told before the activation is there: no owner can have told anything newer.
     if (fresh) {
       const progress = task.plan === undefined ? null : 0;
       const status = { run, at: message.at, state: 'idle.accepted', progress, can_cancel: true, task_seq: message.seq };
       this.tell(agent.name, user, status);
     } else await this.tellAgain(message, run);
+    await publishActivation(this.deps, activationSubject(this.deps, birth), run, { first: fresh });
+    this.deps.faults.hit('intake.activated');
     this.deps.log.info('task.accepted', {
       run_id: run,
       user_id: user,
@@ -192,6 +201,6 @@ function streamTag(created: string): string {
 
 /** A subject token of any client as a name of ours, bounded. */
 function nameOf(token: string): string {
-  const name = token.slice(0, 64).toWellFormed();
+  const name = (decodeToken(token) ?? token).slice(0, 64).toWellFormed();
   return name === '' || encodeToken(name) === '' ? 'unknown' : name;
 }

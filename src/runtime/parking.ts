@@ -20,7 +20,8 @@ export async function parkRun(owner: OwnedRun, nearest: number | null): Promise<
     await deps.journal.saveSnapshot(run, snapshot);
     deps.faults.hit('park.snapshot_written');
   }
-  owner.delivery.ack();
+  // This one, which `parked` names; a newer one that came meanwhile will be looked at when it comes again.
+  delivery.ack();
   deps.faults.hit('park.acked');
   return true;
 }

@@ -1,6 +1,6 @@
 import { isMoment, type Want } from '../../machines/agent-run/wanted.ts';
 import { type AppError, clip, toAppError } from '../core/errors.ts';
-import type { RunEvent, RunEventOf } from '../core/events.ts';
+import { RunEvent, type RunEventOf } from '../core/events.ts';
 import { JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
 import type { Delivery } from '../ports/bus.ts';
 import type { Log } from '../ports/telemetry.ts';
@@ -38,6 +38,9 @@ interface Pending {
 /** Most bytes of events in one entry; the bus takes 1 MB a message. */
 const MAX_BATCH_BYTES = 600 * 1024;
 const MAX_BATCH_EVENTS = 200;
+
+/** Made of parts that were parsed or bounded where they came in; all other events are parsed before they are written. */
+const TRUSTED: ReadonlySet<RunEvent['type']> = new Set(['decided', 'call_started', 'call_done', 'timer', 'deadline']);
 
 export interface OwnerEnv {
   deps: NodeDeps;
@@ -92,6 +95,7 @@ export class RunOwner implements OwnedRun {
   private push(events: RunEvent[]): Promise<boolean> {
     if (this.phase !== 'live' && this.phase !== 'handing_over') return Promise.resolve(false);
     if (events.length === 0) return Promise.resolve(true);
+    for (const event of events) if (!TRUSTED.has(event.type)) RunEvent.parse(event);
     return new Promise((settle) => {
       const texts = events.map((event) => JSON.stringify(event));
       this.queue.push({ events, texts, bytes: texts.reduce((sum, text) => sum + text.length, 0), settle });
@@ -101,7 +105,8 @@ export class RunOwner implements OwnedRun {
 
   /** The newest activation message stands for the lease from now on. */
   adopt(delivery: Delivery): void {
-    this.delivery = delivery;
+    const { seq, deliveries } = this.delivery;
+    if (delivery.seq > seq || (delivery.seq === seq && delivery.deliveries >= deliveries)) this.delivery = delivery;
   }
 
   heartbeat(): void {

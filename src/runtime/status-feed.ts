@@ -2,10 +2,8 @@ import { toAppError } from '../core/errors.ts';
 import type { Cancel } from '../ports/clock.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunOwner } from './run-owner.ts';
+import { statusPages } from './step-pages.ts';
 import { statusOf } from './views.ts';
-
-/** Most finished steps in one status event; more follow in the next. */
-const STEPS_A_STATUS = 50;
 
 /**
  * Publishes where runs stand, at most once per `status_every_ms` and run: a summary is cheap to skip, a finished step
@@ -53,9 +51,9 @@ export class StatusFeed {
     owner.steps.take().then(
       (steps) => {
         if (owner.fold.ended) return owner.steps.untake(steps);
-        for (let i = 0; i === 0 || i < steps.length; i += STEPS_A_STATUS) {
-          bus.emit(subject, JSON.stringify(statusOf(owner.fold, steps.slice(i, i + STEPS_A_STATUS))));
-        }
+        // While the server is away a status would only come late, over a newer one of the next owner.
+        if (!bus.connected) return owner.steps.untake(steps);
+        for (const page of statusPages(steps)) bus.emit(subject, JSON.stringify(statusOf(owner.fold, page)));
       },
       (error: unknown) => owner.log.warn('status.failed', { message: toAppError(error).message }),
     );

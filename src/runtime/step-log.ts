@@ -3,6 +3,7 @@ import type { RunContext } from '../core/run-state.ts';
 import { WINDOW_STEPS } from '../core/run-state.ts';
 import { RunFold } from './fold.ts';
 import type { Journal } from './journal.ts';
+import { newestOf } from './step-pages.ts';
 import { type StepRef, summarise } from './steps.ts';
 
 /** Steps that a result shows; earlier ones stand in the trace only. */
@@ -60,11 +61,11 @@ export class StepLog {
     this.returned = [...steps, ...this.returned];
   }
 
-  /** The last steps, up to RESULT_STEPS, whoever made them. */
+  /** The last steps, up to RESULT_STEPS and as many as a result takes, whoever made them. */
   async forResult(context: RunContext): Promise<StepSummary[]> {
     const wanted = Math.min(context.steps, RESULT_STEPS);
     if (this.last.length < wanted) this.last = await this.reread();
-    return this.summaries(this.last.slice(-wanted));
+    return newestOf(await this.summaries(this.last.slice(-wanted)));
   }
 
   private async summaries(items: Numbered[]): Promise<StepSummary[]> {

@@ -24,6 +24,7 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   const before = limitBeforeStep(context);
   if (before !== null) return [{ type: 'limit', ...before }];
 
+  log.debug('agent.step.start', { step: context.steps + 1, phase: want.phase });
   const started = deps.clock.now();
   let reply: ThinkReply;
   try {
@@ -35,12 +36,12 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
     reply = checked(reply);
   } catch (thrown) {
     const error = toAppError(thrown, 'model_error');
-    const ms = deps.clock.now() - started;
+    const ms = Math.max(0, deps.clock.now() - started);
     log.warn('step_failed', { step: context.steps + 1, error: error.code, message: error.message });
     return [{ type: 'think_failed', error: error.toInfo(), usage: NO_USAGE, model: accepted.agent.model, ms }];
   }
   deps.faults.hit('think.returned');
-  const ms = deps.clock.now() - started;
+  const ms = Math.max(0, deps.clock.now() - started);
   log.debug('llm.response', {
     step: context.steps + 1,
     action: reply.decision.action,

@@ -1,0 +1,38 @@
+import type { StepSummary } from '../core/result.ts';
+
+/** Steps of many parallel calls are large: what one message takes of them is bounded in bytes as well as in number. */
+
+/** Most finished steps in one status event; more follow in the next. */
+export const STEPS_A_STATUS = 50;
+
+const PAGE_BYTES = 256 * 1024;
+
+/** The steps in order, in pages that each fit one message; at least one page. */
+export function statusPages(steps: StepSummary[]): StepSummary[][] {
+  const pages: StepSummary[][] = [[]];
+  let bytes = 0;
+  for (const step of steps) {
+    const size = JSON.stringify(step).length;
+    const page = pages.at(-1) as StepSummary[];
+    if (page.length > 0 && (page.length >= STEPS_A_STATUS || bytes + size > PAGE_BYTES)) {
+      pages.push([step]);
+      bytes = size;
+    } else {
+      page.push(step);
+      bytes += size;
+    }
+  }
+  return pages;
+}
+
+/** The newest steps that fit one message, oldest first. */
+export function newestOf(steps: StepSummary[]): StepSummary[] {
+  let bytes = 0;
+  let from = steps.length;
+  while (from > 0) {
+    bytes += JSON.stringify(steps[from - 1]).length;
+    if (bytes > PAGE_BYTES) break;
+    from--;
+  }
+  return steps.slice(from);
+}
