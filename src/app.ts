@@ -7,10 +7,10 @@ import { jsonSchemaValidator } from './adapters/json-schema/validator.ts';
 import { models } from './adapters/model/models.ts';
 import { planModel } from './adapters/model/plan.ts';
 import type { NatsBus } from './adapters/nats/bus.ts';
-import { connectNats } from './adapters/nats/connect.ts';
 import { remoteToolSource } from './adapters/remote-tools/source.ts';
 import { localToolSource } from './adapters/toolbox/source.ts';
 import { createToolbox } from './adapters/toolbox/toolbox.ts';
+import { connectBus, type NatsAddress } from './app/connect.ts';
 import { AgentDefinition } from './core/agent.ts';
 import { type AppError, toAppError } from './core/errors.ts';
 import { streamsOf } from './core/streams.ts';
@@ -26,6 +26,8 @@ import { type SupervisorNode, startNode } from './runtime/node.ts';
 import { NodeSettings } from './runtime/settings.ts';
 import { combinedTools } from './runtime/tool-sources.ts';
 
+export { connectBus, type NatsAddress };
+
 /**
  * The composition root: the only place where the runtime and its adapters meet. `startSupervisor` is one node on a bus
  * that is there; `startStack` brings the server as well.
@@ -39,29 +41,6 @@ export const PLAN_AGENT = AgentDefinition.parse({
   tools: ['*'],
   limits: { steps: 10_000, wall_ms: 86_400_000, tool_calls: 100_000 },
 });
-
-/** How to reach a NATS server. A password in the URL is taken from it. */
-export interface NatsAddress {
-  url: string;
-  user?: string;
-  password?: string;
-  nkeySeed?: string;
-  inboxPrefix?: string;
-}
-
-/** Connects to a server; throws AppError when nobody answers or the credentials are refused. */
-export function connectBus(address: NatsAddress, name: string, subjects: Subjects, log: Log): Promise<NatsBus> {
-  const { url, ...rest } = address;
-  const { servers, ...userInfo } = splitUserInfo(url);
-  return connectNats({ servers, name, subjects, log, random: cryptoIds.random, ...userInfo, ...rest });
-}
-
-function splitUserInfo(url: string): { servers: string; user?: string; password?: string } {
-  const match = /^([a-z]+:\/\/)?([^:@/]+):([^@/]+)@(.+)$/.exec(url);
-  if (match === null) return { servers: url };
-  const [, scheme = '', user = '', password = '', rest = ''] = match;
-  return { servers: `${scheme}${rest}`, user: decodeURIComponent(user), password: decodeURIComponent(password) };
-}
 
 export interface SupervisorOptions {
   bus: Bus;

@@ -20,7 +20,15 @@ export type CallsAre =
   | 'failed'
   | 'done';
 
+/** The chart asks once for each arrow; a context never changes, so the last answer is kept. */
+let last: { context: RunContext; are: CallsAre } | null = null;
+
 export function callsAre(context: RunContext): CallsAre {
+  if (last?.context !== context) last = { context, are: judge(context) };
+  return last.are;
+}
+
+function judge(context: RunContext): CallsAre {
   const has = (...wanted: RunCall['status'][]) => context.calls.some((call) => wanted.includes(call.status));
   if (has('ready', 'started')) return 'calling';
   if (has('child_ready')) return 'delegating';

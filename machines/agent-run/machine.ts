@@ -188,7 +188,10 @@ const callEvents = {
   child_ended: { guard: 'awaitsChild', actions: 'childEnded' },
 } as const;
 
+/** In the order of how often they are taken: an arrow is only looked at when those before it were not. */
 const PLACES: Record<CallsAre, { target: string; actions?: object | object[] }> = {
+  done: { target: '#run.thinking.deciding', actions: [{ type: 'endStep' }] },
+  failed: { target: '#run.waiting.backing_off', actions: [{ type: 'endStep' }] },
   calling: { target: '#run.executing.calling' },
   delegating: { target: '#run.executing.delegating' },
   approval: { target: '#run.waiting.approval' },
@@ -197,8 +200,6 @@ const PLACES: Record<CallsAre, { target: string; actions?: object | object[] }> 
   spent: { target: '#run.failed.max_retries', actions: [{ type: 'endStep' }, end('max_retries')] },
   held_failed: { target: '#run.waiting.paused', actions: [{ type: 'endStep' }, resumeTo('waiting.backing_off')] },
   held: { target: '#run.waiting.paused', actions: [{ type: 'endStep' }, resumeTo('thinking.deciding')] },
-  failed: { target: '#run.waiting.backing_off', actions: [{ type: 'endStep' }] },
-  done: { target: '#run.thinking.deciding', actions: [{ type: 'endStep' }] },
 };
 
 /** The arrows from one place of a step to every other. */

@@ -1,4 +1,3 @@
-import { periodOfRun } from './ids.ts';
 import { decodeToken, encodeToken } from './tokens.ts';
 
 /**
@@ -54,12 +53,13 @@ export class Subjects {
     return `${this.prefix}.key.${encodeToken(user)}.${hash}`;
   }
 
+  /** A run id begins with its period. */
   journal(run: string, n: number): string {
-    return `${this.prefix}.jrn.${periodOfRun(run)}.${run}.${n}`;
+    return `${this.prefix}.jrn.${run.slice(0, 8)}.${run}.${n}`;
   }
 
   snapshot(run: string): string {
-    return `${this.prefix}.snap.${periodOfRun(run)}.${run}`;
+    return `${this.prefix}.snap.${run.slice(0, 8)}.${run}`;
   }
 
   /** One activation subject a run: everything in it follows from entry 0, so a second one is refused by the queue. */

@@ -5,7 +5,6 @@ import type { RunCall } from '../core/run-state.ts';
 import { UNKNOWN_EFFECT } from '../ports/tools.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
 import { argumentsOf } from './steps.ts';
-import { isNotWanted, withTimeLimit } from './time-limit.ts';
 
 /** Largest result that a journal takes, bytes of its JSON. */
 export const MAX_RESULT_BYTES = 256 * 1024;
@@ -30,8 +29,8 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
   const started = deps.clock.now();
   const sinceStart = () => Math.max(0, deps.clock.now() - started);
   try {
-    const { controller } = scope;
-    const answered = withTimeLimit(deps.clock, timeoutMs, controller, `tool ${planned.tool}`, () =>
+    const { effort } = scope;
+    const answered = effort.within(deps.clock, timeoutMs, `tool ${planned.tool}`, () =>
       deps.tools.call({
         tool: planned.tool,
         args,
@@ -42,7 +41,9 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
         idempotencyKey: `${context.run}:${planned.c}`,
         startBy,
         timeoutMs,
-        signal: controller.signal,
+        get signal() {
+          return effort.signal;
+        },
       }),
     );
     deps.faults.hit('call.sent');
@@ -60,7 +61,7 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     log.debug('tool.executed', { tool: planned.tool, call: planned.c, status: 'ok', ms: sinceStart() });
     return [{ type: 'call_done', c: planned.c, result: result ?? null, ms: sinceStart() }];
   } catch (thrown) {
-    if (isNotWanted(scope.controller.signal)) return [];
+    if (scope.effort.notWanted) return [];
     const error = toAppError(thrown, 'tool_error');
     log.warn('tool.executed', {
       tool: planned.tool,

@@ -1,20 +1,20 @@
 import type { Want } from '../../machines/agent-run/wanted.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
-import type { JournalEntry } from '../core/journal-entry.ts';
 import type { RunContext } from '../core/run-state.ts';
 import type { Log } from '../ports/telemetry.ts';
 import type { NodeDeps } from './deps.ts';
+import type { Effort } from './effort.ts';
+import type { EntryReader } from './steps.ts';
 
 /** What an effect may use of the run that wants it. */
 export interface EffectScope {
   deps: NodeDeps;
   accepted: RunEventOf<'accepted'>;
   context: RunContext;
-  read(n: number): Promise<JournalEntry>;
+  read: EntryReader;
   /** Journals events; false when the run does not take them any more. */
   write(events: RunEvent[]): Promise<boolean>;
-  /** Aborted when the run does not want the effect any more, or its time is up. */
-  controller: AbortController;
+  effort: Effort;
   log: Log;
 }
 

@@ -14,7 +14,7 @@ import { resultOfRun, statusOf } from './views.ts';
  * is stored, and only then is the activation acked. A crash in between does all of it again with the same outcome.
  */
 export async function endRun(owner: OwnedRun): Promise<boolean> {
-  await settle(owner.deps, owner.fold, owner.accepted, owner.steps, owner.delivery);
+  await settle(owner, owner.delivery);
   return true;
 }
 
@@ -25,24 +25,22 @@ export async function endAgain(
   accepted: RunEventOf<'accepted'>,
   delivery: Delivery,
 ): Promise<void> {
-  await settle(deps, fold, accepted, new StepLog(accepted.run, deps.journal), delivery);
+  const { run } = accepted;
+  const read = (n: number) => deps.journal.mustHave(run, n);
+  await settle({ deps, fold, accepted, steps: new StepLog(run, deps.journal), read }, delivery);
 }
 
-async function settle(
-  deps: NodeDeps,
-  fold: RunFold,
-  accepted: RunEventOf<'accepted'>,
-  log: StepLog,
-  delivery: Delivery,
-): Promise<void> {
+type Ended = Pick<OwnedRun, 'deps' | 'fold' | 'accepted' | 'steps' | 'read'>;
+
+async function settle({ deps, fold, accepted, steps, read }: Ended, delivery: Delivery): Promise<void> {
   const { run, user, agent } = accepted;
-  const result = await resultOfRun(fold, await log.forResult(fold.context), deps.journal);
+  const result = await resultOfRun(fold, await steps.forResult(fold.context), read);
   await once(deps, deps.subjects.result(agent.name, user, run), JSON.stringify(result));
   deps.faults.hit('end.result_stored');
   await tellOthers(deps, fold, accepted, result);
   deps.faults.hit('end.parent_told');
   const subject = deps.subjects.event(agent.name, user, run);
-  for (const page of statusPages(await log.take())) {
+  for (const page of statusPages(await steps.take())) {
     await deps.bus.publish(subject, JSON.stringify(statusOf(fold, page)));
   }
   deps.faults.hit('end.event_stored');

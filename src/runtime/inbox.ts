@@ -1,5 +1,6 @@
 import { toAppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
+import { streamsOf } from '../core/streams.ts';
 import type { Delivery, Subscription } from '../ports/bus.ts';
 import type { Activations } from './activations.ts';
 import { bury } from './dead-letters.ts';
@@ -105,8 +106,26 @@ export class Inbox {
       await bus.request(subjects.offer(run), offer, { timeoutMs: OFFER_TIMEOUT_MS });
       delivery.ack();
     } catch {
+      if (delivery.deliveries > 1) await this.removeSpent(run, subject);
       delivery.nak(AGAIN_MS);
     }
+  }
+
+  /**
+   * A server that was killed brings back messages that were acked shortly before, and hands them to nobody (nats-server
+   * 2.9). An activation that the journal names as spent would then bar the next one for ever.
+   */
+  private async removeSpent(run: string, subject: string): Promise<void> {
+    const { bus, journal, subjects } = this.deps;
+    const fold = await journal.load(run);
+    fold?.stop();
+    const parked = fold?.protocol.released === true ? fold.protocol.parked : null;
+    if (parked === null) return;
+    const stream = streamsOf(subjects).queue.name;
+    const queued = await bus.last(stream, subject, { authoritative: true });
+    if (queued === null || queued.seq > parked.seq) return;
+    await bus.remove(stream, queued.seq);
+    this.deps.log.warn('activation.came_back', { run_id: run, seq: queued.seq, consequence: 'it is removed again' });
   }
 
   private async toDeadLetters(delivery: Delivery, code: string, message: string): Promise<void> {

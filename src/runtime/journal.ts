@@ -11,7 +11,7 @@ import { parseSnapshot, RunFold, type RunMachine } from './fold.ts';
 
 /**
  * The journals, over the bus: entry n of a run is a write-once subject, so whoever writes it first wins. Reading asks
- * for exact subjects in growing windows until a hole; a cache keeps what was written or read lately.
+ * for exact subjects in growing windows until a hole; a cache keeps what was read lately (what is written lately is kept by the owner, as long as it lives).
  */
 
 const CACHE_BYTES = 8 * 1024 * 1024;
@@ -60,7 +60,6 @@ export class Journal {
       const stored = await this.authoritative(run, entry.n);
       if (stored !== text) return 'fenced';
     }
-    this.cache.set(`${run}.${entry.n}`, entry, { size: text.length });
     return 'stored';
   }
 

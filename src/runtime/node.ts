@@ -1,7 +1,7 @@
 import { toAppError } from '../core/errors.ts';
 import { type QueueSpec, streamsOf } from '../core/streams.ts';
 import { encodeToken } from '../core/tokens.ts';
-import type { Subscription } from '../ports/bus.ts';
+import type { Delivery, Subscription } from '../ports/bus.ts';
 import type { Cancel } from '../ports/clock.ts';
 import { Activations } from './activations.ts';
 import type { NodeDeps } from './deps.ts';
@@ -48,34 +48,38 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     });
   };
 
+  /** @param held how many messages of the queue are in work now, of at most `capacity` */
   const open = async (
     spec: QueueSpec,
-    room: () => number,
-    work: (delivery: Parameters<Intake['take']>[0]) => Promise<void>,
+    capacity: number,
+    held: () => number,
+    work: (delivery: Delivery) => Promise<void>,
   ) => {
     await bus.ensureQueue(spec);
     const queue = await bus.queue(spec);
-    return () => {
-      const onDelivery = (delivery: Parameters<Intake['take']>[0]) => counted(spec.name, work(delivery));
-      loops.push(new PullLoop({ queue, room, onDelivery, clock, log, name: spec.name }));
-    };
+    const room = () => capacity - held();
+    const onDelivery = (delivery: Delivery) => counted(spec.name, work(delivery));
+    return () => loops.push(new PullLoop({ queue, capacity, room, onDelivery, clock, log, name: spec.name }));
   };
   const starts = await Promise.all([
     open(
       { stream: streams.tasks.name, name: 'intake', filter: `${subjects.prefix}.tasks.>`, ackWaitMs: DOOR_ACK_WAIT_MS },
-      () => INTAKE_ROOM - inWork('intake'),
+      INTAKE_ROOM,
+      () => inWork('intake'),
       (delivery) => intake.take(delivery),
     ),
     open(
       { stream: streams.inbox.name, name: 'inbox', filter: `${subjects.prefix}.in.>`, ackWaitMs: DOOR_ACK_WAIT_MS },
-      () => INBOX_ROOM - inWork('inbox'),
+      INBOX_ROOM,
+      () => inWork('inbox'),
       (delivery) => inbox.take(delivery),
     ),
     ...[...deps.agents.keys()].map((agent) => {
       const name = `runs_${encodeToken(agent)}`;
       return open(
         { stream: streams.queue.name, name, filter: subjects.activationsOf(agent), ackWaitMs: settings.lease_ms },
-        () => settings.slots - activations.activeOf(agent) - inWork(name),
+        settings.slots,
+        () => activations.activeOf(agent) + inWork(name),
         (delivery) => activations.take(delivery),
       );
     }),

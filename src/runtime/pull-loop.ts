@@ -5,7 +5,9 @@ import type { Log } from '../ports/telemetry.ts';
 
 export interface PullLoopOptions {
   queue: Queue;
-  /** How many more messages may be held now; asked before each pull. */
+  /** Most messages held at once. */
+  capacity: number;
+  /** How many more may be held now; asked before each pull. */
   room: () => number;
   onDelivery: (delivery: Delivery) => void;
   clock: Clock;
@@ -15,6 +17,9 @@ export interface PullLoopOptions {
 
 /** One pull waits this long for messages; short, so that a consumer whose leader died is asked anew soon. */
 const PULL_MS = 2_000;
+
+/** A full node collects free room for this long: a pull for each single place would cost more than the wait. */
+const GATHER_MS = 2;
 
 /** Pulls from a queue for ever, never more than there is room for, until stopped. */
 export class PullLoop {
@@ -40,9 +45,10 @@ export class PullLoop {
   }
 
   private async run(): Promise<void> {
-    const { queue, room, onDelivery, log, name } = this.options;
+    const { queue, room, capacity, onDelivery, log, name } = this.options;
     const { signal } = this.stopping;
     while (!signal.aborted) {
+      if (room() * 8 < capacity) await this.pause(GATHER_MS);
       const free = room();
       if (free <= 0) {
         await this.roomOrStop();
@@ -75,16 +81,15 @@ export class PullLoop {
   }
 
   private pause(ms: number): Promise<void> {
+    const { signal } = this.stopping;
     return new Promise((resolve) => {
-      const cancel = this.options.clock.after(ms, resolve);
-      this.stopping.signal.addEventListener(
-        'abort',
-        () => {
-          cancel();
-          resolve();
-        },
-        { once: true },
-      );
+      const done = () => {
+        cancel();
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const cancel = this.options.clock.after(ms, done);
+      signal.addEventListener('abort', done);
     });
   }
 }

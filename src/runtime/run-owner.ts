@@ -8,13 +8,14 @@ import { call } from './call.ts';
 import { delegate } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { EffectScope } from './effects.ts';
+import { Effort } from './effort.ts';
 import { endRun } from './ending.ts';
 import type { RunFold } from './fold.ts';
 import type { OwnedRun } from './owned-run.ts';
 import { parkRun } from './parking.ts';
 import { StepLog } from './step-log.ts';
+import type { EntryReader } from './steps.ts';
 import { think } from './think.ts';
-import { isNotWanted, NOT_WANTED } from './time-limit.ts';
 import type { Wheel } from './wheel.ts';
 
 /**
@@ -38,6 +39,8 @@ interface Pending {
 /** Most bytes of events in one entry; the bus takes 1 MB a message. */
 const MAX_BATCH_BYTES = 600 * 1024;
 const MAX_BATCH_EVENTS = 200;
+/** Entries kept at hand: more than a window of steps has. */
+const RECENT_ENTRIES = 64;
 
 /** Made of parts that were parsed or bounded where they came in; all other events are parsed before they are written. */
 const TRUSTED: ReadonlySet<RunEvent['type']> = new Set(['decided', 'call_started', 'call_done', 'timer', 'deadline']);
@@ -63,7 +66,9 @@ export class RunOwner implements OwnedRun {
   private phase: 'live' | 'handing_over' | 'closing' | 'gone' = 'live';
   private readonly queue: Pending[] = [];
   /** Effects whose outcome is not folded yet; null once it is on its way to the journal. */
-  private readonly running = new Map<string, AbortController | null>();
+  private readonly running = new Map<string, Effort | null>();
+  /** The newest entries: they are what models, results and statuses ask for. */
+  private readonly recent = new Map<number, JournalEntry>();
   private pumping = false;
   private sinceSnapshot = 0;
 
@@ -75,7 +80,7 @@ export class RunOwner implements OwnedRun {
     this.accepted = accepted;
     this.delivery = delivery;
     this.nonce = nonce;
-    this.steps = new StepLog(accepted.run, env.deps.journal);
+    this.steps = new StepLog(accepted.run, env.deps.journal, this.read);
     this.log = env.deps.log.child({ run_id: accepted.run, user_id: accepted.user, agent: accepted.agent.name });
   }
 
@@ -102,6 +107,8 @@ export class RunOwner implements OwnedRun {
       void this.pump();
     });
   }
+
+  readonly read: EntryReader = (n) => this.recent.get(n) ?? this.deps.journal.mustHave(this.run, n);
 
   /** The newest activation message stands for the lease from now on. */
   adopt(delivery: Delivery): void {
@@ -143,12 +150,13 @@ export class RunOwner implements OwnedRun {
   }
 
   private async writeBatch(): Promise<boolean> {
-    const batch = this.takeBatch();
-    const stored = await this.write(
-      batch.flatMap((pending) => pending.events),
-      batch.flatMap((pending) => pending.texts),
-    );
-    for (const pending of batch) pending.settle(stored);
+    const [first, ...more] = this.takeBatch();
+    if (first === undefined) return true;
+    const events = more.length === 0 ? first.events : [first, ...more].flatMap((pending) => pending.events);
+    const texts = more.length === 0 ? first.texts : [first, ...more].flatMap((pending) => pending.texts);
+    const stored = await this.write(events, texts);
+    first.settle(stored);
+    for (const pending of more) pending.settle(stored);
     return stored;
   }
 
@@ -188,6 +196,8 @@ export class RunOwner implements OwnedRun {
       return false;
     }
     deps.faults.hit('entry.written');
+    this.recent.set(entry.n, entry);
+    this.recent.delete(entry.n - RECENT_ENTRIES);
     fold.fold(entry);
     if (fold.ended) deps.faults.hit('end.written');
     this.steps.note(fold.context);
@@ -252,38 +262,38 @@ export class RunOwner implements OwnedRun {
       ids.add(want.id);
       if (!this.running.has(want.id) && (this.phase === 'live' || isMoment(want))) this.begin(want);
     }
-    for (const [id, controller] of this.running) {
+    for (const [id, effort] of this.running) {
       if (ids.has(id)) continue;
       this.running.delete(id);
-      controller?.abort(NOT_WANTED);
+      effort?.giveUp();
     }
     this.env.wheel.set(this, nearest);
     return nearest;
   }
 
   private begin(want: Want): void {
-    const controller = new AbortController();
-    this.running.set(want.id, controller);
-    this.perform(want, controller).then(
+    const effort = new Effort();
+    this.running.set(want.id, effort);
+    this.perform(want, effort).then(
       (events) => {
-        if (isNotWanted(controller.signal)) return;
+        if (effort.notWanted) return;
         this.running.set(want.id, null);
         void this.push(events);
       },
       (thrown: unknown) => {
-        if (!isNotWanted(controller.signal)) this.leave('crashed', toAppError(thrown));
+        if (!effort.notWanted) this.leave('crashed', toAppError(thrown));
       },
     );
   }
 
-  private perform(want: Want, controller: AbortController): Promise<RunEvent[]> {
+  private perform(want: Want, effort: Effort): Promise<RunEvent[]> {
     switch (want.kind) {
       case 'think':
-        return think(this.scope(controller), want);
+        return think(this.scope(effort), want);
       case 'call':
-        return call(this.scope(controller), want);
+        return call(this.scope(effort), want);
       case 'delegate':
-        return delegate(this.scope(controller), want);
+        return delegate(this.scope(effort), want);
       case 'timer':
         return Promise.resolve([{ type: 'timer', due: want.at }]);
       case 'deadline':
@@ -299,14 +309,14 @@ export class RunOwner implements OwnedRun {
     }
   }
 
-  private scope(controller: AbortController): EffectScope {
+  private scope(effort: Effort): EffectScope {
     return {
       deps: this.deps,
       accepted: this.accepted,
       context: this.fold.context,
-      read: (n) => this.deps.journal.mustHave(this.run, n),
+      read: this.read,
       write: (events) => this.push(events),
-      controller,
+      effort,
       log: this.log,
     };
   }
@@ -316,10 +326,10 @@ export class RunOwner implements OwnedRun {
     if (this.phase !== 'live') return;
     this.phase = 'handing_over';
     const open = new Set(this.fold.context.calls.filter((one) => one.status === 'started').map((one) => one.c));
-    for (const [id, controller] of this.running) {
+    for (const [id, effort] of this.running) {
       if (open.has(id)) continue;
       this.running.delete(id);
-      controller?.abort(NOT_WANTED);
+      effort?.giveUp();
     }
     this.tick();
   }
@@ -355,7 +365,7 @@ export class RunOwner implements OwnedRun {
   }
 
   private abortAll(): void {
-    for (const controller of this.running.values()) controller?.abort(NOT_WANTED);
+    for (const effort of this.running.values()) effort?.giveUp();
     this.running.clear();
   }
 

@@ -4,7 +4,7 @@ import { WINDOW_STEPS } from '../core/run-state.ts';
 import { RunFold } from './fold.ts';
 import type { Journal } from './journal.ts';
 import { newestOf } from './step-pages.ts';
-import { type StepRef, summarise } from './steps.ts';
+import { type EntryReader, type StepRef, summarise } from './steps.ts';
 
 /** Steps that a result shows; earlier ones stand in the trace only. */
 export const RESULT_STEPS = 50;
@@ -20,14 +20,17 @@ interface Numbered {
 export class StepLog {
   private readonly run: string;
   private readonly journal: Journal;
+  private readonly read: EntryReader;
   private known = 0;
   private untold: Numbered[] = [];
   private returned: StepSummary[] = [];
   private last: Numbered[] = [];
 
-  constructor(run: string, journal: Journal) {
+  /** @param read how the run's entries are read; from the journal by default */
+  constructor(run: string, journal: Journal, read: EntryReader = (n) => journal.mustHave(run, n)) {
     this.run = run;
     this.journal = journal;
+    this.read = read;
   }
 
   /** Steps up to this one were finished before this node took the run. */
@@ -69,8 +72,7 @@ export class StepLog {
   }
 
   private async summaries(items: Numbered[]): Promise<StepSummary[]> {
-    const read = (n: number) => this.journal.mustHave(this.run, n);
-    for (const item of items) item.summary ??= summarise(item.ref, item.step, read);
+    for (const item of items) item.summary ??= summarise(item.ref, item.step, this.read);
     const all = await Promise.all(items.map((item) => item.summary));
     return all.filter((summary) => summary !== null && summary !== undefined);
   }

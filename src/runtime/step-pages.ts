@@ -12,7 +12,7 @@ export function statusPages(steps: StepSummary[]): StepSummary[][] {
   const pages: StepSummary[][] = [[]];
   let bytes = 0;
   for (const step of steps) {
-    const size = JSON.stringify(step).length;
+    const size = sizeOf(step);
     const page = pages.at(-1) as StepSummary[];
     if (page.length > 0 && (page.length >= STEPS_A_STATUS || bytes + size > PAGE_BYTES)) {
       pages.push([step]);
@@ -30,9 +30,16 @@ export function newestOf(steps: StepSummary[]): StepSummary[] {
   let bytes = 0;
   let from = steps.length;
   while (from > 0) {
-    bytes += JSON.stringify(steps[from - 1]).length;
+    bytes += sizeOf(steps[from - 1] as StepSummary);
     if (bytes > PAGE_BYTES) break;
     from--;
   }
   return steps.slice(from);
+}
+
+/** Bytes of a step in a message, roughly: the bound on a page leaves room for what is escaped. */
+function sizeOf(step: StepSummary): number {
+  let chars = 300 + (step.reasoning?.length ?? 0) + (step.error?.message.length ?? 0);
+  for (const call of step.calls) chars += 150 + call.tool.length + call.preview.length * 2;
+  return chars;
 }

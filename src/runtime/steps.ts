@@ -1,3 +1,4 @@
+import type { Decision } from '../core/decision.ts';
 import { clip } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
 import { parseCallId } from '../core/ids.ts';
@@ -17,39 +18,57 @@ export interface StepRef {
 }
 
 type Outcome = Extract<RunEvent, { c: string }>;
-type EntryReader = (n: number) => Promise<JournalEntry>;
 
-export async function readStep(ref: StepRef, read: EntryReader): Promise<WindowStep | null> {
+/** Entry n of the run; at once when it is at hand. */
+export type EntryReader = (n: number) => JournalEntry | Promise<JournalEntry>;
+
+interface ReadStep extends WindowStep {
+  at: number;
+  /** Milliseconds that each call took, by call id. */
+  ms: ReadonlyMap<string, number>;
+}
+
+export async function readStep(ref: StepRef, read: EntryReader): Promise<ReadStep | null> {
   const entry = await read(ref.entry);
+  const base = { entry: ref.entry, at: entry.at };
   const failed = entry.events.find((event) => event.type === 'think_failed');
   if (failed !== undefined) {
-    return { entry: ref.entry, decision: { action: 'think' }, observations: [], error: failed.error };
+    return { ...base, decision: { action: 'think' }, observations: [], error: failed.error, ms: new Map() };
   }
   const decided = entry.events.find((event) => event.type === 'decided');
   if (decided === undefined) return null;
   const outcomes = new Map<string, Outcome>();
+  const ms = new Map<string, number>();
   for (const n of ref.outcomes) {
     for (const event of (await read(n)).events) {
-      if ('c' in event && settles(event) && !outcomes.has(event.c)) outcomes.set(event.c, event);
+      if (!('c' in event && settles(event)) || outcomes.has(event.c)) continue;
+      outcomes.set(event.c, event);
+      if ('ms' in event) ms.set(event.c, event.ms);
     }
   }
   const { decision } = decided;
-  const tools =
-    decision.action === 'tool_call'
-      ? decision.calls.map((call) => ({ tool: call.tool, plan_step: call.plan_step }))
-      : decision.action === 'delegate'
-        ? [{ tool: `agent:${decision.agent}`, plan_step: undefined }]
-        : decision.action === 'ask_human'
-          ? [{ tool: 'person', plan_step: undefined }]
-          : [];
-  const observations = tools.map(({ tool, plan_step }, index): Observation => {
+  const observations = askedOf(decision).map(({ tool, plan_step }, index): Observation => {
     const c = `${ref.entry}-${index}`;
-    const base = { c, tool, ...(plan_step === undefined ? {} : { plan_step }) };
+    const asked = { c, tool, ...(plan_step === undefined ? {} : { plan_step }) };
     const refused = decided.calls?.[index]?.refused;
-    if (refused !== undefined) return { ...base, status: 'refused', result: null, error: refused };
-    return { ...base, ...observed(outcomes.get(c)) };
+    if (refused !== undefined) return { ...asked, status: 'refused', result: null, error: refused };
+    return { ...asked, ...observed(outcomes.get(c)) };
   });
-  return { entry: ref.entry, decision, observations };
+  return { ...base, decision, observations, ms };
+}
+
+/** What a decision asks for, by the names that its calls have in the chart. */
+function askedOf(decision: Decision): { tool: string; plan_step?: string | undefined }[] {
+  switch (decision.action) {
+    case 'tool_call':
+      return decision.calls;
+    case 'delegate':
+      return [{ tool: `agent:${decision.agent}` }];
+    case 'ask_human':
+      return [{ tool: 'person' }];
+    default:
+      return [];
+  }
 }
 
 function settles(event: Outcome): boolean {
@@ -90,35 +109,23 @@ function observed(event: Outcome | undefined): Pick<Observation, 'status' | 'res
 export async function summarise(ref: StepRef, step: number, read: EntryReader): Promise<StepSummary | null> {
   const whole = await readStep(ref, read);
   if (whole === null) return null;
-  const entry = await read(ref.entry);
   const { decision } = whole;
-  const calls: StepSummary['calls'] = [];
-  for (const observation of whole.observations) {
-    calls.push({
-      c: observation.c,
-      tool: observation.tool,
-      status: observation.status,
-      ms: await durationOf(observation.c, ref, read),
-      preview: observation.error === undefined ? preview(observation.result) : clip(observation.error.message, PREVIEW),
-    });
-  }
-  const reasoning = decision.reasoning;
+  const { reasoning } = decision;
   return {
     step,
     entry: ref.entry,
-    at: entry.at,
+    at: whole.at,
     action: whole.error === undefined ? decision.action : 'error',
     ...(reasoning === undefined ? {} : { reasoning: clip(reasoning, PREVIEW) }),
-    calls,
+    calls: whole.observations.map(({ c, tool, status, result, error }) => ({
+      c,
+      tool,
+      status,
+      ms: whole.ms.get(c) ?? 0,
+      preview: error === undefined ? preview(result) : clip(error.message, PREVIEW),
+    })),
     ...(whole.error === undefined ? {} : { error: whole.error }),
   };
-}
-
-async function durationOf(c: string, ref: StepRef, read: EntryReader): Promise<number> {
-  for (const n of ref.outcomes) {
-    for (const event of (await read(n)).events) if ('c' in event && event.c === c && 'ms' in event) return event.ms;
-  }
-  return 0;
 }
 
 /** The first characters of a value as JSON text; a long text is cut before it is escaped. */

@@ -10,7 +10,6 @@ import { gateCall, gateDelegation } from '../policy/tool-gate.ts';
 import type { ThinkInput, ThinkReply } from '../ports/model.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
 import { readStep, resultOf } from './steps.ts';
-import { withTimeLimit } from './time-limit.ts';
 
 /** Largest decision, bytes of its JSON. */
 const MAX_DECISION_BYTES = 256 * 1024;
@@ -29,9 +28,8 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   let reply: ThinkReply;
   try {
     const model = deps.models.get(accepted.agent.model);
-    const { controller } = scope;
-    reply = await withTimeLimit(deps.clock, stepTime(scope), controller, `model ${accepted.agent.model}`, async () =>
-      model.think(thinkInput(scope, want.phase, controller.signal)),
+    reply = await scope.effort.within(deps.clock, stepTime(scope), `model ${accepted.agent.model}`, async () =>
+      model.think(thinkInput(scope, want.phase)),
     );
     reply = checked(reply);
   } catch (thrown) {
@@ -128,8 +126,8 @@ async function gate(scope: EffectScope, request: CallRequest): Promise<PlannedCa
   });
 }
 
-function thinkInput(scope: EffectScope, phase: ThinkInput['phase'], signal: AbortSignal): ThinkInput {
-  const { deps, accepted, context, read } = scope;
+function thinkInput(scope: EffectScope, phase: ThinkInput['phase']): ThinkInput {
+  const { deps, accepted, context, read, effort } = scope;
   return {
     run: context.run,
     agent: accepted.agent,
@@ -148,7 +146,9 @@ function thinkInput(scope: EffectScope, phase: ThinkInput['phase'], signal: Abor
     },
     limits: context.limits,
     step: context.steps + 1,
-    signal,
+    get signal() {
+      return effort.signal;
+    },
   };
 }
 

@@ -6,8 +6,7 @@ import type { RunResult, StepSummary } from '../core/result.ts';
 import type { RunContext } from '../core/run-state.ts';
 import type { StatusEvent } from '../core/status.ts';
 import type { RunFold } from './fold.ts';
-import type { Journal } from './journal.ts';
-import { resultOf } from './steps.ts';
+import { type EntryReader, resultOf } from './steps.ts';
 
 /** What the outside sees of a run: its status while it lives, its result when it has ended. */
 
@@ -63,12 +62,12 @@ function requirementOf(path: string, context: RunContext): StatusEvent['requires
 }
 
 /** The result of a run that has ended: the same from every node, as it follows from the journal alone. */
-export async function resultOfRun(fold: RunFold, steps: StepSummary[], journal: Journal): Promise<RunResult> {
+export async function resultOfRun(fold: RunFold, steps: StepSummary[], read: EntryReader): Promise<RunResult> {
   const { context } = fold;
   const end = context.end;
   if (end === null) throw new RangeError(`run ${context.run} has not ended`);
-  const answer = end.code === 'completed' ? await answerOf(context, journal) : null;
-  const partial = end.code === 'completed' ? null : await partialOf(context, journal);
+  const answer = end.code === 'completed' ? await answerOf(context, read) : null;
+  const partial = end.code === 'completed' ? null : await partialOf(context, read);
   return {
     v: 1,
     run: context.run,
@@ -106,17 +105,17 @@ function openCalls(context: RunContext): string[] {
   return context.calls.filter((call) => call.status === 'started').map((call) => call.c);
 }
 
-async function answerOf(context: RunContext, journal: Journal): Promise<Json> {
+async function answerOf(context: RunContext, read: EntryReader): Promise<Json> {
   if (context.answer === null) return null;
-  const entry = await journal.mustHave(context.run, context.answer);
+  const entry = await read(context.answer);
   const decided = entry.events.find((event) => event.type === 'decided');
   return decided?.decision.action === 'final_answer' ? decided.decision.answer : null;
 }
 
-async function partialOf(context: RunContext, journal: Journal): Promise<Json> {
+async function partialOf(context: RunContext, read: EntryReader): Promise<Json> {
   if (context.last_result === null) return null;
   const { entry, c } = context.last_result;
-  return resultOf(c, entry, (n) => journal.mustHave(context.run, n));
+  return resultOf(c, entry, read);
 }
 
 const REASONS: Record<ReasonCode, string> = {

@@ -52,7 +52,18 @@ export function jsonSchemaValidator(options: ValidatorOptions = {}): Validator {
   const { cacheSize = 500, maxSchemaBytes = 64 * 1024, maxValueBytes = 1024 * 1024, timeLimitMs = 500 } = options;
   const cache = new LRUCache<string, Compiled | ErrorInfo>({ max: cacheSize });
 
+  // A definition is asked about with the same object again and again; its text is only worked out once.
+  const seen = new WeakMap<Record<string, Json>, Compiled>();
+
   const compiled = (schema: Record<string, Json>): Compiled | ErrorInfo => {
+    const known = seen.get(schema);
+    if (known !== undefined) return known;
+    const found = compiledByText(schema);
+    if ('check' in found) seen.set(schema, found);
+    return found;
+  };
+
+  const compiledByText = (schema: Record<string, Json>): Compiled | ErrorInfo => {
     if (depthOf(schema) > MAX_DEPTH) return badSchema(`it is nested more than ${MAX_DEPTH} deep`);
     const text = canonicalText(schema);
     const known = cache.get(text);

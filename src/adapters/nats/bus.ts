@@ -161,7 +161,7 @@ export class NatsBus implements Bus {
 
   async flush(): Promise<void> {
     if (this.#link.closed) throw closedError();
-    await this.#link.nc.flush().catch((thrown: unknown) => {
+    await this.#link.flush().catch((thrown: unknown) => {
       throw this.#link.closed ? closedError() : toAppError(thrown, 'unavailable');
     });
   }

@@ -1,5 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type MsgHdrs, type NatsConnection, PermissionViolationError } from '@nats-io/transport-node';
+import {
+  type MsgHdrs,
+  type NatsConnection,
+  PermissionViolationError,
+  type PublishOptions,
+} from '@nats-io/transport-node';
 import { AppError } from '../../core/errors.ts';
 import type { Log } from '../../ports/telemetry.ts';
 
@@ -18,6 +23,15 @@ export interface LinkListener {
   onForbidden?(subject: string): void;
 }
 
+/** A message that leaves at the end of this turn of the event loop. */
+export interface Outgoing {
+  subject: string;
+  payload: string | Uint8Array;
+  options: PublishOptions;
+  /** The connection refused it. */
+  onError(error: unknown): void;
+}
+
 /** Acknowledgements that wait for a reconnect; more than that are left to redelivery. */
 const MAX_KEPT = 10_000;
 /** Patience with the server when closing, milliseconds. */
@@ -29,6 +43,7 @@ export class Link {
   readonly #listeners = new Set<LinkListener>();
   readonly #encoder = new TextEncoder();
   #kept: [string, string][] = [];
+  #outbox: Outgoing[] = [];
   #connected: boolean = true;
   #closed: boolean = false;
   #maxPayload: number;
@@ -67,16 +82,39 @@ export class Link {
     return bytes;
   }
 
+  /**
+   * Hands a message to the connection at the end of the turn, with all others of that turn: one write to the socket
+   * for all of them instead of one each. Their order is kept.
+   */
+  post(message: Outgoing): void {
+    if (this.#outbox.length === 0) process.nextTick(() => this.#empty());
+    this.#outbox.push(message);
+  }
+
+  #empty(): void {
+    const messages = this.#outbox;
+    this.#outbox = [];
+    for (const { subject, payload, options, onError } of messages) {
+      try {
+        this.nc.publish(subject, payload, options);
+      } catch (error) {
+        onError(error);
+      }
+    }
+  }
+
+  /** Resolves when the server has taken everything that was posted before. */
+  async flush(): Promise<void> {
+    this.#empty();
+    await this.nc.flush();
+  }
+
   /** Fire and forget, without keeping anything; false when it could not be sent. */
   send(subject: string, data: string | Uint8Array, headers?: MsgHdrs): boolean {
     if (!this.connected) return false;
-    try {
-      this.nc.publish(subject, data, headers === undefined ? {} : { headers });
-      return true;
-    } catch (error) {
-      this.#log.warn('nats.not_sent', { subject, error: String(error) });
-      return false;
-    }
+    const onError = (error: unknown) => this.#log.warn('nats.not_sent', { subject, error: String(error) });
+    this.post({ subject, payload: data, options: headers === undefined ? {} : { headers }, onError });
+    return true;
   }
 
   /** Like `send`, but kept until the connection is back: for acknowledgements, which stay valid. */
@@ -104,6 +142,7 @@ export class Link {
   async close(): Promise<void> {
     if (this.#closed) return;
     const wasConnected = this.#connected;
+    this.#empty();
     this.#closed = true;
     this.#tell('onClosed');
     // Draining writes what was sent last; a server that is gone must not make us wait for it.

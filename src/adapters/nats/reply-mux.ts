@@ -92,7 +92,7 @@ export class ReplyMux {
 
   /** Resolves when the server has taken the subscription. Throws AppError `forbidden`. */
   async ready(): Promise<void> {
-    await this.#link.nc.flush();
+    await this.#link.flush();
     if (this.#broken !== undefined) throw this.#broken;
   }
 
@@ -131,15 +131,12 @@ export class ReplyMux {
     exchange.state = 'sent';
     if (exchange.persistent) exchange.due = this.#now + this.#attemptSweeps;
     const reply = this.#inbox + exchange.token;
-    try {
-      this.#link.nc.publish(
-        exchange.subject,
-        exchange.payload,
-        exchange.headers === undefined ? { reply } : { reply, headers: exchange.headers },
-      );
-    } catch (thrown) {
-      this.#end(exchange, this.#link.closed ? closedError() : toAppError(thrown, 'invalid'));
-    }
+    this.#link.post({
+      subject: exchange.subject,
+      payload: exchange.payload,
+      options: exchange.headers === undefined ? { reply } : { reply, headers: exchange.headers },
+      onError: (thrown) => this.#end(exchange, this.#link.closed ? closedError() : toAppError(thrown, 'invalid')),
+    });
   }
 
   #take(token: string, msg: Msg): void {

@@ -10,9 +10,11 @@ export function pinoLog(options: { level: LogLevel; destination: DestinationStre
 }
 
 function wrap(logger: Logger): Log {
-  const at = (level: 'debug' | 'info' | 'warn' | 'error') => (event: string, fields: Record<string, unknown> = {}) => {
-    if (logger.isLevelEnabled(level)) logger[level](redact(fields) as object, event);
-  };
+  const at =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (event: string, fields: Record<string, unknown> = {}) => {
+      if (logger.isLevelEnabled(level)) logger[level](redact(fields) as object, event);
+    };
   return {
     debug: at('debug'),
     info: at('info'),

@@ -1,0 +1,77 @@
+import { readFile } from 'node:fs/promises';
+import { text as readAll } from 'node:stream/consumers';
+import { InvalidArgumentError } from 'commander';
+import { AppError, toAppError } from '../core/errors.ts';
+import { isCallId, isRunId } from '../core/ids.ts';
+import type { Json } from '../core/json.ts';
+
+/** Arguments as commander hands them over: each parser refuses with what it expects. */
+
+export function runId(text: string): string {
+  if (isRunId(text)) return text;
+  throw new InvalidArgumentError('Expected a run id such as 20260101-abc-1.');
+}
+
+export function callId(text: string): string {
+  if (isCallId(text)) return text;
+  throw new InvalidArgumentError('Expected a call id such as 4-0, as "proctor show" and "proctor trace" print them.');
+}
+
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
+  };
+}
+
+const UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000 };
+
+/** `2s`, `500ms`, `1m`; in milliseconds. */
+export function durationIn(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const match = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text);
+    const ms = match === null ? Number.NaN : Math.round(Number(match[1]) * (UNITS[match[2] ?? ''] ?? Number.NaN));
+    if (ms >= min && ms <= max) return ms;
+    throw new InvalidArgumentError(`Expected a time such as 2s or 500ms, from ${min} ms to ${max / 1_000} s.`);
+  };
+}
+
+/** For options that may be given more than once. */
+export function collect(text: string, before: string[] = []): string[] {
+  return [...before, text];
+}
+
+/** JSON when it is JSON, else the text itself. */
+export function jsonOrText(text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return text;
+  }
+}
+
+/** The JSON value in a file, `-` for stdin. Throws AppError `invalid_task` that names the file. */
+export async function readTaskFile(path: string): Promise<unknown> {
+  const name = path === '-' ? 'stdin' : path;
+  let content: string;
+  try {
+    content = path === '-' ? await readAll(process.stdin) : await readFile(path, 'utf8');
+  } catch (thrown) {
+    const missing = toAppError(thrown).message.includes('ENOENT');
+    throw new AppError('invalid_task', missing ? `there is no file ${name}` : `${name} cannot be read`, {
+      cause: thrown,
+    });
+  }
+  try {
+    return JSON.parse(content);
+  } catch (thrown) {
+    throw new AppError('invalid_task', `${name} is not JSON: ${toAppError(thrown).message}`, { cause: thrown });
+  }
+}
+
+export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}

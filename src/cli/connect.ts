@@ -1,0 +1,106 @@
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { connectBus, type NatsAddress } from '../app/connect.ts';
+import { type Connection, type NatsBus, readConnection, readPassword, readSeed, SILENT } from '../app/local.ts';
+import { type Client, createClient } from '../client/client.ts';
+import { createOperator, type Operator } from '../client/operator.ts';
+import { AppError } from '../core/errors.ts';
+import { Subjects } from '../core/subjects.ts';
+import { fromEnvironment } from './environment.ts';
+
+/**
+ * Where a command finds its server: NATS_URL when set (with user and password inside, or PROCTOR_NKEY_FILE), else what
+ * runs in the data folder, with the credentials that lie there.
+ */
+
+export interface Place {
+  dir: string;
+  /** Of the subjects; default what the folder says, else `proctor`. */
+  prefix?: string;
+}
+
+export const DEFAULT_DIR = '.proctor';
+const DEFAULT_PREFIX = 'proctor';
+
+/** The server of NATS_URL; null when the variable is not set. */
+export async function natsOfEnvironment(): Promise<NatsAddress | null> {
+  const url = fromEnvironment('NATS_URL');
+  if (url === undefined) return null;
+  const file = fromEnvironment('PROCTOR_NKEY_FILE');
+  return file === undefined ? { url } : { url, nkeySeed: await readSeed(file) };
+}
+
+/** The connection of a folder. Throws AppError `not_running`. */
+export async function connectionOf(dir: string): Promise<Connection> {
+  const connection = await readConnection(dir);
+  if (connection !== null) return connection;
+  throw new AppError(
+    'not_running',
+    `nothing runs in ${dir}: start it with "proctor up" in another terminal, name its folder with --dir, or set NATS_URL`,
+  );
+}
+
+export interface Found {
+  address: NatsAddress;
+  subjects: Subjects;
+}
+
+export type Login = { role: 'operator' } | { role: 'node' } | { role: 'submitter'; user: string };
+
+export async function find(place: Place, login: Login): Promise<Found> {
+  const own = await natsOfEnvironment();
+  if (own !== null) return { address: own, subjects: new Subjects(place.prefix ?? DEFAULT_PREFIX) };
+  const connection = await connectionOf(place.dir);
+  const subjects = new Subjects(place.prefix ?? connection.prefix);
+  const { url, credentials } = connection;
+  if (login.role !== 'submitter') {
+    return { address: { url, nkeySeed: await readSeed(join(place.dir, credentials[login.role])) }, subjects };
+  }
+  const file = credentials.submitters[login.user];
+  if (file === undefined) {
+    const known = Object.keys(credentials.submitters).join(', ');
+    throw new AppError(
+      'no_credential',
+      `user "${login.user}" may not submit here; these may: ${known}. Start with: proctor up --user ${login.user}`,
+    );
+  }
+  return { address: { url, ...(await readPassword(place.dir, file)) }, subjects };
+}
+
+/** Connects, does something, and always closes. */
+async function withBus<T>(
+  place: Place,
+  login: Login,
+  use: (bus: NatsBus, subjects: Subjects) => Promise<T>,
+): Promise<T> {
+  const { address, subjects } = await find(place, login);
+  const bus = await connectBus(address, 'proctor-cli', subjects, SILENT);
+  try {
+    return await use(bus, subjects);
+  } finally {
+    await bus.close();
+  }
+}
+
+export function withOperator<T>(place: Place & { by?: string }, use: (operator: Operator) => Promise<T>): Promise<T> {
+  return withBus(place, { role: 'operator' }, (bus, subjects) =>
+    use(createOperator({ bus, subjects, by: place.by ?? whoAmI() })),
+  );
+}
+
+export function withClient<T>(place: Place & { user: string }, use: (client: Client) => Promise<T>): Promise<T> {
+  return withBus(place, { role: 'submitter', user: place.user }, (bus, subjects) =>
+    use(createClient({ bus, subjects, user: place.user })),
+  );
+}
+
+export { withBus };
+
+function whoAmI(): string {
+  try {
+    return userInfo().username.slice(0, 128) || 'operator';
+  } catch {
+    // A container may run under a number that has no name.
+    return 'operator';
+  }
+}

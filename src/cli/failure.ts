@@ -1,0 +1,73 @@
+import { toAppError } from '../core/errors.ts';
+import { redactText } from '../core/redact.ts';
+import { line } from './format.ts';
+import { selfCommand } from './io.ts';
+
+/** How commands fail: one line on stderr that says what happened and what to do, and an exit code. */
+
+export const EXIT = {
+  fine: 0,
+  /** The command, or the run that it is about, failed. */
+  failed: 1,
+  usage: 2,
+  /** No server, or no node, can be reached. */
+  unreachable: 3,
+  interrupted: 130,
+} as const;
+
+export const EXIT_HELP = `Exit codes: 0 fine; 1 the command or the run failed; 2 wrong usage; 3 no server or no node can be reached.`;
+
+/** Ends a command with a code, when everything was said already. */
+export class Ended extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super(`exit ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}
+
+const UNREACHABLE = new Set(['unavailable', 'no_node', 'not_running', 'closed']);
+const USAGE = new Set(['usage', 'invalid_request']);
+
+const ADVICE: Record<string, string> = {
+  unknown_run: 'List the runs with: proctor ps',
+  unknown_dead_letter: 'List them with: proctor deadletter ls',
+  not_ended: 'Wait for it with --wait, or see where it stands with: proctor show RUN',
+  already_ended: 'See how with: proctor result RUN',
+  not_held: 'Only a held run can be released or failed; see where it stands with: proctor show RUN',
+  not_waiting: 'See what the run waits for with: proctor show RUN',
+  no_node: 'Start one with: proctor up',
+  unavailable: 'Start one with: proctor up, or see what is wrong with: proctor doctor',
+  forbidden: 'Use credentials with more rights: proctor doctor shows which ones are used',
+  unknown_agent: 'Name one of those with --agent',
+  invalid_task: 'Correct the task and submit it again',
+  task_too_large: 'Put large data into files and let tools read them',
+  error: 'See what is wrong with: proctor doctor',
+};
+
+export function exitCodeOf(thrown: unknown): number {
+  const { code } = toAppError(thrown);
+  if (USAGE.has(code)) return EXIT.usage;
+  return UNREACHABLE.has(code) ? EXIT.unreachable : EXIT.failed;
+}
+
+/** `proctor: <what>. <what to do>.` Never a stack, never a secret. */
+export function failureLine(thrown: unknown): string {
+  const { code, message } = toAppError(thrown);
+  const what = sentence(line(redactText(message)).trim());
+  const advice = ADVICE[code];
+  return `proctor: ${copyable(`${what}${advice === undefined ? '' : ` ${sentence(advice)}`}`)}`;
+}
+
+/** Commands in a text as they must be typed here. */
+function copyable(text: string): string {
+  return text.replaceAll(
+    /\bproctor (?=(?:up|ps|show|result|doctor|resolve|quarantine|deadletter)\b)/g,
+    `${selfCommand()} `,
+  );
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

@@ -1,0 +1,110 @@
+import { type Command, Option } from 'commander';
+import type { Accepted } from '../client/answers.ts';
+import type { Operator, Verdict } from '../client/operator.ts';
+import { AppError } from '../core/errors.ts';
+import { callId, jsonOrText, runId } from './arguments.ts';
+import { addCommand, addOrder, type OrderOptions } from './command.ts';
+import { withOperator } from './connect.ts';
+import type { Io } from './io.ts';
+
+/** Orders to runs: each is stored for the run and takes effect when its owner reads it. */
+
+export function addOrders(program: Command, io: Io): void {
+  simple(program, io, 'cancel', {
+    summary: 'end a run now',
+    give: (operator, run, why) => operator.cancel(run, why),
+    examples: ['proctor cancel 20260101-abc-1 --why "wrong customer"'],
+  });
+  simple(program, io, 'pause', {
+    summary: 'let a run finish its step and then stand still',
+    give: (operator, run, why) => operator.pause(run, why),
+    examples: ['proctor pause 20260101-abc-1 --why "the API is down"'],
+  });
+  simple(program, io, 'resume', {
+    summary: 'let a paused run go on',
+    give: (operator, run, why) => operator.resume(run, why),
+    examples: ['proctor resume 20260101-abc-1'],
+  });
+  addResolve(program, io);
+  const quarantine = addCommand(program, 'quarantine', {
+    summary: 'runs whose journal cannot be read: retry or fail them',
+    examples: ['proctor ps --state idle.held', 'proctor quarantine retry 20260101-abc-1 --why "node upgraded"'],
+  });
+  simple(quarantine, io, 'retry', {
+    summary: 'read the journal of a held run again',
+    give: (operator, run, why) => operator.release(run, why),
+    examples: ['proctor quarantine retry 20260101-abc-1 --why "node upgraded"'],
+  });
+  simple(quarantine, io, 'fail', {
+    summary: 'end a held run',
+    give: (operator, run, why) => operator.fail(run, why),
+    examples: ['proctor quarantine fail 20260101-abc-1 --why "cannot be repaired"'],
+  });
+}
+
+interface SimpleOrder {
+  summary: string;
+  give: (operator: Operator, run: string, why: string) => Promise<Accepted>;
+  examples: string[];
+}
+
+function simple(parent: Command, io: Io, name: string, { summary, give, examples }: SimpleOrder): void {
+  addOrder(parent, name, { summary, examples })
+    .argument('<run>', 'run id', runId)
+    .action(async (run: string, options: OrderOptions) => {
+      const accepted = await withOperator(options, (operator) => give(operator, run, options.why));
+      tell(io, options, accepted, name);
+    });
+}
+
+interface ResolveOptions extends OrderOptions {
+  done?: boolean;
+  repeat?: boolean;
+  fail?: boolean;
+  result?: string;
+}
+
+function addResolve(program: Command, io: Io): void {
+  addOrder(program, 'resolve', {
+    summary: 'say what became of a call that waits for a person',
+    description:
+      'Says what became of a call whose outcome nobody knows, or answers a question that a run asked. ' +
+      'Give one of --done, --repeat, --fail.',
+    examples: [
+      'proctor resolve 20260101-abc-1 4-0 --done --result \'{"ticket":17}\'',
+      'proctor resolve 20260101-abc-1 4-0 --repeat --why "the mail was never sent"',
+      'proctor resolve 20260101-abc-1 4-0 --fail --why "the order does not exist"',
+    ],
+  })
+    .argument('<run>', 'run id', runId)
+    .argument('<call>', 'call id', callId)
+    .addOption(new Option('--done', 'it was done; see --result').conflicts(['repeat', 'fail']))
+    .addOption(new Option('--repeat', 'do it again').conflicts(['done', 'fail']))
+    .addOption(new Option('--fail', 'count it as failed').conflicts(['done', 'repeat']))
+    .addOption(
+      new Option('--result <value>', 'with --done: what it brought, JSON or a text').conflicts(['repeat', 'fail']),
+    )
+    .action(async (run: string, call: string, options: ResolveOptions) => {
+      const verdict = verdictOf(options);
+      const accepted = await withOperator(options, (operator) => operator.resolve(run, call, verdict, options.why));
+      tell(io, options, accepted, 'resolve');
+    });
+}
+
+function verdictOf({ done, repeat, fail, result, why }: ResolveOptions): Verdict {
+  if (repeat === true) return { verdict: 'repeat' };
+  if (fail === true) {
+    if (why !== '') return { verdict: 'fail', why };
+    throw new AppError('usage', '--fail needs a reason: add --why TEXT');
+  }
+  if (done === true) return { verdict: 'done', ...(result === undefined ? {} : { result: jsonOrText(result) }) };
+  throw new AppError('usage', 'say what became of the call: give one of --done, --repeat, --fail');
+}
+
+function tell(io: Io, options: OrderOptions, accepted: Accepted, order: string): void {
+  io.out(
+    options.json === true
+      ? JSON.stringify(accepted)
+      : `${order}: stored for run ${accepted.run}, which was ${accepted.state}`,
+  );
+}

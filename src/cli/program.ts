@@ -1,0 +1,93 @@
+import { Command, CommanderError } from 'commander';
+import { VERSION } from '../core/version.ts';
+import { addDeadLetter } from './deadletter.ts';
+import { addDoctor } from './doctor.ts';
+import { Ended, EXIT, EXIT_HELP, exitCodeOf, failureLine } from './failure.ts';
+import type { Io } from './io.ts';
+import { addOrders } from './orders.ts';
+import { addPs } from './ps.ts';
+import { addResult } from './result.ts';
+import { addShow } from './show.ts';
+import { addSubmit } from './submit.ts';
+import { addTrace } from './trace.ts';
+import { addUp } from './up.ts';
+import { addVersion } from './version.ts';
+
+/** The whole command line. Resolves with the exit code; says everything through `io`. */
+export async function runCommand(io: Io, argv: string[]): Promise<number> {
+  const program = createProgram(io);
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return EXIT.fine;
+  } catch (thrown) {
+    if (thrown instanceof Ended) return thrown.exitCode;
+    if (thrown instanceof CommanderError) return usageEnd(io, program, argv, thrown);
+    io.err(failureLine(thrown));
+    return exitCodeOf(thrown);
+  }
+}
+
+function createProgram(io: Io): Command {
+  const program = new Command('proctor')
+    .description('Supervises agent runs on NATS: hand in tasks, watch runs, help them on.')
+    .version(VERSION, '-V, --version', 'print the version')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.out(text.trimEnd()),
+      writeErr: (text) => io.err(text.trimEnd()),
+      // Told by `usageEnd`.
+      outputError: () => {},
+    })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ proctor up
+  $ proctor submit examples/tasks/first.json --wait
+  $ proctor ps
+
+Environment: NATS_URL (a server of yours, user and password inside), PROCTOR_NKEY_FILE (file with the nkey seed to log
+in with), PROCTOR_NATS_SERVER (the nats-server to start), NO_COLOR.
+
+${EXIT_HELP}`,
+    );
+  const adders = [
+    addUp,
+    addSubmit,
+    addPs,
+    addShow,
+    addTrace,
+    addResult,
+    addOrders,
+    addDeadLetter,
+    addDoctor,
+    addVersion,
+  ];
+  for (const add of adders) add(program, io);
+  return program;
+}
+
+function usageEnd(io: Io, program: Command, argv: string[], error: CommanderError): number {
+  if (error.exitCode === 0) return EXIT.fine;
+  // Help for a command that was called without its sub-command was printed already.
+  if (error.code === 'commander.help') return EXIT.usage;
+  const what = error.message
+    .replace(/^error: /, '')
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .trim();
+  io.err(`proctor: ${/[.!?)]$/.test(what) ? what : `${what}.`} See: ${commandPath(program, argv)} --help`);
+  return EXIT.usage;
+}
+
+/** The longest command that the arguments begin with. */
+function commandPath(program: Command, argv: string[]): string {
+  let command = program;
+  const path = [program.name()];
+  for (const word of argv) {
+    const next = command.commands.find((one) => one.name() === word);
+    if (next === undefined) break;
+    command = next;
+    path.push(word);
+  }
+  return path.join(' ');
+}

@@ -1,0 +1,182 @@
+import type { RunEvent, RunEventOf } from '../core/events.ts';
+import { callId } from '../core/ids.ts';
+import type { JournalEntry } from '../core/journal-entry.ts';
+import { duration, line, type Paint, paintFor, preview, timeOfDay } from './format.ts';
+import type { Io } from './io.ts';
+
+/**
+ * A journal as a person reads it: one block a step, with its calls and what came of them; between the blocks, dimmed,
+ * what the ownership protocol wrote.
+ */
+
+/** What became of a call, and the entry that says so. */
+interface Outcome {
+  entry: number;
+  event: RunEvent;
+}
+
+const PROTOCOL: ReadonlySet<string> = new Set(['claimed', 'parked', 'handed_over', 'quarantined', 'released']);
+/** Told within the block of their step. */
+const WITHIN_STEP: ReadonlySet<string> = new Set([
+  'call_started',
+  'call_done',
+  'call_failed',
+  'outcome_unknown',
+  'resolved',
+  'approval_decided',
+  'approval_expired',
+  'delegated',
+  'child_ended',
+]);
+
+export function traceText(io: Io, entries: JournalEntry[]): string {
+  const paint = paintFor(io);
+  const outcomes = outcomesOf(entries);
+  const lines: string[] = [];
+  let step = 0;
+  for (const { n, at, events } of entries) {
+    const head = `${String(n).padStart(5)}  ${timeOfDay(at)}  `;
+    for (const event of events) {
+      if (WITHIN_STEP.has(event.type)) continue;
+      if (event.type === 'decided' || event.type === 'think_failed') {
+        step++;
+        lines.push('', paint.bold(`step ${step}`), ...stepLines(head, n, event, outcomes, paint));
+      } else if (PROTOCOL.has(event.type)) lines.push(paint.dim(`${head}· ${otherText(event)}`));
+      else lines.push(`${head}${otherText(event)}`);
+    }
+  }
+  return lines.join('\n');
+}
+
+/** Everything that was journalled about each call, in order. */
+function outcomesOf(entries: JournalEntry[]): Map<string, Outcome[]> {
+  const found = new Map<string, Outcome[]>();
+  for (const { n, events } of entries) {
+    for (const event of events) {
+      if ('c' in event) found.set(event.c, [...(found.get(event.c) ?? []), { entry: n, event }]);
+    }
+  }
+  return found;
+}
+
+function stepLines(
+  head: string,
+  n: number,
+  event: RunEventOf<'decided'> | RunEventOf<'think_failed'>,
+  outcomes: Map<string, Outcome[]>,
+  paint: Paint,
+): string[] {
+  const indent = ' '.repeat(head.length);
+  const tokens = event.usage.input_tokens + event.usage.output_tokens;
+  const used = tokens === 0 ? '' : `, ${tokens} tokens, ${event.usage.cost_usd} USD`;
+  const model = paint.dim(`(${line(event.model)}, ${duration(event.ms)}${used})`);
+  if (event.type === 'think_failed') {
+    return [`${head}${paint.bad(`error ${event.error.code}: ${preview(event.error.message, 300)}`)} ${model}`];
+  }
+  const { decision } = event;
+  const lines = [`${head}${decision.action} ${model}`];
+  if (decision.reasoning !== undefined) lines.push(`${indent}because ${preview(decision.reasoning, 300)}`);
+  switch (decision.action) {
+    case 'tool_call':
+      decision.calls.forEach((call, i) => {
+        const name = `${line(call.tool)}${call.plan_step === undefined ? '' : ` [${call.plan_step}]`} ${preview(call.args, 160)}`;
+        const c = callId(n, i);
+        const refused = event.calls?.[i]?.refused;
+        lines.push(...callLines(indent, c, name, outcomes.get(c) ?? [], paint));
+        if (refused !== undefined)
+          lines.push(`${indent}      ${paint.bad(`refused: ${preview(refused.message, 300)}`)}`);
+      });
+      break;
+    case 'delegate':
+      lines.push(
+        ...callLines(
+          indent,
+          callId(n, 0),
+          `agent ${line(decision.agent)} ${preview(decision.input)}`,
+          outcomes.get(callId(n, 0)) ?? [],
+          paint,
+        ),
+      );
+      break;
+    case 'ask_human':
+      lines.push(
+        ...callLines(
+          indent,
+          callId(n, 0),
+          `asks: ${preview(decision.question, 300)}`,
+          outcomes.get(callId(n, 0)) ?? [],
+          paint,
+        ),
+      );
+      break;
+    case 'plan':
+      lines.push(
+        `${indent}${decision.plan.steps.length} steps: ${preview(decision.plan.steps.map(({ id }) => id).join(', '), 200)}`,
+      );
+      break;
+    case 'final_answer':
+      lines.push(`${indent}answer ${preview(decision.answer, 300)}`);
+      break;
+    case 'review':
+      lines.push(`${indent}${decision.verdict} ${preview(decision.comment ?? '', 200)}`.trimEnd());
+      break;
+    case 'think':
+      break;
+  }
+  return lines;
+}
+
+function callLines(indent: string, c: string, what: string, outcomes: Outcome[], paint: Paint): string[] {
+  const lines = [`${indent}${c}  ${what}`];
+  for (const { entry, event } of outcomes)
+    lines.push(`${indent}      ${outcomeText(event, paint)} ${paint.dim(`(entry ${entry})`)}`);
+  return lines;
+}
+
+function outcomeText(event: RunEvent, paint: Paint): string {
+  switch (event.type) {
+    case 'call_started':
+      return paint.dim(`started; must not be repeated, may begin until ${timeOfDay(event.start_by)}`);
+    case 'call_done':
+      return `${paint.good('ok')} ${duration(event.ms)}  ${preview(event.result, 160)}`;
+    case 'call_failed':
+      return `${paint.bad(`failed ${event.error.code}`)} ${duration(event.ms)}  ${preview(event.error.message, 300)}`;
+    case 'outcome_unknown':
+      return paint.warn(`outcome unknown: ${preview(event.error.message, 300)}`);
+    case 'resolved':
+      return `${line(event.by)} says: ${event.verdict} ${preview(event.result ?? event.why, 160)}`.trimEnd();
+    case 'approval_decided':
+      return `${event.verdict} by ${line(event.by)} ${preview(event.why, 160)}`.trimEnd();
+    case 'approval_expired':
+      return paint.bad('nobody approved in time');
+    case 'delegated':
+      return `run ${event.run}`;
+    case 'child_ended':
+      return `run ${event.run} ended: ${event.outcome}  ${preview(event.error?.message ?? event.answer, 160)}`;
+    default:
+      return event.type;
+  }
+}
+
+function otherText(event: RunEvent): string {
+  switch (event.type) {
+    case 'accepted':
+      return `accepted: agent ${line(event.agent.name)}, user ${line(event.user)}, input ${preview(event.task.input, 160)}`;
+    case 'claimed':
+      return `claimed by ${line(event.node)}`;
+    case 'quarantined':
+      return `quarantined: entry ${event.entry} cannot be folded: ${preview(event.error.message, 200)}`;
+    case 'limit':
+      return `limit ${event.code}: ${preview(event.detail, 200)}`;
+    case 'loop':
+      return `loop: ${preview(event.detail, 200)}`;
+    case 'timer':
+      return 'its moment has come';
+    case 'parked':
+      return 'parked: no node keeps it while it waits';
+    case 'handed_over':
+      return 'handed over to another node';
+    default:
+      return 'by' in event ? `${event.type} by ${line(event.by)} ${preview(event.why, 200)}`.trimEnd() : event.type;
+  }
+}

@@ -1,0 +1,38 @@
+import { type Command, Option } from 'commander';
+import { collect, durationIn, wholeNumber } from './arguments.ts';
+import { addCommand } from './command.ts';
+import { DEFAULT_DIR } from './connect.ts';
+import type { Io } from './io.ts';
+import { LOG_LEVELS, type UpOptions } from './up-options.ts';
+
+export function addUp(program: Command, io: Io): void {
+  addCommand(program, 'up', {
+    summary: 'start everything: server, node and tools',
+    description:
+      'Starts a NATS server of its own, a node, and the tools that come with Proctor, until Ctrl-C. With NATS_URL set that server is used. Logs go to stderr as JSON lines.',
+    examples: [
+      'proctor up',
+      'proctor up --once examples/tasks/first.json',
+      'proctor up --root ~/project --allow-host api.example.com --user alice --user bob',
+      'NATS_URL=nats://10.0.0.5:4222 PROCTOR_NKEY_FILE=node.nk proctor up --name node-2',
+    ],
+  })
+    .option('--dir <folder>', 'folder for keys and data; made when missing', DEFAULT_DIR)
+    .option('--prefix <name>', 'first token of all subjects', 'proctor')
+    .option('--port <n>', 'port of the server when it is free; 0 for any (default: 4222)', wholeNumber(0, 65_535))
+    .option('--user <name>', 'who may submit; may be repeated (default: default)', collect)
+    .option('--root <folder>', 'folder that the file tools see', '.')
+    .option('--allow-host <host>', 'host that http_fetch may reach; may be repeated', collect)
+    .option('--slots <n>', 'runs in work at once per agent (default: 10)', wholeNumber(1, 10_000))
+    .option('--lease <time>', 'how long a silent node keeps its runs (default: 10s)', durationIn(500, 600_000))
+    .option('--name <name>', 'name of the node, unique among those that run (default: a random one)')
+    .addOption(new Option('--log-level <level>', 'default: warn when a person watches, else info').choices(LOG_LEVELS))
+    .option('--once <file>', 'run one task, print its outcome as the last line of stdout, and stop')
+    .option('--agent <name>', 'with --once: agent that gets the task', 'plan')
+    .option('--json', 'print what is up as JSON')
+    // A node needs much that other commands do not: it is loaded only here.
+    .action(async (options: UpOptions) => {
+      if (options.once === undefined) return (await import('./up-run.ts')).up(io, options);
+      return (await import('./once.ts')).once(io, options, options.once);
+    });
+}

@@ -1,0 +1,101 @@
+import { z } from 'zod';
+import type { ApiVerb } from '../core/door-wire.ts';
+import { AppError, describeFaults } from '../core/errors.ts';
+import { RunId } from '../core/events.ts';
+import { JournalEntry } from '../core/journal-entry.ts';
+import { Json } from '../core/json.ts';
+import { Limits } from '../core/limits.ts';
+import { RunResult } from '../core/result.ts';
+import { Protocol, RunContext } from '../core/run-state.ts';
+import { StatusEvent } from '../core/status.ts';
+import { Task } from '../core/task.ts';
+
+/** What nodes answer to requests. Fields that a newer node adds are passed over; a missing one is `bad_answer`. */
+
+/** The order was stored for the run; `state` is where the run stood then. */
+export const Accepted = z.object({ ok: z.literal(true), run: RunId, state: z.string() });
+export type Accepted = z.infer<typeof Accepted>;
+
+/** Everything about one run but its journal. */
+export const RunDetails = z.object({
+  status: StatusEvent,
+  task: Task,
+  limits: Limits,
+  ancestors: z.array(z.string()),
+  context: RunContext,
+  protocol: Protocol,
+});
+export type RunDetails = z.infer<typeof RunDetails>;
+
+/** A message that could not be worked on; `at` in epoch milliseconds, `bytes` of its body. */
+export const DeadLetter = z.object({
+  id: z.string(),
+  source: z.string(),
+  subject: z.string(),
+  at: z.int(),
+  code: z.string(),
+  message: z.string(),
+  field: z.string().optional(),
+  bytes: z.int(),
+});
+export type DeadLetter = z.infer<typeof DeadLetter>;
+
+/** With the first 64 K characters of the body: `encoding` is utf8 or base64. */
+export const DeadLetterBody = DeadLetter.extend({
+  encoding: z.string().optional(),
+  parts: z.int().optional(),
+  body: z.string(),
+});
+export type DeadLetterBody = z.infer<typeof DeadLetterBody>;
+
+export const DeadLetterRetried = z.object({ ok: z.literal(true), id: z.string(), subject: z.string(), seq: z.int() });
+export type DeadLetterRetried = z.infer<typeof DeadLetterRetried>;
+
+/** One node about itself; `now` is its clock, epoch milliseconds. */
+export const NodeAnswer = z.object({
+  node: z.string(),
+  version: z.string(),
+  active_runs: z.int(),
+  agents: z.array(z.string()),
+  slots: z.int(),
+  lease_ms: z.int(),
+  now: z.number(),
+});
+export type NodeAnswer = z.infer<typeof NodeAnswer>;
+
+const Next = z.int().nullable();
+
+/** The answer to each operator's verb. */
+export const API_ANSWERS = {
+  runs: z.object({ runs: z.array(StatusEvent), next: Next }),
+  run: RunDetails,
+  journal: z.object({ entries: z.array(JournalEntry), next: Next }),
+  result: RunResult,
+  cancel: Accepted,
+  pause: Accepted,
+  resume: Accepted,
+  release: Accepted,
+  fail: Accepted,
+  resolve: Accepted,
+  dead_letters: z.object({ letters: z.array(DeadLetter), next: Next }),
+  dead_letter: DeadLetterBody,
+  dead_letter_retry: DeadLetterRetried,
+  node: NodeAnswer,
+} as const satisfies { [K in ApiVerb]: z.ZodType };
+export type ApiAnswer<K extends ApiVerb> = z.output<(typeof API_ANSWERS)[K]>;
+
+/** Throws AppError `bad_answer`: another version of Proctor, or somebody else, answered. */
+export function parseAnswer<S extends z.ZodType>(schema: S, data: string, subject: string): z.output<S> {
+  let value: unknown;
+  try {
+    value = Json.parse(JSON.parse(data));
+  } catch (cause) {
+    throw new AppError('bad_answer', `${subject}: the answer is not JSON: is it a Proctor node that answers?`, {
+      cause,
+    });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const { message } = describeFaults(parsed.error, 'answer');
+  throw new AppError('bad_answer', `${subject}: the node answered what this version does not understand: ${message}`);
+}

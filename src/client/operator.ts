@@ -1,0 +1,130 @@
+import type { ApiInput, ApiVerb } from '../core/door-wire.ts';
+import type { JournalEntry } from '../core/journal-entry.ts';
+import type { Json } from '../core/json.ts';
+import type { RunResult } from '../core/result.ts';
+import type { StatusEvent } from '../core/status.ts';
+import type { Subjects } from '../core/subjects.ts';
+import type { Clock } from '../ports/clock.ts';
+import {
+  type Accepted,
+  API_ANSWERS,
+  type ApiAnswer,
+  type DeadLetter,
+  type DeadLetterBody,
+  type DeadLetterRetried,
+  type NodeAnswer,
+  type RunDetails,
+} from './answers.ts';
+import { ask, type ClientBus } from './ask.ts';
+import { nodeTimers } from './timers.ts';
+import { resultWhenEnded } from './wait-result.ts';
+import { watchRun } from './watch.ts';
+
+/** The operator's client: all runs of all users. It needs the rights to `api.*` and to hear `evt.>`. */
+
+export interface OperatorOptions {
+  bus: ClientBus;
+  subjects: Subjects;
+  /** Who gives the orders, as journals and logs will say: 1 to 128 characters. */
+  by: string;
+  /** Timers; real ones by default. */
+  clock?: Pick<Clock, 'after'>;
+}
+
+export interface RunFilter {
+  agent?: string;
+  user?: string;
+  /** A state or its beginning: `waiting` finds `waiting.person`. */
+  state?: string;
+}
+
+/** What a person says about a call whose outcome nobody knows, or that was asked of a person. */
+export type Verdict = { verdict: 'done'; result?: Json } | { verdict: 'repeat' } | { verdict: 'fail'; why: string };
+
+/** All methods throw AppError: what the node said (`unknown_run`, `already_ended`, ...), `no_node`, `bad_answer`. */
+export interface Operator {
+  /** Where runs stand by their last status, the one that changed last at the end; pages are followed. */
+  runs(filter?: RunFilter): AsyncIterable<StatusEvent>;
+  run(run: string): Promise<RunDetails>;
+  /** Journal entries from a number on, in order; pages are followed. */
+  journal(run: string, from?: number): AsyncIterable<JournalEntry>;
+  watch(run: string, signal?: AbortSignal): AsyncIterable<StatusEvent>;
+  result(run: string, options?: { wait?: boolean; signal?: AbortSignal }): Promise<RunResult>;
+  cancel(run: string, why?: string): Promise<Accepted>;
+  pause(run: string, why?: string): Promise<Accepted>;
+  resume(run: string, why?: string): Promise<Accepted>;
+  /** Reads the journal of a held run again. */
+  release(run: string, why?: string): Promise<Accepted>;
+  /** Ends a held run. */
+  fail(run: string, why?: string): Promise<Accepted>;
+  resolve(run: string, call: string, verdict: Verdict, why?: string): Promise<Accepted>;
+  /** Oldest first; pages are followed. */
+  deadLetters(): AsyncIterable<DeadLetter>;
+  deadLetter(id: string): Promise<DeadLetterBody>;
+  /** Publishes the message once more and removes the dead letter. */
+  deadLetterRetry(id: string): Promise<DeadLetterRetried>;
+  /** One of the nodes, whichever answers first. */
+  node(): Promise<NodeAnswer>;
+}
+
+const PAGE = 500;
+
+export function createOperator({ bus, subjects, by, clock = nodeTimers }: OperatorOptions): Operator {
+  const call = <K extends ApiVerb>(verb: K, body: ApiInput<K>): Promise<ApiAnswer<K>> =>
+    ask(bus, subjects.api(verb), body, API_ANSWERS[verb]) as Promise<ApiAnswer<K>>;
+  const order =
+    (verb: 'cancel' | 'pause' | 'resume' | 'release' | 'fail') =>
+    (run: string, why = '') =>
+      call(verb, { run, by, why });
+  const status = async (run: string) => (await call('run', { run })).status;
+  const watch = (run: string, signal?: AbortSignal) =>
+    watchRun({ bus, clock, signal, status: () => status(run), events: subjects.anyEvent(run) });
+
+  return {
+    runs: (filter = {}) =>
+      pages(async (after) => {
+        const page = await call('runs', { ...filter, limit: PAGE, after });
+        return { items: page.runs, next: page.next };
+      }),
+    run: (run) => call('run', { run }),
+    journal: (run, from = 0) =>
+      pages(async (next) => {
+        const page = await call('journal', { run, from: next });
+        return { items: page.entries, next: page.next };
+      }, from),
+    watch,
+    result: (run, { wait = false, signal } = {}) =>
+      resultWhenEnded({
+        run,
+        clock,
+        signal,
+        read: () => call('result', { run }),
+        watch: wait ? () => watch(run, signal) : null,
+      }),
+    cancel: order('cancel'),
+    pause: order('pause'),
+    resume: order('resume'),
+    release: order('release'),
+    fail: order('fail'),
+    resolve: (run, c, verdict, why = '') => call('resolve', { run, c, by, why, ...verdict }),
+    deadLetters: () =>
+      pages(async (after) => {
+        const page = await call('dead_letters', { limit: PAGE, after });
+        return { items: page.letters, next: page.next };
+      }),
+    deadLetter: (id) => call('dead_letter', { id }),
+    deadLetterRetry: (id) => call('dead_letter_retry', { id }),
+    node: () => call('node', {}),
+  };
+}
+
+async function* pages<T>(
+  read: (at: number) => Promise<{ items: T[]; next: number | null }>,
+  first = 0,
+): AsyncGenerator<T, void, void> {
+  for (let at: number | null = first; at !== null; ) {
+    const page = await read(at);
+    yield* page.items;
+    at = page.next;
+  }
+}

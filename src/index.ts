@@ -1,0 +1,63 @@
+/**
+ * The public API. `createClient` and `createOperator` talk to a running Proctor, `serveTools` offers tools to it,
+ * `startSupervisor` and `startStack` run it inside a process of yours; the rest are the shapes they speak, and what
+ * tests of agents need.
+ */
+
+export { systemClock } from './adapters/clock/system-clock.ts';
+export { cryptoIds } from './adapters/crypto/ids.ts';
+export { MemoryBroker, type MemoryBrokerOptions } from './adapters/memory/memory-broker.ts';
+export { MemoryBus } from './adapters/memory/memory-bus.ts';
+export { SimulatedClock } from './adapters/memory/simulated-clock.ts';
+export { type ScriptedModel, type ScriptedReply, scripted, scriptedModel } from './adapters/model/scripted.ts';
+export { type LogLevel, logTo, SILENT } from './app/local.ts';
+export {
+  connectBus,
+  type NatsAddress,
+  PLAN_AGENT,
+  type Stack,
+  type StackOptions,
+  type SupervisorOptions,
+  startStack,
+  startSupervisor,
+} from './app.ts';
+export type {
+  Accepted,
+  DeadLetter,
+  DeadLetterBody,
+  DeadLetterRetried,
+  NodeAnswer,
+  RunDetails,
+} from './client/answers.ts';
+export { type Client, type ClientOptions, createClient, type Submitted } from './client/client.ts';
+export {
+  createOperator,
+  type Operator,
+  type OperatorOptions,
+  type RunFilter,
+  type Verdict,
+} from './client/operator.ts';
+export { AgentDefinition } from './core/agent.ts';
+export { CallRequest, Decision, Usage } from './core/decision.ts';
+export { AppError, ErrorInfo } from './core/errors.ts';
+export { RunEvent } from './core/events.ts';
+export { JournalEntry } from './core/journal-entry.ts';
+export type { Json } from './core/json.ts';
+export { LimitOverrides, Limits } from './core/limits.ts';
+export { Plan, PlanStep } from './core/plan.ts';
+export { FailureCode, Outcome, ReasonCode } from './core/reasons.ts';
+export { RunResult, StepSummary } from './core/result.ts';
+export { StatusEvent } from './core/status.ts';
+export { Subjects } from './core/subjects.ts';
+export { Task } from './core/task.ts';
+export { ToolDefinition } from './core/tool.ts';
+export { VERSION } from './core/version.ts';
+export type { Bus } from './ports/bus.ts';
+export type { Clock } from './ports/clock.ts';
+export type { Model, ThinkInput, ThinkReply } from './ports/model.ts';
+export type { Log } from './ports/telemetry.ts';
+export type { ToolCall, ToolSource } from './ports/tools.ts';
+export type { SupervisorNode } from './runtime/node.ts';
+export type { NodeSettings } from './runtime/settings.ts';
+export { type ServeToolsOptions, serveTools, type Worker } from './worker/serve-tools.ts';
+export type { WorkerCallContext, WorkerTool } from './worker/worker-tool.ts';

@@ -1,0 +1,57 @@
+import { AppError } from '../core/errors.ts';
+import type { Clock } from '../ports/clock.ts';
+
+const NOT_WANTED = new AppError('aborted', 'the run does not want this any more');
+
+/**
+ * One running effect: how it is told to stop. The signal is only made for those who look at it, as most work is over
+ * before anybody could.
+ */
+export class Effort {
+  private controller: AbortController | undefined;
+  private reason: AppError | undefined;
+
+  get signal(): AbortSignal {
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      if (this.reason !== undefined) this.controller.abort(this.reason);
+    }
+    return this.controller.signal;
+  }
+
+  /** Whether it was given up, rather than having run out of time. */
+  get notWanted(): boolean {
+    return this.reason === NOT_WANTED;
+  }
+
+  /** The run does not want it any more. */
+  giveUp(): void {
+    this.stop(NOT_WANTED);
+  }
+
+  private stop(reason: AppError): void {
+    this.reason ??= reason;
+    this.controller?.abort(reason);
+  }
+
+  /** Does `work`, which rejects with AppError `timeout` after `ms`, whether or not it listens to the signal. */
+  within<T>(clock: Clock, ms: number, what: string, work: () => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const cancel = clock.after(ms, () => {
+        const error = new AppError('timeout', `${what} did not answer within ${ms} ms`, { retryable: true });
+        this.stop(error);
+        reject(error);
+      });
+      work().then(
+        (value) => {
+          cancel();
+          resolve(value);
+        },
+        (error: unknown) => {
+          cancel();
+          reject(error);
+        },
+      );
+    });
+  }
+}
