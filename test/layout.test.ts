@@ -59,10 +59,8 @@ describe('the repository', () => {
 describe('package.json', () => {
   it.each([
     'xstate',
-    '@nats-io/nats-core',
     '@nats-io/transport-node',
-    '@nats-io/jetstream',
-    '@nats-io/kv',
+    '@nats-io/nkeys',
     'zod',
     'pino',
     '@opentelemetry/api',

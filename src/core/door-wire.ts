@@ -57,10 +57,8 @@ export const API_VERBS = {
 
 export type AskVerb = keyof typeof ASK_VERBS;
 export type ApiVerb = keyof typeof API_VERBS;
-export type AskBody<K extends AskVerb> = z.output<(typeof ASK_VERBS)[K]>;
 export type ApiBody<K extends ApiVerb> = z.output<(typeof API_VERBS)[K]>;
 export type ApiInput<K extends ApiVerb> = z.input<(typeof API_VERBS)[K]>;
-export type AskInput<K extends AskVerb> = z.input<(typeof ASK_VERBS)[K]>;
 
 export interface DeadLetterInfo {
   id: string;

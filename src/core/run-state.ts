@@ -134,7 +134,6 @@ export type RunSnapshot = z.infer<typeof RunSnapshot>;
 
 /** The six states (RUN-2). */
 export const RUN_STATES = ['idle', 'thinking', 'executing', 'waiting', 'completed', 'failed'] as const;
-export type RunStateName = (typeof RUN_STATES)[number];
 
 /** `{waiting: 'person'}` as `waiting.person`. */
 export function pathOf(value: StateValue): string {

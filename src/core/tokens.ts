@@ -11,9 +11,6 @@ const ENCODED = /^(?:[A-Za-z0-9_-]|=[0-9A-F]{2})+$/;
 const utf8 = new TextEncoder();
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Longest name, in bytes of its encoded form. */
-export const MAX_TOKEN_BYTES = 200;
-
 export function encodeToken(name: string): string {
   if (PLAIN.test(name)) return name;
   if (name === '') throw new RangeError('an empty name cannot be a subject token');
