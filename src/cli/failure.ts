@@ -68,6 +68,6 @@ function copyable(text: string): string {
   );
 }
 
-function sentence(text: string): string {
+export function sentence(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }

@@ -5,7 +5,7 @@ import type { Json } from '../core/json.ts';
 import type { RunResult } from '../core/result.ts';
 import { readTaskFile } from './arguments.ts';
 import { withClient } from './connect.ts';
-import { Ended, EXIT, failureLine } from './failure.ts';
+import { Ended, EXIT, failureLine, sentence } from './failure.ts';
 import type { Io } from './io.ts';
 import { follow } from './progress.ts';
 import { forceQuit, onQuit, type Quit } from './quit.ts';
@@ -44,7 +44,7 @@ export async function once(io: Io, options: UpOptions, file: string): Promise<vo
     });
     outcome = outcomeOf(result);
     exitCode = result.status === 'completed' ? EXIT.fine : EXIT.failed;
-    if (result.error !== null) io.err(`proctor: ${result.error.reason}.`);
+    if (result.error !== null) io.err(`proctor: ${sentence(result.error.reason)}`);
   } catch (thrown) {
     io.err(failureLine(thrown));
     outcome = failedOutcome(thrown, progress.run);
