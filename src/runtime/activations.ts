@@ -12,6 +12,7 @@ import { isSpent, type RunFold } from './fold.ts';
 import { inboxEvent } from './inbox-message.ts';
 import { type Gone, type OwnerEnv, RunOwner } from './run-owner.ts';
 import { StatusFeed } from './status-feed.ts';
+import { storeStatus } from './store-status.ts';
 import { Wheel } from './wheel.ts';
 
 /** How long a journal that this node cannot fold is left to others before it comes again, milliseconds. */
@@ -104,12 +105,19 @@ export class Activations {
       }
       if (fold.ended || isSpent(delivery, fold.protocol.parked)) {
         if (fold.ended) await endAgain(this.deps, fold, await this.acceptedOf(run), delivery);
-        else delivery.ack();
+        else await this.leaveParked(delivery, fold);
         return;
       }
       if (await this.ownedElsewhere(delivery, fold, run)) return;
       if (await this.claim(delivery, fold, carried)) return;
     }
+  }
+
+  /** The owner died between `parked` and its ack: what it may not have told is told, and the activation is done with. */
+  private async leaveParked(delivery: Delivery, fold: RunFold): Promise<void> {
+    const accepted = await this.acceptedOf(fold.context.run);
+    if (fold.protocol.released) await storeStatus(this.deps, accepted, fold, []);
+    delivery.ack();
   }
 
   /** The inbox messages that the activation carries, as events; what is gone from the inbox was journalled before. */

@@ -6,8 +6,8 @@ import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
 import type { OwnedRun } from './owned-run.ts';
 import { StepLog } from './step-log.ts';
-import { statusPages } from './step-pages.ts';
-import { resultOfRun, statusOf } from './views.ts';
+import { storeStatus } from './store-status.ts';
+import { resultOfRun } from './views.ts';
 
 /**
  * What follows the terminal entry, in this order: the result is stored, those who wait for it are told, the last status
@@ -39,10 +39,7 @@ async function settle({ deps, fold, accepted, steps, read }: Ended, delivery: De
   deps.faults.hit('end.result_stored');
   await tellOthers(deps, fold, accepted, result);
   deps.faults.hit('end.parent_told');
-  const subject = deps.subjects.event(agent.name, user, run);
-  for (const page of statusPages(await steps.take())) {
-    await deps.bus.publish(subject, JSON.stringify(statusOf(fold, page)));
-  }
+  await storeStatus(deps, accepted, fold, await steps.take());
   deps.faults.hit('end.event_stored');
   delivery.ack();
   deps.faults.hit('end.acked');

@@ -23,6 +23,7 @@ export const FAULT_POINTS = [
   'park.timer_stored',
   'park.written',
   'park.snapshot_written',
+  'park.status_stored',
   'park.acked',
   'inbox.taken',
   'inbox.activated',

@@ -1,10 +1,12 @@
 import { AppError } from '../core/errors.ts';
 import type { NodeDeps } from './deps.ts';
 import type { OwnedRun } from './owned-run.ts';
+import { storeStatus } from './store-status.ts';
 
 /**
  * Lets go of a run that waits for a person or a far moment, so that it costs no node anything. The order is the point:
- * what can wake the run is stored first, then `parked` names the activation that will be acked, then the ack.
+ * what can wake the run is stored first, then `parked` names the activation that will be acked, then the status is stored
+ * that says who is waited for, then the ack.
  */
 export async function parkRun(owner: OwnedRun, nearest: number | null): Promise<boolean> {
   const { deps, run, delivery } = owner;
@@ -20,6 +22,8 @@ export async function parkRun(owner: OwnedRun, nearest: number | null): Promise<
     await deps.journal.saveSnapshot(run, snapshot);
     deps.faults.hit('park.snapshot_written');
   }
+  await storeStatus(deps, owner.accepted, owner.fold, await owner.steps.take());
+  deps.faults.hit('park.status_stored');
   // This one, which `parked` names; a newer one that came meanwhile will be looked at when it comes again.
   delivery.ack();
   deps.faults.hit('park.acked');
