@@ -6,6 +6,7 @@
 
 export { systemClock } from './adapters/clock/system-clock.ts';
 export { cryptoIds } from './adapters/crypto/ids.ts';
+export { workerInbox } from './adapters/embedded-nats/server-config.ts';
 export { MemoryBroker, type MemoryBrokerOptions } from './adapters/memory/memory-broker.ts';
 export { MemoryBus } from './adapters/memory/memory-bus.ts';
 export { SimulatedClock } from './adapters/memory/simulated-clock.ts';

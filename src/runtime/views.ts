@@ -82,7 +82,7 @@ export async function resultOfRun(fold: RunFold, steps: StepSummary[], read: Ent
     error:
       end.code === 'completed'
         ? null
-        : { code: end.code, reason: reasonText(end.code, end.error?.message ?? end.detail) },
+        : { code: end.code, reason: reasonText(end.code, end.error?.message ?? (end.detail || lastFault(steps))) },
     code: end.code,
     degraded: context.degraded,
     steps: context.steps,
@@ -98,6 +98,13 @@ export async function resultOfRun(fold: RunFold, steps: StepSummary[], read: Ent
     ended_at: end.at,
     duration_ms: Math.max(0, end.at - context.accepted_at),
   };
+}
+
+/** What the last step that failed said of itself. */
+function lastFault(steps: StepSummary[]): string {
+  const last = steps.at(-1);
+  const call = last?.calls.find((one) => one.status === 'error' || one.status === 'refused');
+  return call?.preview ?? last?.error?.message ?? '';
 }
 
 /** Calls that must not be repeated, were sent, and had no outcome when the run ended. */
