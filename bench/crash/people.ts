@@ -1,0 +1,49 @@
+import type { Lane } from './lane.ts';
+import { scenario } from './scenarios.ts';
+import { readEffects } from './sink.ts';
+import { storyOf } from './trace.ts';
+
+/** How long an answer is given to take effect before it is given again, milliseconds. */
+const AGAIN_MS = 2_500;
+
+/**
+ * The people of the drill: they answer what runs ask, cancel what is to be cancelled, and say of a call with an unknown
+ * outcome what the sink shows: done when its effect is there, failed when it is not.
+ */
+export class People {
+  private readonly lane: Lane;
+  private readonly asked = new Map<string, number>();
+
+  constructor(lane: Lane) {
+    this.lane = lane;
+  }
+
+  async attend(): Promise<void> {
+    const { observer, tasks, settings } = this.lane;
+    for (const run of observer.runs.keys()) {
+      if (observer.results.has(run)) continue;
+      const story = storyOf(observer.entries(run));
+      if (story.open.length === 0 || story.session === undefined) continue;
+      const name = tasks.get(story.session);
+      for (const call of story.open) {
+        const id = `${run}:${call.c}`;
+        if (performance.now() - (this.asked.get(id) ?? Number.NEGATIVE_INFINITY) < AGAIN_MS) continue;
+        this.asked.set(id, performance.now());
+        if (name !== undefined && scenario(name).cancelled === true) {
+          await this.tell('cancel', { run, by: 'drill' });
+          continue;
+        }
+        const happened = call.kind === 'question' || readEffects(settings.dir).some((effect) => effect.key === id);
+        const result = call.kind === 'question' ? 'yes' : { found: true };
+        const answer = happened ? { verdict: 'done', result } : { verdict: 'fail', why: 'it did not happen' };
+        await this.tell('resolve', { run, c: call.c, by: 'drill', ...answer });
+      }
+    }
+  }
+
+  /** Nobody may be there to hear it: then it is said again later. */
+  private async tell(verb: string, body: Record<string, unknown>): Promise<void> {
+    const { bus, subjects } = this.lane;
+    await bus.request(subjects.api(verb), JSON.stringify(body), { timeoutMs: 500 }).catch(() => undefined);
+  }
+}

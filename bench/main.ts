@@ -1,0 +1,123 @@
+import { Command } from 'commander';
+import { entriesOfARun, type Figures, measure, medianFigures, SERIES, type Series } from './steps/cells.ts';
+import { type LongRun, longRun } from './steps/long-run.ts';
+import { median, round } from './support/numbers.ts';
+import { finish, progress, type ReportOptions } from './support/report.ts';
+
+/** The benchmarks: `steps` (throughput and cost of durable steps, next to the bare publishes) and `long-run` (growth). */
+
+interface StepsOptions extends ReportOptions {
+  concurrency: string;
+  seconds: string;
+  warmup: string;
+  rounds: string;
+  series: string;
+  profile?: string;
+}
+
+interface LongRunOptions extends ReportOptions {
+  steps: string;
+  repeats: string;
+}
+
+/** Most that a step may cost at the end of a long run, as a multiple of its beginning. */
+const MOST_GROWTH = 1.2;
+
+const program = new Command('bench');
+
+program
+  .command('steps')
+  .description('durable steps a second of a 10-step run, against bare publishes of the same entries')
+  .option('--concurrency <list>', 'runs in flight', '1,64,256')
+  .option('--seconds <n>', 'length of one measurement', '3')
+  .option('--warmup <n>', 'seconds before it', '2')
+  .option('--rounds <n>', 'measurements of each cell; the median counts', '3')
+  .option('--series <list>', 'which', SERIES.join(','))
+  .option('--profile <dir>', 'write CPU profiles of the nodes there')
+  .option('--json', 'figures as one line')
+  .option('--write', 'put the figures into docs/measurements.md')
+  .action(steps);
+
+program
+  .command('long-run')
+  .description('time and bytes of a step at the end of a long run against its beginning')
+  .option('--steps <n>', 'length of the run', '2000')
+  .option('--repeats <n>', 'runs; the medians count', '3')
+  .option('--json', 'figures as one line')
+  .option('--write', 'put the figures into docs/measurements.md')
+  .action(growth);
+
+await program.parseAsync();
+
+async function steps(options: StepsOptions): Promise<void> {
+  const levels = options.concurrency.split(',').map(Number);
+  const series = SERIES.filter((name) => options.series.split(',').includes(name));
+  const entries = await entriesOfARun();
+  const cell = {
+    seconds: Number(options.seconds),
+    warmupSeconds: Number(options.warmup),
+    entries,
+    nodeFlags: options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`],
+  };
+  const cells = new Map<string, Figures[]>();
+  for (let round = 1; round <= Number(options.rounds); round++) {
+    for (const level of levels) {
+      for (const name of series) {
+        const figures = await measure(name, level, cell);
+        const key = `${name} ${level}`;
+        cells.set(key, [...(cells.get(key) ?? []), figures]);
+        progress(`round ${round}, ${key}: ${JSON.stringify(figures)}`);
+      }
+    }
+  }
+  const of = (name: Series): Record<string, Figures> =>
+    Object.fromEntries(levels.map((level) => [String(level), medianFigures(cells.get(`${name} ${level}`) ?? [])]));
+  const figures: Record<string, unknown> = Object.fromEntries(series.map((name) => [name, of(name)]));
+  const ratio = (a: Series, b: Series) =>
+    Object.fromEntries(
+      levels.map((level) => {
+        // Within a round both were measured close together, so the ratio of each round is taken before the median.
+        const [left, right] = [cells.get(`${a} ${level}`) ?? [], cells.get(`${b} ${level}`) ?? []];
+        return [
+          level,
+          round(median(left.map((one, i) => one.stepsPerSecond / (right[i]?.stepsPerSecond ?? Number.NaN)))),
+        ];
+      }),
+    );
+  if (series.length === SERIES.length) {
+    figures.inProcessToBareBest = ratio('proctorInProcess', 'bareBest');
+    figures.natsToInProcess = ratio('proctorNats', 'proctorInProcess');
+  }
+  figures.rounds = Number(options.rounds);
+  figures.bytesPerEntry = Math.round(entries.reduce((sum, entry) => sum + entry.length, 0) / entries.length);
+  figures.notes =
+    'cpuUsPerStep and peakMb: node (or publisher) + worker, where there is one, + nats-server; 20 durable steps a run';
+  finish('bench-steps', 'Durable steps', figures, [], options);
+}
+
+async function growth(options: LongRunOptions): Promise<void> {
+  const runs: LongRun[] = [];
+  for (let i = 0; i < Number(options.repeats); i++) {
+    runs.push(await longRun(Number(options.steps)));
+    progress(`run ${i + 1}: ${JSON.stringify(runs.at(-1))}`);
+  }
+  const middle = (read: (run: LongRun) => number): number => median(runs.map(read));
+  const part = (name: 'first' | 'last') => ({
+    msPerStep: middle((run) => run[name].msPerStep),
+    bytesPerStep: middle((run) => run[name].bytesPerStep),
+  });
+  const figures = {
+    steps: Number(options.steps),
+    repeats: runs.length,
+    ratioTime: middle((run) => run.ratioTime),
+    ratioBytes: middle((run) => run.ratioBytes),
+    snapshotMaxBytes: Math.max(...runs.map((run) => run.snapshotMaxBytes)),
+    seconds: middle((run) => run.seconds),
+    first: part('first'),
+    last: part('last'),
+  };
+  const violations = (['ratioTime', 'ratioBytes'] as const)
+    .filter((name) => figures[name] > MOST_GROWTH)
+    .map((name) => `${name} is ${figures[name]}; at most ${MOST_GROWTH} is allowed`);
+  finish('bench-long-run', 'Growth over a long run', figures, violations, options);
+}

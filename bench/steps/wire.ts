@@ -1,0 +1,16 @@
+/** What the processes of the step benchmark agree on. */
+export interface StepProcessOptions {
+  url: string;
+  prefix: string;
+  slots: number;
+  /** Tool steps a run. */
+  steps: number;
+  /** Where the tool lives. */
+  tool: 'local' | 'worker';
+}
+
+export const TOOL = 'lookup';
+export const TOOL_BYTES = 200;
+/** What a tool call answers. */
+export const RESULT = 'r'.padEnd(TOOL_BYTES, 'x');
+export const AGENT = 'bench';
