@@ -22,6 +22,7 @@ interface Options extends ReportOptions {
   points?: string;
   lease: string;
   logs?: string;
+  verbose?: boolean;
 }
 
 const command = new Command('crash')
@@ -33,19 +34,21 @@ const command = new Command('crash')
   .option('--points <names>', 'only these fault points, separated by commas')
   .option('--lease <ms>', 'lease of the nodes', '1000')
   .option('--logs <file>', 'keep what the nodes logged as warnings and errors there')
+  .option('--verbose', 'a line for each crash')
   .option('--json', 'figures as one line')
   .option('--write', 'put the figures into docs/measurements.md')
   .parse();
 const options = command.opts<Options>();
 
 const started = performance.now();
-const tally: Tally = { crashes: 0, nodeKills: 0, serverKills: 0, zombies: 0, perPoint: {} };
+const tally: Tally = { crashes: 0, nodeKills: 0, serverKills: 0, zombies: 0, perPoint: {}, aimed: {} };
 const leaseMs = Number(options.lease);
 const killing = {
   crashes: Number(options.crashes),
   serverKills: Number(options.serverKills),
   zombies: Number(options.zombies),
   points: allPoints(options.points),
+  tell: options.verbose === true ? progress : () => {},
 };
 
 const undisturbed = await Lane.open('reference', leaseMs);

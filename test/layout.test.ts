@@ -57,17 +57,12 @@ describe('the repository', () => {
 });
 
 describe('package.json', () => {
-  it.each([
-    'xstate',
-    '@nats-io/transport-node',
-    '@nats-io/nkeys',
-    'zod',
-    'pino',
-    '@opentelemetry/api',
-    'lru-cache',
-  ])('names %s as a dependency', (name) => {
-    expect(manifest.dependencies).toHaveProperty([name]);
-  });
+  it.each(['xstate', '@nats-io/transport-node', '@nats-io/nkeys', 'zod', 'pino', '@opentelemetry/api', 'lru-cache'])(
+    'names %s as a dependency',
+    (name) => {
+      expect(manifest.dependencies).toHaveProperty([name]);
+    },
+  );
 
   it('names vitest as a development dependency', () => {
     expect(manifest.devDependencies).toHaveProperty('vitest');

@@ -7,8 +7,8 @@ import type { Plan } from '../../src/core/plan.ts';
 import type { Model, WindowStep } from '../../src/ports/model.ts';
 
 /**
- * The agents of the drill. `plan` follows plans; `script` follows the list of moves in its task: a tool's name, `ask`
- * or `delegate`. Each decision says in its reasoning which move it makes, so the next one follows from the last that
+ * The agents of the drill. `plan` follows plans; `script` follows the list of moves in its task: a tool's name
+ * (`@` and milliseconds: a slow call), `ask` or `delegate`. Each decision says in its reasoning which move it makes, so the next one follows from the last that
  * can be seen, whether it worked, and nothing else.
  */
 
@@ -42,7 +42,9 @@ export const scriptModel: Model = {
     if (move === 'delegate') {
       return scripted({ action: 'delegate', reasoning, agent: 'plan', input: 'child', plan: CHILD_PLAN });
     }
-    return scripted({ action: 'tool_call', reasoning, calls: [{ tool: move, args: { label: `move-${i}` } }] });
+    const [tool = '', wait] = move.split('@');
+    const args = { label: `move-${i}`, ...(wait === undefined ? {} : { wait: Number(wait) }) };
+    return scripted({ action: 'tool_call', reasoning, calls: [{ tool, args }] });
   },
 };
 

@@ -15,6 +15,8 @@ export interface Tally {
   zombies: number;
   /** Deaths at each fault point; `outside` is one between two points. */
   perPoint: Record<string, number>;
+  /** How often each point was aimed at. */
+  aimed: Record<string, number>;
 }
 
 export interface KillerOptions {
@@ -24,6 +26,8 @@ export interface KillerOptions {
   serverKills: number;
   zombies: number;
   points: readonly FaultPoint[];
+  /** Hears of each crash. */
+  tell: (line: string) => void;
 }
 
 /** How long a node may take to reach its point before any point will do, milliseconds. */
@@ -43,27 +47,32 @@ export async function killNodes(lane: Lane, random: Random, tally: Tally, option
       await delay(random.int(200));
       await lane.server.kill9();
       tally.serverKills++;
+      options.tell(`server of ${node.name} is killed`);
       await delay(random.int(300));
       await lane.server.start();
     } else if (dice < options.serverKills + options.zombies) {
       await feed(lane, random, 'entry.written');
       node = await zombie(lane, node, random);
       tally.zombies++;
+      options.tell(`${node.name} follows a zombie`);
     } else {
-      const point = leastVisited(tally, random, options.points);
-      tally.perPoint[point] = (tally.perPoint[point] ?? 0) + 1;
+      const point = leastAimedAt(tally, random, options.points);
+      tally.aimed[point] = (tally.aimed[point] ?? 0) + 1;
+      const began = performance.now();
       const hit = await killAt(lane, node, point, random);
-      tally.perPoint[point] -= 1;
       tally.perPoint[hit] = (tally.perPoint[hit] ?? 0) + 1;
       tally.nodeKills++;
+      options.tell(
+        `${node.name} was to die at ${point}, died at ${hit} after ${Math.round(performance.now() - began)} ms`,
+      );
     }
   }
   if (!node.child.alive) await lane.node();
 }
 
-function leastVisited(tally: Tally, random: Random, points: readonly FaultPoint[]): FaultPoint {
-  const least = Math.min(...points.map((point) => tally.perPoint[point] ?? 0));
-  return random.pick(points.filter((point) => (tally.perPoint[point] ?? 0) === least));
+function leastAimedAt(tally: Tally, random: Random, points: readonly FaultPoint[]): FaultPoint {
+  const least = Math.min(...points.map((point) => tally.aimed[point] ?? 0));
+  return random.pick(points.filter((point) => (tally.aimed[point] ?? 0) === least));
 }
 
 async function feed(lane: Lane, random: Random, point: FaultPoint): Promise<void> {

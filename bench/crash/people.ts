@@ -23,8 +23,9 @@ export class People {
     for (const run of observer.runs.keys()) {
       if (observer.results.has(run)) continue;
       const story = storyOf(observer.entries(run));
-      if (story.open.length === 0 || story.session === undefined) continue;
+      if (story.session === undefined) continue;
       const name = tasks.get(story.session);
+      if (name !== undefined && scenario(name).nudged === true) await this.tell('resume', { run, by: 'drill' });
       for (const call of story.open) {
         const id = `${run}:${call.c}`;
         if (performance.now() - (this.asked.get(id) ?? Number.NEGATIVE_INFINITY) < AGAIN_MS) continue;

@@ -9,6 +9,8 @@ export interface Scenario {
   exact: boolean;
   /** Published a second time under the same key. */
   keyed?: boolean;
+  /** Hears from an operator again and again while it works; what it hears changes nothing. */
+  nudged?: boolean;
   /** Cancelled when it asks a person. */
   cancelled?: boolean;
 }
@@ -44,6 +46,12 @@ export const SCENARIOS = {
     exact: true,
     task: (now) => ({ ...script('remote_idem', 'local_idem'), not_before: new Date(now + 400).toISOString() }),
   },
+  nudged: {
+    agent: 'script',
+    exact: true,
+    nudged: true,
+    task: () => script('remote_idem@150', 'local_idem@150', 'remote_idem@150', 'local_idem'),
+  },
   cancelled: { agent: 'script', exact: true, cancelled: true, task: () => script('remote_idem', 'ask', 'local_idem') },
   once_remote: { agent: 'script', exact: false, task: () => script('remote_once', 'remote_idem', 'remote_once') },
   once_local: {
@@ -68,6 +76,7 @@ export function leadsTo(point: FaultPoint): ScenarioName[] {
   if (point.startsWith('delegate.')) return ['delegate'];
   if (point === 'intake.key_written') return ['keyed'];
   if (point.startsWith('park.')) return ['delegate', 'later', 'ask'];
+  if (point === 'inbox.journalled') return ['nudged'];
   if (point.startsWith('inbox.')) return ['delegate', 'ask', 'later'];
   if (point === 'call.started') return ['once_remote', 'once_local'];
   return ['long', 'parallel'];

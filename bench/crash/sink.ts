@@ -21,7 +21,7 @@ export interface Effect {
   label: string;
 }
 
-/** How long a call stays open after its effect, milliseconds: time to die in. */
+/** How long a call stays open after its effect unless its `wait` says otherwise, milliseconds: time to die in. */
 const AFTER_MS = 4;
 
 /** `<where>_idem` and `<where>_once`, writing below `dir`. */
@@ -42,7 +42,7 @@ export function sinkTools(where: 'local' | 'remote', dir: string): LocalTool[] {
       if (kind === 'once' || createdNow(join(keys, idempotencyKey.replaceAll(/[^A-Za-z0-9-]/g, '_')))) {
         appendFileSync(join(dir, 'effects'), `${JSON.stringify({ kind, key: idempotencyKey, label })}\n`);
       }
-      await delay(AFTER_MS);
+      await delay(typeof args.wait === 'number' ? args.wait : AFTER_MS);
       return { label, done: true };
     },
   });

@@ -62,6 +62,7 @@ function bestPath(): (subject: string, data: string) => Promise<unknown> {
 }
 
 async function stockPath(): Promise<(subject: string, data: string) => Promise<unknown>> {
-  const js = jetstream(await connect({ servers: url, noAsyncTraces: true }));
+  // As it comes: with the traces that it takes for each request unless told not to.
+  const js = jetstream(await connect({ servers: url }));
   return (subject, data) => js.publish(subject, data);
 }

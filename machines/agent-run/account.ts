@@ -1,4 +1,4 @@
-import type { RunContext } from '../../src/core/run-state.ts';
+import type { RunCall, RunContext } from '../../src/core/run-state.ts';
 import { callsAre, remember } from './calls.ts';
 import { type ChartEventOf, plannedCalls } from './context.ts';
 
@@ -28,9 +28,15 @@ export function beginStep(context: RunContext, event: ChartEventOf<'decided'>): 
     decision: event.n,
     calls,
     tool_calls: context.tool_calls + made.length,
-    tools_used: [...new Set([...context.tools_used, ...made.map((call) => call.tool)])].slice(0, MAX_TOOL_NAMES),
+    tools_used: withNames(context.tools_used, made),
     children: context.children + (event.decision.action === 'delegate' ? 1 : 0),
   };
+}
+
+/** Mostly the tools are known already, and the list stays as it is. */
+function withNames(known: string[], calls: RunCall[]): string[] {
+  const fresh = calls.filter((call) => !known.includes(call.tool)).map((call) => call.tool);
+  return fresh.length === 0 ? known : [...new Set([...known, ...fresh])].slice(0, MAX_TOOL_NAMES);
 }
 
 /** A decision without calls is a step of its own. */

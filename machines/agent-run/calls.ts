@@ -41,15 +41,26 @@ function judge(context: RunContext): CallsAre {
   return failed ? 'failed' : 'done';
 }
 
+/** Whether the success of call `c` ends its step well: the arrow that nearly every step takes. */
+export function completesStep(context: RunContext, c: string): boolean {
+  if (context.hold !== null) return false;
+  for (const call of context.calls) {
+    const right = call.c === c ? call.status === 'ready' || call.status === 'started' : call.status === 'done';
+    if (!right) return false;
+  }
+  return context.calls.length > 0;
+}
+
 /** A step fails when one of its calls did (RUN-7). */
 export function stepFailed(context: RunContext): boolean {
   return context.calls.some((call) => call.status === 'failed' || call.status === 'refused');
 }
 
 /** The account of a step whose calls are all settled: counted, remembered in the window, its backoff set. */
-export function endStep(context: RunContext, at: number): Partial<RunContext> {
+export function endStep(context: RunContext, at: number): RunContext {
   const failing = stepFailed(context) ? context.failing + 1 : 0;
   return {
+    ...context,
     ...remember(context, context.decision ?? 0, outcomesOf(context.calls)),
     steps: context.steps + 1,
     failing,
@@ -65,11 +76,14 @@ export function backoff(context: RunContext, failing: number): number {
 }
 
 export function remember(context: RunContext, entry: number, outcomes: number[]): Pick<RunContext, 'window'> {
-  return { window: [...context.window, { entry, outcomes }].slice(-WINDOW_STEPS) };
+  const from = context.window.length < WINDOW_STEPS ? 0 : 1;
+  return { window: [...context.window.slice(from), { entry, outcomes }] };
 }
 
 function outcomesOf(calls: RunCall[]): number[] {
-  return [...new Set(calls.flatMap((call) => (call.outcome === undefined ? [] : [call.outcome])))];
+  const entries: number[] = [];
+  for (const { outcome } of calls) if (outcome !== undefined && !entries.includes(outcome)) entries.push(outcome);
+  return entries;
 }
 
 /** Replaces the call `c` if it stands in one of the given states; the context otherwise stays as it is. */

@@ -8,6 +8,7 @@ import {
   callFailed,
   callSucceeded,
   callsAre,
+  completesStep,
   endStep,
   isCall,
   resolveCall,
@@ -36,7 +37,6 @@ const RESUMABLE = [
   'waiting.child',
   'waiting.backing_off',
   'waiting.budget',
-  'waiting.paused',
 ] as const;
 type Resumable = (typeof RESUMABLE)[number];
 
@@ -59,6 +59,10 @@ const chart = setup({
     callDone: assign(({ context, event }) => {
       const done = event as ChartEventOf<'call_done'>;
       return callSucceeded(context, done, done.ms);
+    }),
+    finishStep: assign(({ context, event }) => {
+      const done = event as ChartEventOf<'call_done'>;
+      return endStep({ ...context, ...callSucceeded(context, done, done.ms) }, done.at);
     }),
     callFailed: assign(({ context, event }) => {
       const failed = event as ChartEventOf<'call_failed'>;
@@ -93,8 +97,11 @@ const chart = setup({
     }),
     stopClock: assign(({ context, event }) => stopClock(context, event.at)),
     startClock: assign(({ context, event }) => startClock(context, event.at)),
-    holdAfterStep: assign(({ event }) => ({ hold: event.type === 'pause' ? ('pause' as const) : ('drain' as const) })),
+    holdAfterStep: assign(({ context, event }) => ({
+      hold: event.type === 'pause' || context.hold === 'pause' ? ('pause' as const) : ('drain' as const),
+    })),
     noHold: assign({ hold: null }),
+    holdStill: assign({ hold: 'pause' as const }),
     resumeTo: assign((_, params: { path: Resumable }) => ({ resume_to: params.path })),
     end: assign(({ event }, params: { code: ReasonCode }) => ({
       end: {
@@ -109,7 +116,10 @@ const chart = setup({
   guards: {
     alive: ({ context }) => context.end === null,
     callsAre: ({ context }, params: { are: CallsAre }) => context.calls.length > 0 && callsAre(context) === params.are,
+    callsAreNot: ({ context }, params: { are: CallsAre }) => callsAre(context) !== params.are,
+    lastCall: ({ context, event }) => 'c' in event && completesStep(context, event.c),
     open: ({ context, event }) => 'c' in event && isCall(context, event.c, ['ready', 'started']),
+    failable: ({ context, event }) => 'c' in event && isCall(context, event.c, ['ready', 'started', 'child_ready']),
     ready: ({ context, event }) => 'c' in event && isCall(context, event.c, ['ready']),
     started: ({ context, event }) => 'c' in event && isCall(context, event.c, ['started']),
     awaitsPerson: ({ context, event }) => 'c' in event && isCall(context, event.c, ['person']),
@@ -137,6 +147,7 @@ const chart = setup({
     hopeless: ({ event }) => event.type === 'think_failed' && !event.error.retryable,
     lastFailure: ({ context }) => context.failing + 1 >= context.limits.failing_steps,
     holding: ({ context }) => context.hold !== null,
+    pausing: ({ context }) => context.hold === 'pause',
   },
 });
 
@@ -155,6 +166,7 @@ const failedBy = (code: FailureCode) => ({ target: `#run.failed.${code}` as cons
 const holdable = (path: Resumable) => ({
   pause: { target: '#run.waiting.paused', actions: [resumeTo(path)] },
   drain: { target: '#run.waiting.paused', actions: [resumeTo(path)] },
+  resume: { actions: 'noHold' as const },
   quarantined: { target: '#run.idle.held', actions: resumeTo(path) },
 });
 
@@ -169,14 +181,17 @@ const heldAfterStep = (path: Resumable) => ({
 const backTo = RESUMABLE.map((path) => ({
   guard: { type: 'wasIn' as const, params: { path } },
   target: `#run.${path}`,
-  actions: 'noHold' as const,
 }));
+const resumes = backTo.map((arrow) => ({ ...arrow, actions: 'noHold' as const }));
 
 /** What can become of the calls of a step, wherever the step stands. */
 const callEvents = {
   call_started: { guard: 'ready', actions: 'callStarted' },
-  call_done: { guard: 'open', actions: 'callDone' },
-  call_failed: { guard: 'open', actions: 'callFailed' },
+  call_done: [
+    { guard: 'lastCall', target: '#run.thinking.deciding', actions: 'finishStep' },
+    { guard: 'open', actions: 'callDone' },
+  ],
+  call_failed: { guard: 'failable', actions: 'callFailed' },
   outcome_unknown: { guard: 'started', actions: 'callUnknown' },
   resolved: { guard: 'awaitsPerson', actions: 'callResolved' },
   approval_decided: [
@@ -202,11 +217,16 @@ const PLACES: Record<CallsAre, { target: string; actions?: object | object[] }> 
   held: { target: '#run.waiting.paused', actions: [{ type: 'endStep' }, resumeTo('thinking.deciding')] },
 };
 
-/** The arrows from one place of a step to every other. */
-const routes = (self: CallsAre) =>
-  (Object.keys(PLACES) as CallsAre[])
-    .filter((are) => are !== self)
-    .map((are) => ({ guard: { type: 'callsAre' as const, params: { are } }, ...PLACES[are] })) as never;
+/** The step stands somewhere else now: on to where it belongs. */
+const leave = (self: CallsAre) => ({
+  guard: { type: 'callsAreNot' as const, params: { are: self } },
+  target: '#run.executing.settling',
+});
+
+const everyPlace = (Object.keys(PLACES) as CallsAre[]).map((are) => ({
+  guard: { type: 'callsAre' as const, params: { are } },
+  ...PLACES[are],
+})) as never;
 
 const decides = (action: string) => ({ type: 'decides' as const, params: { action } });
 
@@ -227,7 +247,6 @@ const thinkFailed = [
 const thinkingHold = (path: Resumable) => ({
   ...holdable(path),
   drain: { actions: 'holdAfterStep' as const },
-  resume: { actions: 'noHold' as const },
   think_failed: thinkFailed,
 });
 
@@ -274,7 +293,14 @@ export const agentRunMachine = chart.createMachine({
           description: 'An entry of its journal could not be folded; an operator decides.',
           entry: 'stopClock',
           exit: 'startClock',
-          on: { released: backTo as never },
+          // What was on its way still counts, and so does an operator's word: it holds from the release on.
+          on: {
+            ...(callEvents as object),
+            pause: { actions: 'holdAfterStep' },
+            drain: { actions: 'holdAfterStep' },
+            resume: { actions: 'noHold' },
+            released: [{ guard: 'pausing', target: '#run.waiting.paused' }, ...backTo] as never,
+          },
         },
       },
     },
@@ -344,14 +370,18 @@ export const agentRunMachine = chart.createMachine({
       initial: 'calling',
       on: callEvents as never,
       states: {
+        settling: {
+          description: 'Outcomes came in: how the calls stand decides where the run goes.',
+          always: everyPlace,
+        },
         calling: {
           description: 'Its tool calls run, in parallel.',
-          always: routes('calling'),
+          always: leave('calling'),
           on: heldAfterStep('executing.calling'),
         },
         delegating: {
           description: 'Another agent is being given the task.',
-          always: routes('delegating'),
+          always: leave('delegating'),
           on: heldAfterStep('executing.delegating'),
         },
       },
@@ -365,17 +395,17 @@ export const agentRunMachine = chart.createMachine({
           description: 'A call needs an approval.',
           entry: 'stopClock',
           exit: 'startClock',
-          always: routes('approval'),
+          always: leave('approval'),
           on: holdable('waiting.approval'),
         },
         person: {
           description: 'A person is asked, or decides what became of a call.',
           entry: 'stopClock',
           exit: 'startClock',
-          always: routes('person'),
+          always: leave('person'),
           on: holdable('waiting.person'),
         },
-        child: { description: 'A delegated run works.', always: routes('child'), on: holdable('waiting.child') },
+        child: { description: 'A delegated run works.', always: leave('child'), on: holdable('waiting.child') },
         backing_off: {
           description: 'A step failed; the next try is later.',
           on: { ...holdable('waiting.backing_off'), timer: { guard: 'due', target: '#run.thinking.deciding' } },
@@ -389,8 +419,8 @@ export const agentRunMachine = chart.createMachine({
           entry: 'stopClock',
           exit: 'startClock',
           on: {
-            resume: backTo as never,
-            quarantined: { target: '#run.idle.held', actions: resumeTo('waiting.paused') },
+            resume: resumes as never,
+            quarantined: { target: '#run.idle.held', actions: 'holdStill' },
           },
         },
       },

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CallId, RunId } from './events.ts';
-import { Json } from './json.ts';
+import { ResultJson } from './json.ts';
 
 /**
  * Requests to the nodes. A submitter asks on `ask.<user>.<verb>` about its own runs; operators and the console ask on
@@ -44,7 +44,7 @@ export const API_VERBS = {
     run: RunId,
     c: CallId,
     verdict: z.enum(['done', 'repeat', 'fail']),
-    result: Json.optional(),
+    result: ResultJson.optional(),
     by: By,
     why: Why,
   }),

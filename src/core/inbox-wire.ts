@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Usage } from './decision.ts';
 import { clip, ErrorInfo } from './errors.ts';
 import { CallId, type RunEvent, RunId } from './events.ts';
-import { Json } from './json.ts';
+import { ResultJson } from './json.ts';
 import { Outcome } from './reasons.ts';
 
 /**
@@ -26,7 +26,7 @@ export const INBOX_KINDS = {
     v: V,
     c: CallId,
     verdict: z.enum(['done', 'repeat', 'fail']),
-    result: Json.optional(),
+    result: ResultJson.optional(),
     by: By,
     why: Why,
   }),
@@ -36,7 +36,7 @@ export const INBOX_KINDS = {
     c: CallId,
     run: RunId,
     outcome: Outcome,
-    answer: Json,
+    answer: ResultJson,
     error: ErrorInfo.optional(),
     usage: Usage,
   }),

@@ -10,6 +10,16 @@ export const Json: z.ZodType<Json> = z.custom<Json>((value) => value !== undefin
   message: `expected a JSON value nested at most ${MAX_DEPTH} deep`,
 });
 
+/** Largest result of a call that a journal takes, bytes of its JSON. */
+export const MAX_RESULT_BYTES = 256 * 1024;
+
+/** What a call brings, from whomever. */
+export const ResultJson: z.ZodType<Json> = z.custom<Json>(
+  (value) =>
+    value !== undefined && depthOf(value) <= MAX_DEPTH && !exceedsBytes(JSON.stringify(value) ?? '', MAX_RESULT_BYTES),
+  { message: `expected a JSON value of at most ${MAX_RESULT_BYTES} bytes, nested at most ${MAX_DEPTH} deep` },
+);
+
 export const JsonObject: z.ZodType<Record<string, Json>> = z.custom<Record<string, Json>>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && depthOf(value) <= MAX_DEPTH,
   { message: `expected a JSON object nested at most ${MAX_DEPTH} deep` },

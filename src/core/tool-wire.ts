@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AppError, describeFaults } from './errors.ts';
-import { byteLength, Json, JsonObject } from './json.ts';
+import { byteLength, Json, JsonObject, MAX_RESULT_BYTES } from './json.ts';
 import { Name } from './task.ts';
 import { ToolDefinition } from './tool.ts';
 
@@ -21,8 +21,7 @@ export const CALL_HEADERS = {
   call: 'Proctor-Call',
 } as const;
 
-/** Largest result of a tool, bytes of JSON. */
-export const MAX_RESULT_BYTES = 256 * 1024;
+export { MAX_RESULT_BYTES };
 
 /** Where a worker's service metadata carries the definition of its tool, as JSON. */
 export const DEFINITION_KEY = 'proctor.definition';

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { askRestart, RUN_BUDGET } from '../../supervisors/restart-budget.ts';
 import { ActivationBody } from '../core/activation-wire.ts';
 import { AppError, toAppError } from '../core/errors.ts';
-import type { RunEvent } from '../core/events.ts';
+import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
 import { streamsOf } from '../core/streams.ts';
 import type { Delivery } from '../ports/bus.ts';
@@ -17,6 +17,10 @@ import { Wheel } from './wheel.ts';
 
 /** How long a journal that this node cannot fold is left to others before it comes again, milliseconds. */
 const NOT_OURS_MS = 5_000;
+/** How soon a journal is read again that a replica does not have yet, milliseconds. */
+const LAG_MS = 100;
+/** How soon another node may take what a node that stops gives back, milliseconds. */
+const BACK_MS = 20;
 /** How often a live owner elsewhere is believed before this node takes over all the same. */
 const MAX_DEFERRALS = 3;
 
@@ -30,13 +34,17 @@ export class Activations {
   private readonly env: OwnerEnv;
   private readonly feed: StatusFeed;
   private readonly wheel: Wheel<RunOwner>;
-  private readonly restarts = new Map<string, number[]>();
+  private readonly restarts = new LRUCache<string, number[]>({ max: 10_000 });
   private readonly deferred = new LRUCache<string, number>({ max: 10_000 });
   /** Runs whose activation is being dealt with: a second delivery waits for the first. */
   private readonly taking = new Map<string, Promise<unknown>>();
   private readonly changed: () => void;
   private readonly active = new Map<string, number>();
   private onIdle: (() => void) | null = null;
+  /** Runs that wait for their next start here. */
+  private restarting = 0;
+  /** Set once the node stops: what is taken or crashes from then on goes back to the queue. */
+  private leaving = false;
 
   /** @param changed called whenever an owner has gone, so that more work can be asked for */
   constructor(deps: NodeDeps, changed: () => void) {
@@ -82,6 +90,7 @@ export class Activations {
       await turn;
     } finally {
       if (this.taking.get(run) === settled) this.taking.delete(run);
+      this.tellIfIdle();
     }
   }
 
@@ -93,12 +102,13 @@ export class Activations {
       const owner = this.owners.get(run);
       if (owner !== undefined) {
         owner.adopt(delivery);
-        for (const event of carried) void owner.enqueue([event]);
+        for (const event of carried) void owner.enqueue(event);
         return;
       }
       const fold = await journal.load(run, { snapshot: !(body.first === true && delivery.deliveries === 1) });
       this.deps.faults.hit('activation.read');
       if (fold === null) {
+        if (await journal.exists(run)) return delivery.nak(LAG_MS);
         log.error('activation.without_journal', { run_id: run, consequence: 'it is removed from the queue' });
         delivery.ack();
         return;
@@ -108,6 +118,7 @@ export class Activations {
         else await this.leaveParked(delivery, fold);
         return;
       }
+      if (this.leaving) return delivery.nak(BACK_MS);
       if (await this.ownedElsewhere(delivery, fold, run)) return;
       if (await this.claim(delivery, fold, carried)) return;
     }
@@ -159,6 +170,10 @@ export class Activations {
     const n = fold.protocol.n + 1;
     const activation = { created: delivery.created, seq: delivery.seq };
     const events: RunEvent[] = [{ type: 'claimed', node: deps.node, nonce, activation }];
+    if (fold.protocol.epoch < 0 && (await this.isOrphan(accepted))) {
+      const why = 'the run that delegated this one has ended';
+      events.push({ type: 'cancel', by: `run ${accepted.parent?.run}`, why });
+    }
     const tries = fold.protocol.claims;
     if (tries >= deps.settings.claims_without_progress) {
       events.push({
@@ -187,7 +202,16 @@ export class Activations {
     owner.start(
       carried.filter((event) => !('inbox' in event) || event.inbox === undefined || !already.includes(event.inbox)),
     );
+    if (this.leaving) owner.handOver();
     return true;
+  }
+
+  /** A child that was started late, by a node that did not know that the parent had ended. */
+  private async isOrphan({ parent }: RunEventOf<'accepted'>): Promise<boolean> {
+    if (parent === undefined) return false;
+    const fold = await this.deps.journal.load(parent.run);
+    fold?.stop();
+    return fold?.ended === true;
   }
 
   private async acceptedOf(run: string) {
@@ -199,13 +223,22 @@ export class Activations {
   }
 
   private gone(owner: RunOwner, why: Gone, _error?: AppError): void {
-    this.feed.forget(owner);
+    // What it told last may have arrived when another node had taken the run.
+    const late = this.deps.clock.now() - owner.fold.protocol.at > this.deps.settings.lease_ms;
+    if (why === 'fenced' || (why === 'parked' && late)) this.correctStatus(owner);
+    else this.feed.forget(owner);
     if (this.owners.get(owner.run) === owner) this.owners.delete(owner.run);
     this.count(owner.accepted.agent.name, -1);
-    if (this.owners.size === 0) this.onIdle?.();
+    this.tellIfIdle();
     if (why === 'crashed') this.restart(owner);
     else if (why !== 'closed') this.restarts.delete(owner.run);
     this.changed();
+  }
+
+  private correctStatus(owner: RunOwner): void {
+    this.feed.correct(owner).catch((thrown: unknown) => {
+      owner.log.warn('status.not_corrected', { message: toAppError(thrown).message });
+    });
   }
 
   private count(agent: string, change: number): void {
@@ -215,10 +248,18 @@ export class Activations {
   /** A fault of the runtime or of an effect, not of the journal: the run goes on under a new claim, within its budget. */
   private restart(owner: RunOwner): void {
     const { run, delivery } = owner;
+    if (this.leaving) {
+      delivery.nak(BACK_MS);
+      return;
+    }
     const verdict = askRestart(RUN_BUDGET, this.restarts.get(run) ?? [], this.deps.clock.now());
     this.restarts.set(run, verdict.stamps);
     if (verdict.restart) {
-      this.deps.clock.after(100 * 2 ** verdict.stamps.length, () => void this.take(delivery));
+      this.restarting++;
+      this.deps.clock.after(100 * 2 ** verdict.stamps.length, () => {
+        this.restarting--;
+        void this.take(delivery);
+      });
       return;
     }
     this.restarts.delete(run);
@@ -255,9 +296,17 @@ export class Activations {
     return this.active.get(agent) ?? 0;
   }
 
-  /** Resolves when no run is owned any more, or after `ms`. */
+  private get isIdle(): boolean {
+    return this.owners.size + this.taking.size + this.restarting === 0;
+  }
+
+  private tellIfIdle(): void {
+    if (this.isIdle) this.onIdle?.();
+  }
+
+  /** Resolves when no run is owned or being taken any more, or after `ms`. */
   async idle(ms: number): Promise<void> {
-    if (this.owners.size === 0) return;
+    if (this.isIdle) return;
     await new Promise<void>((resolve) => {
       const cancel = this.deps.clock.after(ms, resolve);
       this.onIdle = () => {
@@ -277,10 +326,12 @@ export class Activations {
   }
 
   handOverAll(): void {
+    this.leaving = true;
     for (const owner of [...this.owners.values()]) owner.handOver();
   }
 
   stop(): void {
+    this.leaving = true;
     for (const owner of [...this.owners.values()]) owner.stop();
     this.feed.stop();
     this.wheel.stop();

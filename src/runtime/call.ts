@@ -1,13 +1,10 @@
 import { AppError, toAppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
-import { depthOf, exceedsBytes, MAX_DEPTH } from '../core/json.ts';
+import { depthOf, exceedsBytes, MAX_DEPTH, MAX_RESULT_BYTES } from '../core/json.ts';
 import type { RunCall } from '../core/run-state.ts';
 import { UNKNOWN_EFFECT } from '../ports/tools.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
 import { argumentsOf } from './steps.ts';
-
-/** Largest result that a journal takes, bytes of its JSON. */
-export const MAX_RESULT_BYTES = 256 * 1024;
 
 /**
  * One tool call. A call that must not be repeated is journalled as started, with the moment after which no worker may

@@ -1,8 +1,15 @@
 import type { RunEvent } from '../core/events.ts';
 import { parseCallId, runIdOfChild } from '../core/ids.ts';
+import type { JournalEntry } from '../core/journal-entry.ts';
 import { Task } from '../core/task.ts';
+import type { NodeDeps } from './deps.ts';
 import type { EffectScope, WantOf } from './effects.ts';
 import { activationSubject, publishActivation, writeEntryZero } from './starting.ts';
+
+/** The run that a call delegates to; `entry` holds the decision. */
+export function childOf(deps: NodeDeps, run: string, c: string, entry: JournalEntry): string {
+  return runIdOfChild(entry.at, deps.ids.hash(run, c));
+}
 
 /**
  * Starts a run for another agent. Its id follows from the parent's call, so that doing it again after a crash starts
@@ -20,7 +27,7 @@ export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Pr
     const message = `agent ${decision.agent} is not defined on this node`;
     return [{ type: 'call_failed', c, error: { code: 'unknown_agent', message, retryable: true }, ms: 0 }];
   }
-  const run = runIdOfChild(entry.at, deps.ids.hash(context.run, c));
+  const run = childOf(deps, context.run, c, entry);
   const birth = {
     run,
     agent,

@@ -1,5 +1,5 @@
 import { AppError } from '../core/errors.ts';
-import type { Clock } from '../ports/clock.ts';
+import type { Cancel, Clock } from '../ports/clock.ts';
 
 const NOT_WANTED = new AppError('aborted', 'the run does not want this any more');
 
@@ -10,6 +10,7 @@ const NOT_WANTED = new AppError('aborted', 'the run does not want this any more'
 export class Effort {
   private controller: AbortController | undefined;
   private reason: AppError | undefined;
+  private cancel: Cancel | undefined;
 
   get signal(): AbortSignal {
     if (this.controller === undefined) {
@@ -26,6 +27,7 @@ export class Effort {
 
   /** The run does not want it any more. */
   giveUp(): void {
+    this.cancel?.();
     this.stop(NOT_WANTED);
   }
 
@@ -42,6 +44,7 @@ export class Effort {
         this.stop(error);
         reject(error);
       });
+      this.cancel = cancel;
       work().then(
         (value) => {
           cancel();

@@ -1,11 +1,15 @@
 import { AppError } from '../core/errors.ts';
 import type { RunEventOf } from '../core/events.ts';
+import { parseCallId } from '../core/ids.ts';
 import type { RunResult } from '../core/result.ts';
+import type { RunCall } from '../core/run-state.ts';
 import type { Delivery } from '../ports/bus.ts';
+import { childOf } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
 import type { OwnedRun } from './owned-run.ts';
 import { StepLog } from './step-log.ts';
+import type { EntryReader } from './steps.ts';
 import { storeStatus } from './store-status.ts';
 import { resultOfRun } from './views.ts';
 
@@ -37,7 +41,7 @@ async function settle({ deps, fold, accepted, steps, read }: Ended, delivery: De
   const result = await resultOfRun(fold, await steps.forResult(fold.context), read);
   await once(deps, deps.subjects.result(agent.name, user, run), JSON.stringify(result));
   deps.faults.hit('end.result_stored');
-  await tellOthers(deps, fold, accepted, result);
+  await tellOthers({ deps, fold, accepted, read }, result);
   deps.faults.hit('end.parent_told');
   await storeStatus(deps, accepted, fold, await steps.take());
   deps.faults.hit('end.event_stored');
@@ -59,12 +63,7 @@ async function settle({ deps, fold, accepted, steps, read }: Ended, delivery: De
 }
 
 /** The parent gets the answer through its inbox; children that still work are cancelled. */
-async function tellOthers(
-  deps: NodeDeps,
-  fold: RunFold,
-  accepted: RunEventOf<'accepted'>,
-  result: RunResult,
-): Promise<void> {
+async function tellOthers({ deps, fold, accepted, read }: Omit<Ended, 'steps'>, result: RunResult): Promise<void> {
   const { parent, run } = accepted;
   if (parent !== undefined) {
     const error =
@@ -84,10 +83,19 @@ async function tellOthers(
     await once(deps, deps.subjects.inbox({ run: parent.run, kind: 'child', id: parent.c }), JSON.stringify(body));
   }
   for (const call of fold.context.calls) {
-    if (call.child === undefined || call.status !== 'child') continue;
+    const child = await workingChild(deps, run, call, read);
+    if (child === null) continue;
     const body = { v: 1, by: `run ${run}`, why: 'the run that delegated this one has ended' };
-    await once(deps, deps.subjects.inbox({ run: call.child, kind: 'cancel', id: 'parent' }), JSON.stringify(body));
+    await once(deps, deps.subjects.inbox({ run: child, kind: 'cancel', id: 'parent' }), JSON.stringify(body));
   }
+}
+
+/** One that was started before the journal could say so counts as well; one that is started later ends by itself. */
+async function workingChild(deps: NodeDeps, run: string, call: RunCall, read: EntryReader): Promise<string | null> {
+  if (call.status === 'child') return call.child ?? null;
+  if (call.status !== 'child_ready') return null;
+  const child = childOf(deps, run, call.c, await read(parseCallId(call.c).entry));
+  return (await deps.journal.authoritative(child, 0)) === null ? null : child;
 }
 
 /** Stores a message on a write-once subject; that it stands there already is as good. */

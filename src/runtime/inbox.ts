@@ -57,6 +57,7 @@ export class Inbox {
     }
     if (await this.giveToOwnerHere(run, event, delivery)) return;
     const state = await this.inJournal(run, delivery.seq, delivery.deliveries > 1);
+    if (state === 'unknown run' && (await this.deps.journal.exists(run))) return delivery.nak(AGAIN_MS);
     if (state === 'unknown run') return this.toDeadLetters(delivery, 'unknown_run', `no run ${run} was ever accepted`);
     if (state === 'settled') return delivery.ack();
     await this.callForOwner(run, state.subject, delivery);
@@ -66,7 +67,7 @@ export class Inbox {
     const owner = this.activations.owners.get(run);
     if (owner === undefined) return false;
     if (owner.fold.protocol.inbox.includes(delivery.seq)) delivery.ack();
-    else if (await owner.enqueue([event])) {
+    else if (await owner.enqueue(event)) {
       this.deps.faults.hit('inbox.journalled');
       delivery.ack();
     } else delivery.nak(AGAIN_MS);
@@ -152,7 +153,7 @@ export class Inbox {
         headers: {},
         bytes: () => new TextEncoder().encode(offered.data),
       });
-      if (read.event === undefined || !(await owner.enqueue([read.event]))) return null;
+      if (read.event === undefined || read.address?.run !== run || !(await owner.enqueue(read.event))) return null;
       this.deps.faults.hit('inbox.journalled');
       return 'journalled';
     });

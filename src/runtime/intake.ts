@@ -62,8 +62,9 @@ export class Intake {
       return this.reject(message, own, { ...error.toInfo(), code: 'task_too_large', field: 'body' });
     }
     this.deps.faults.hit('intake.entry_written');
-    // Told before the activation is there: no owner can have told anything newer.
-    if (fresh) {
+    // Told before the activation is there: no owner can have told anything newer. One that comes again may have been
+    // activated the first time.
+    if (fresh && message.deliveries === 1) {
       const progress = task.plan === undefined ? null : 0;
       const status = { run, at: message.at, state: 'idle.accepted', progress, can_cancel: true, task_seq: message.seq };
       this.tell(agent.name, user, status);

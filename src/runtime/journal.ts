@@ -70,6 +70,11 @@ export class Journal {
     return stored?.data ?? null;
   }
 
+  /** Whether the run was ever accepted. Only the leader's word is believed when that loses something: a replica may lag. */
+  async exists(run: string): Promise<boolean> {
+    return (await this.authoritative(run, 0)) !== null;
+  }
+
   /** Entry n, from the cache or the stream; null when it is not written. Throws `journal_newer`, `journal_corrupt`. */
   async entry(run: string, n: number): Promise<JournalEntry | null> {
     const cached = this.cache.get(`${run}.${n}`);

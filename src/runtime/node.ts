@@ -1,4 +1,4 @@
-import { toAppError } from '../core/errors.ts';
+import { AppError, toAppError } from '../core/errors.ts';
 import { type QueueSpec, streamsOf } from '../core/streams.ts';
 import { encodeToken } from '../core/tokens.ts';
 import type { Delivery, Subscription } from '../ports/bus.ts';
@@ -28,6 +28,10 @@ export interface SupervisorNode {
 /** Creates what is missing on the bus and starts to work. Throws AppError when the bus refuses. */
 export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   const { bus, subjects, settings, clock, log } = deps;
+  // Each claim holds it; one that is too long could be written and not read back.
+  if (deps.node === '' || deps.node.length > 128) {
+    throw new AppError('invalid_settings', `node name: ${deps.node.length} characters; expected 1 to 128`);
+  }
   const streams = streamsOf(subjects);
   await Promise.all(Object.values(streams).map((spec) => bus.ensureStream(spec)));
 
@@ -127,14 +131,17 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
 }
 
 /**
- * Signs of life for all runs owned, three times a lease. A process that stood still for longer than the lease may have
- * lost them: it looks at the journals before it claims to be alive again.
+ * Signs of life for all runs owned, three times a lease. A process that stood still or was cut off for longer than the
+ * lease may have lost them: it looks at the journals before it claims to be alive again.
  */
-function startHeartbeat({ clock, settings, log }: NodeDeps, activations: Activations): Cancel {
+function startHeartbeat({ bus, clock, settings, log }: NodeDeps, activations: Activations): Cancel {
   const every = Math.floor(settings.lease_ms / 3);
   let last = clock.now();
   let cancel: Cancel;
   const beat = () => {
+    cancel = clock.after(every, beat);
+    // What the server does not hear is no sign of life.
+    if (!bus.connected) return;
     const now = clock.now();
     const stood = now - last;
     last = now;
@@ -151,7 +158,6 @@ function startHeartbeat({ clock, settings, log }: NodeDeps, activations: Activat
     } else {
       activations.heartbeat();
     }
-    cancel = clock.after(every, beat);
   };
   cancel = clock.after(every, beat);
   return () => cancel();

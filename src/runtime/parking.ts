@@ -1,5 +1,5 @@
 import { AppError } from '../core/errors.ts';
-import type { NodeDeps } from './deps.ts';
+import { streamsOf } from '../core/streams.ts';
 import type { OwnedRun } from './owned-run.ts';
 import { storeStatus } from './store-status.ts';
 
@@ -11,7 +11,7 @@ import { storeStatus } from './store-status.ts';
 export async function parkRun(owner: OwnedRun, nearest: number | null): Promise<boolean> {
   const { deps, run, delivery } = owner;
   if (nearest !== null) {
-    await storeTimer(deps, run, nearest);
+    await storeTimer(owner, nearest);
     deps.faults.hit('park.timer_stored');
   }
   const activation = { created: delivery.created, seq: delivery.seq };
@@ -30,12 +30,22 @@ export async function parkRun(owner: OwnedRun, nearest: number | null): Promise<
   return true;
 }
 
-/** A message in the inbox that becomes due at `at` (epoch ms); one a moment, so storing it twice is storing it once. */
-async function storeTimer(deps: NodeDeps, run: string, at: number): Promise<void> {
+/**
+ * A message in the inbox that becomes due at `at` (epoch ms); one a moment, so storing it twice is storing it once. One
+ * that the journal holds already came too early by this node's clock and is about to be acked: it wakes nobody again.
+ */
+async function storeTimer({ deps, run, fold }: OwnedRun, at: number): Promise<void> {
   const due = Math.ceil(at);
-  try {
-    await deps.bus.publish(deps.subjects.inbox({ run, kind: 'timer', id: String(due) }), JSON.stringify({ v: 1, due }));
-  } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'taken') throw error;
+  const stream = streamsOf(deps.subjects).inbox.name;
+  for (const id of [String(due), `${due}-${fold.protocol.n}`]) {
+    const subject = deps.subjects.inbox({ run, kind: 'timer', id });
+    try {
+      await deps.bus.publish(subject, JSON.stringify({ v: 1, due }));
+      return;
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'taken') throw error;
+    }
+    const stored = await deps.bus.last(stream, subject, { authoritative: true });
+    if (stored !== null && !fold.protocol.inbox.includes(stored.seq)) return;
   }
 }

@@ -2,6 +2,7 @@ import { isMoment, type Want } from '../../machines/agent-run/wanted.ts';
 import { type AppError, clip, toAppError } from '../core/errors.ts';
 import { RunEvent, type RunEventOf } from '../core/events.ts';
 import { JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
+import { byteLength } from '../core/json.ts';
 import type { Delivery } from '../ports/bus.ts';
 import type { Log } from '../ports/telemetry.ts';
 import { call } from './call.ts';
@@ -45,6 +46,11 @@ const RECENT_ENTRIES = 64;
 /** Made of parts that were parsed or bounded where they came in; all other events are parsed before they are written. */
 const TRUSTED: ReadonlySet<RunEvent['type']> = new Set(['decided', 'call_started', 'call_done', 'timer', 'deadline']);
 
+/** Bytes of a text, at most; only a long one is counted. */
+function bytesOf(text: string): number {
+  return text.length < 4_096 ? text.length * 3 : byteLength(text);
+}
+
 export interface OwnerEnv {
   deps: NodeDeps;
   wheel: Wheel<RunOwner>;
@@ -65,6 +71,8 @@ export class RunOwner implements OwnedRun {
   private readonly nonce: string;
   private phase: 'live' | 'handing_over' | 'closing' | 'gone' = 'live';
   private readonly queue: Pending[] = [];
+  /** Inbox messages on their way to the journal, by sequence. */
+  private readonly coming = new Map<number, Promise<boolean>>();
   /** Effects whose outcome is not folded yet; null once it is on its way to the journal. */
   private readonly running = new Map<string, Effort | null>();
   /** The newest entries: they are what models, results and statuses ask for. */
@@ -87,13 +95,26 @@ export class RunOwner implements OwnedRun {
   /** Called once, when the claim is written and folded. */
   start(carried: RunEvent[]): void {
     this.steps.resumeAt(this.fold.context.steps);
-    for (const event of carried) void this.enqueue([event]);
+    this.env.touched(this);
+    for (const event of carried) void this.enqueue(event);
     void this.pump();
   }
 
-  /** Journals events that came from outside; false when this owner has begun to let go. */
-  enqueue(events: RunEvent[]): Promise<boolean> {
-    return this.phase === 'live' ? this.push(events) : Promise.resolve(false);
+  /**
+   * Journals an event that came from outside; false when this owner has begun to let go. A message that is offered
+   * again before it is stored waits for the same entry: a second one would stand behind what came later.
+   */
+  enqueue(event: RunEvent): Promise<boolean> {
+    if (this.phase !== 'live') return Promise.resolve(false);
+    const seq = 'inbox' in event ? event.inbox : undefined;
+    if (seq === undefined) return this.push([event]);
+    if (this.fold.protocol.inbox.includes(seq)) return Promise.resolve(true);
+    let stored = this.coming.get(seq);
+    if (stored === undefined) {
+      stored = this.push([event]).finally(() => this.coming.delete(seq));
+      this.coming.set(seq, stored);
+    }
+    return stored;
   }
 
   /** Effects may finish what they began while the run is being handed over. */
@@ -103,9 +124,13 @@ export class RunOwner implements OwnedRun {
     for (const event of events) if (!TRUSTED.has(event.type)) RunEvent.parse(event);
     return new Promise((settle) => {
       const texts = events.map((event) => JSON.stringify(event));
-      this.queue.push({ events, texts, bytes: texts.reduce((sum, text) => sum + text.length, 0), settle });
+      this.queue.push({ events, texts, bytes: texts.reduce((sum, text) => sum + bytesOf(text), 0), settle });
       void this.pump();
     });
+  }
+
+  private get gone(): boolean {
+    return this.phase === 'gone';
   }
 
   readonly read: EntryReader = (n) => this.recent.get(n) ?? this.deps.journal.mustHave(this.run, n);
@@ -122,9 +147,11 @@ export class RunOwner implements OwnedRun {
 
   /** After a silence longer than the lease: whether the journal is still ours. */
   async verify(): Promise<void> {
-    if (this.pumping || this.phase === 'gone') return;
-    const next = await this.deps.journal.authoritative(this.run, this.fold.protocol.n + 1);
-    if (next !== null && !this.pumping) this.leave('fenced');
+    const { n } = this.fold.protocol;
+    if (this.pumping || this.phase === 'closing' || this.phase === 'gone') return;
+    const next = await this.deps.journal.authoritative(this.run, n + 1);
+    // What was written meanwhile is our own.
+    if (next !== null && !this.pumping && this.phase === 'live' && n === this.fold.protocol.n) this.leave('fenced');
   }
 
   /** A moment on the wheel has come. */
@@ -154,9 +181,13 @@ export class RunOwner implements OwnedRun {
     if (first === undefined) return true;
     const events = more.length === 0 ? first.events : [first, ...more].flatMap((pending) => pending.events);
     const texts = more.length === 0 ? first.texts : [first, ...more].flatMap((pending) => pending.texts);
-    const stored = await this.write(events, texts);
-    first.settle(stored);
-    for (const pending of more) pending.settle(stored);
+    let stored = false;
+    try {
+      stored = await this.write(events, texts);
+    } finally {
+      first.settle(stored);
+      for (const pending of more) pending.settle(stored);
+    }
     return stored;
   }
 
@@ -196,6 +227,8 @@ export class RunOwner implements OwnedRun {
       return false;
     }
     deps.faults.hit('entry.written');
+    // Let go of meanwhile: a fold that has stopped takes nothing more, and a snapshot of it would lack this entry.
+    if (this.gone) return true;
     this.recent.set(entry.n, entry);
     this.recent.delete(entry.n - RECENT_ENTRIES);
     fold.fold(entry);
@@ -260,10 +293,11 @@ export class RunOwner implements OwnedRun {
         }
       }
       ids.add(want.id);
-      if (!this.running.has(want.id) && (this.phase === 'live' || isMoment(want))) this.begin(want);
+      // Null: its outcome is folded and changed nothing, as when the clock of the entry was behind the one that began it.
+      if (!this.running.get(want.id) && (this.phase === 'live' || isMoment(want))) this.begin(want);
     }
     for (const [id, effort] of this.running) {
-      if (ids.has(id)) continue;
+      if (ids.has(id) && effort !== null) continue;
       this.running.delete(id);
       effort?.giveUp();
     }
@@ -325,7 +359,9 @@ export class RunOwner implements OwnedRun {
   handOver(): void {
     if (this.phase !== 'live') return;
     this.phase = 'handing_over';
-    const open = new Set(this.fold.context.calls.filter((one) => one.status === 'started').map((one) => one.c));
+    // One that is not journalled as started yet may be at any moment.
+    const { calls } = this.fold.context;
+    const open = new Set(calls.filter((one) => one.status === 'started' || !one.idempotent).map((one) => one.c));
     for (const [id, effort] of this.running) {
       if (open.has(id)) continue;
       this.running.delete(id);

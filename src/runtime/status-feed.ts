@@ -31,6 +31,23 @@ export class StatusFeed {
     if (this.dirty.delete(owner) && !owner.fold.ended) this.tell(owner);
   }
 
+  /**
+   * Another node owns the run. What was told here may have come late, over the last that it told: that is told again,
+   * unless the run is in work, as then there is more to come.
+   */
+  async correct(owner: RunOwner): Promise<void> {
+    this.dirty.delete(owner);
+    const { bus, journal, subjects } = this.deps;
+    const { agent, user, run } = owner.accepted;
+    for (let told = -1; ; ) {
+      const fold = await journal.load(run);
+      fold?.stop();
+      if (fold === null || fold.protocol.n === told || !(fold.ended || fold.protocol.released)) return;
+      told = fold.protocol.n;
+      bus.emit(subjects.event(agent.name, user, run), JSON.stringify(statusOf(fold)));
+    }
+  }
+
   stop(): void {
     this.cancel?.();
     this.cancel = null;

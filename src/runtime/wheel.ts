@@ -1,8 +1,12 @@
 import type { Cancel, Clock } from '../ports/clock.ts';
 
+/** Stale items that are not worth a new heap. */
+const FEW = 32;
+
 /**
  * One timer for all moments that the runs of a node wait for. Each owner has at most one moment, its nearest; setting a
- * new one replaces it. A heap with lazy deletion, so setting costs O(log n) and nothing runs per step.
+ * new one replaces it. A heap with lazy deletion, so setting costs O(log n) and nothing runs per step; it is made anew
+ * when most of it is stale, as each item keeps its owner in memory.
  */
 export class Wheel<K> {
   private readonly clock: Clock;
@@ -19,13 +23,19 @@ export class Wheel<K> {
   /** @param at epoch ms, or null for none */
   set(key: K, at: number | null): void {
     if (at === null) {
-      this.due.delete(key);
+      if (this.due.delete(key)) this.compact();
       return;
     }
     if (this.due.get(key) === at) return;
     this.due.set(key, at);
     this.push({ at, key });
+    this.compact();
     this.arm();
+  }
+
+  /** Items held, stale ones included. */
+  get size(): number {
+    return this.heap.length;
   }
 
   stop(): void {
@@ -61,6 +71,13 @@ export class Wheel<K> {
 
   private dropStale(): void {
     for (let top = this.heap[0]; top !== undefined && this.due.get(top.key) !== top.at; top = this.heap[0]) this.pop();
+  }
+
+  private compact(): void {
+    if (this.heap.length <= 2 * this.due.size + FEW) return;
+    this.heap.length = 0;
+    for (const [key, at] of this.due) this.heap.push({ at, key });
+    this.heap.sort((a, b) => a.at - b.at);
   }
 
   private push(item: { at: number; key: K }): void {

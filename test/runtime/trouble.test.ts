@@ -6,13 +6,10 @@ import type { RunMachine } from '../../src/runtime/fold.ts';
 import { Cluster, chain, recordingLog } from './support.ts';
 
 /** A build of the chart that cannot fold an outcome. */
-const broken = agentRunMachine.provide({
-  actions: {
-    callDone: assign(() => {
-      throw new Error('this build has a fault');
-    }),
-  },
-}) as RunMachine;
+const fault = assign(() => {
+  throw new Error('this build has a fault');
+});
+const broken = agentRunMachine.provide({ actions: { callDone: fault, finishStep: fault } } as never) as RunMachine;
 
 const command = (cluster: Cluster, verb: string, body: object) =>
   cluster.client.request(cluster.subjects.api(verb), JSON.stringify({ by: 'op', ...body }), { timeoutMs: 1_000 });

@@ -28,6 +28,19 @@ describe('the wheel of moments', () => {
     );
   });
 
+  it('keeps nothing of those that wait no longer, however far off their moments were', () => {
+    const clock = new SimulatedClock(0);
+    const wheel = new Wheel<object>(clock, () => {});
+    wheel.set({}, 1_000);
+    for (let i = 0; i < 10_000; i++) {
+      const key = {};
+      wheel.set(key, 86_400_000 + i);
+      wheel.set(key, 90_000_000);
+      wheel.set(key, null);
+    }
+    expect(wheel.size).toBeLessThan(100);
+  });
+
   it('fires nothing after it was stopped', async () => {
     const clock = new SimulatedClock(0);
     const fired: string[] = [];

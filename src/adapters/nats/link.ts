@@ -41,7 +41,6 @@ export class Link {
   readonly nc: NatsConnection;
   readonly #log: Log;
   readonly #listeners = new Set<LinkListener>();
-  readonly #encoder = new TextEncoder();
   #kept: [string, string][] = [];
   #outbox: Outgoing[] = [];
   #connected: boolean = true;
@@ -71,8 +70,9 @@ export class Link {
 
   /** Bytes of a text, refused when the server would cut the connection over it. Throws AppError `too_large`. */
   encode(subject: string, data: string, headers: MsgHdrs | undefined): Uint8Array {
-    const bytes = this.#encoder.encode(data);
-    const size = headers === undefined ? bytes.length : bytes.length + this.#encoder.encode(String(headers)).length;
+    // From Buffer's pool: an array of its own for each small message would keep the garbage collector busy.
+    const bytes = Buffer.from(data, 'utf8');
+    const size = headers === undefined ? bytes.length : bytes.length + Buffer.byteLength(String(headers));
     if (size > this.#maxPayload) {
       throw new AppError(
         'too_large',
