@@ -28,7 +28,7 @@ interface Options extends ReportOptions {
 const command = new Command('crash')
   .option('--crashes <n>', 'how often something dies', '500')
   .option('--seed <n>', 'which drill', String(Date.now() % 1_000_000))
-  .option('--lanes <n>', 'independent servers, at once', '2')
+  .option('--lanes <n>', 'independent servers, at once', '3')
   .option('--server-kills <share>', 'share of the crashes that kill the server', '0.05')
   .option('--zombies <share>', 'share of the crashes that let a node stand still instead', '0.03')
   .option('--points <names>', 'only these fault points, separated by commas')

@@ -66,7 +66,7 @@ export interface SupervisorOptions {
 export async function startSupervisor(options: SupervisorOptions): Promise<SupervisorNode> {
   const { bus, subjects, log } = options;
   const clock = systemClock(options.clockOffset ?? (() => 0));
-  const agents = options.agents ?? [PLAN_AGENT];
+  const agents = (options.agents ?? [PLAN_AGENT]).map((agent) => AgentDefinition.parse(agent));
   const sources: ToolSource[] = [...(options.tools ?? [])];
   if (options.root !== undefined) {
     const toolbox = createToolbox({ root: options.root, allowHosts: options.allowHosts ?? [], clock });

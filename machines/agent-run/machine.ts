@@ -60,6 +60,11 @@ const chart = setup({
       const done = event as ChartEventOf<'call_done'>;
       return callSucceeded(context, done, done.ms);
     }),
+    callRetried: assign(({ context, event }) => {
+      const { c, ms, not_before } = event as ChartEventOf<'call_retry'>;
+      const again = withCall(context, c, ['ready'], (call) => ({ attempt: (call.attempt ?? 0) + 1, not_before }));
+      return { ...again, tool_ms: context.tool_ms + ms };
+    }),
     finishStep: assign(({ context, event }) => {
       const done = event as ChartEventOf<'call_done'>;
       return endStep({ ...context, ...callSucceeded(context, done, done.ms) }, done.at);
@@ -191,6 +196,7 @@ const callEvents = {
     { guard: 'lastCall', target: '#run.thinking.deciding', actions: 'finishStep' },
     { guard: 'open', actions: 'callDone' },
   ],
+  call_retry: { guard: 'ready', actions: 'callRetried' },
   call_failed: { guard: 'failable', actions: 'callFailed' },
   outcome_unknown: { guard: 'started', actions: 'callUnknown' },
   resolved: { guard: 'awaitsPerson', actions: 'callResolved' },

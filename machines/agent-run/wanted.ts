@@ -7,6 +7,8 @@ import { pathOf, type RunCall, type RunContext, type StateValue } from '../../sr
 export type Want =
   | { kind: 'think'; id: string; phase: 'planning' | 'deciding' | 'reviewing' }
   | { kind: 'call'; id: string; call: RunCall }
+  /** The call once more, at its moment. */
+  | { kind: 'retry'; id: string; call: RunCall; at: number }
   /** A call was started under an older claim: nobody knows whether it happened once `at` has passed. */
   | { kind: 'unknown'; id: string; c: string; at: number }
   | { kind: 'delegate'; id: string; call: RunCall }
@@ -44,7 +46,8 @@ export function wanted(value: StateValue, context: RunContext, epoch: number): W
 function callWants(call: RunCall, epoch: number): Want[] {
   switch (call.status) {
     case 'ready':
-      return [{ kind: 'call', id: call.c, call }];
+      if (call.not_before === undefined) return [{ kind: 'call', id: call.c, call }];
+      return [{ kind: 'retry', id: `${call.c}-again-${call.attempt ?? 0}`, call, at: call.not_before }];
     case 'started':
       if (call.started?.epoch === epoch) return [{ kind: 'call', id: call.c, call }];
       return [{ kind: 'unknown', id: `unknown-${call.c}`, c: call.c, at: call.started?.start_by ?? 0 }];

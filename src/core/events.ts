@@ -77,6 +77,8 @@ export const RunEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('call_started'), c: CallId, start_by: z.int() }),
   z.strictObject({ type: z.literal('call_done'), c: CallId, result: Json, ms: Ms }),
   z.strictObject({ type: z.literal('call_failed'), c: CallId, error: ErrorInfo, ms: Ms }),
+  /** An idempotent call whose outcome nobody knows is made again, not before this moment (epoch ms), under the same key. */
+  z.strictObject({ type: z.literal('call_retry'), c: CallId, error: ErrorInfo, ms: Ms, not_before: z.int() }),
   z.strictObject({ type: z.literal('outcome_unknown'), c: CallId, error: ErrorInfo }),
   /** A person's word on a call that waits for one: it was done (with this result), do it again, or count it failed. */
   z.strictObject({

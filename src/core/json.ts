@@ -5,9 +5,12 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 /** Deepest nesting of any JSON value that Proctor takes from outside. */
 export const MAX_DEPTH = 64;
 
-/** Any JSON value; parsed JSON text is one already, so nothing is walked here beyond what `depthOf` asks. */
-export const Json: z.ZodType<Json> = z.custom<Json>((value) => value !== undefined && depthOf(value) <= MAX_DEPTH, {
-  message: `expected a JSON value nested at most ${MAX_DEPTH} deep`,
+/**
+ * Any JSON value. A number that no double can hold (1e999) is refused: it would be Infinity in memory and null in the
+ * journal, and a run would go another way after a restart.
+ */
+export const Json: z.ZodType<Json> = z.custom<Json>((value) => value !== undefined && isJson(value), {
+  message: `expected a JSON value nested at most ${MAX_DEPTH} deep, of numbers below 1.8e308`,
 });
 
 /** Largest result of a call that a journal takes, bytes of its JSON. */
@@ -15,15 +18,25 @@ export const MAX_RESULT_BYTES = 256 * 1024;
 
 /** What a call brings, from whomever. */
 export const ResultJson: z.ZodType<Json> = z.custom<Json>(
-  (value) =>
-    value !== undefined && depthOf(value) <= MAX_DEPTH && !exceedsBytes(JSON.stringify(value) ?? '', MAX_RESULT_BYTES),
+  (value) => value !== undefined && isJson(value) && !exceedsBytes(JSON.stringify(value) ?? '', MAX_RESULT_BYTES),
   { message: `expected a JSON value of at most ${MAX_RESULT_BYTES} bytes, nested at most ${MAX_DEPTH} deep` },
 );
 
 export const JsonObject: z.ZodType<Record<string, Json>> = z.custom<Record<string, Json>>(
-  (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && depthOf(value) <= MAX_DEPTH,
-  { message: `expected a JSON object nested at most ${MAX_DEPTH} deep` },
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && isJson(value),
+  { message: `expected a JSON object nested at most ${MAX_DEPTH} deep, of numbers below 1.8e308` },
 );
+
+/** Whether a value that was parsed from JSON text is one that is written as it was read. */
+export function isJson(value: unknown): boolean {
+  return depthOf(value) <= MAX_DEPTH && hasFiniteNumbers(value);
+}
+
+/** The depth was looked at before, so recursion is bounded. */
+function hasFiniteNumbers(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  return !isContainer(value) || Object.values(value as object).every(hasFiniteNumbers);
+}
 
 /** Nesting depth of a value, without recursion: a hostile one must not exhaust the stack. Stops past MAX_DEPTH. */
 export function depthOf(value: unknown): number {

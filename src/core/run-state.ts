@@ -43,6 +43,9 @@ export const RunCall = z.strictObject({
   status: CallStatus,
   /** The claim under which it was started, and until when a worker may begin it. */
   started: z.strictObject({ epoch: z.int(), start_by: z.int() }).optional(),
+  /** Times that it was made again, and when the next time is. */
+  attempt: z.int().optional(),
+  not_before: z.int().optional(),
   approval_until: z.int().optional(),
   child: z.string().max(MAX_RUN_ID).optional(),
   /** Entry that holds the outcome. */

@@ -1,10 +1,17 @@
 import { AppError, toAppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
-import { depthOf, exceedsBytes, MAX_DEPTH, MAX_RESULT_BYTES } from '../core/json.ts';
+import { exceedsBytes, isJson, MAX_DEPTH, MAX_RESULT_BYTES } from '../core/json.ts';
 import type { RunCall } from '../core/run-state.ts';
 import { UNKNOWN_EFFECT } from '../ports/tools.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
 import { argumentsOf } from './steps.ts';
+
+/**
+ * How often an idempotent call whose outcome nobody knows is made again, under the same key (TOOL-6): only the key makes
+ * it one effect, so it is not left to whoever decides to ask for it anew.
+ */
+const RETRIES = 3;
+const REPEATABLE: ReadonlySet<string> = new Set(['timeout', 'worker_lost', 'unavailable']);
 
 /**
  * One tool call. A call that must not be repeated is journalled as started, with the moment after which no worker may
@@ -46,8 +53,9 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     deps.faults.hit('call.sent');
     const result = await answered;
     deps.faults.hit('call.returned');
-    if (depthOf(result) > MAX_DEPTH) {
-      throw new AppError('bad_result', `tool ${planned.tool} answered JSON nested more than ${MAX_DEPTH} deep`);
+    if (result !== undefined && !isJson(result)) {
+      const text = `tool ${planned.tool} answered JSON nested more than ${MAX_DEPTH} deep, or a number past 1.8e308`;
+      throw new AppError('bad_result', text);
     }
     if (exceedsBytes(JSON.stringify(result ?? null), MAX_RESULT_BYTES)) {
       throw new AppError(
@@ -67,8 +75,13 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
       error: error.code,
       message: error.message,
     });
-    if (!planned.idempotent && UNKNOWN_EFFECT.has(error.code)) {
-      return [{ type: 'outcome_unknown', c: planned.c, error: error.toInfo() }];
+    if (UNKNOWN_EFFECT.has(error.code)) {
+      if (!planned.idempotent) return [{ type: 'outcome_unknown', c: planned.c, error: error.toInfo() }];
+      const attempt = (planned.attempt ?? 0) + 1;
+      if (attempt <= RETRIES && REPEATABLE.has(error.code)) {
+        const not_before = deps.clock.now() + context.backoff_ms * attempt;
+        return [{ type: 'call_retry', c: planned.c, error: error.toInfo(), ms: sinceStart(), not_before }];
+      }
     }
     return [{ type: 'call_failed', c: planned.c, error: error.toInfo(), ms: sinceStart() }];
   }

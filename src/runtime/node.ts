@@ -13,8 +13,6 @@ import { PullLoop } from './pull-loop.ts';
 /** Tasks and inbox messages that a node works on at once. */
 const INTAKE_ROOM = 64;
 const INBOX_ROOM = 64;
-/** How long a node may hold a task or an inbox message without a sign of life, milliseconds. */
-const DOOR_ACK_WAIT_MS = 30_000;
 
 /** A supervisor node: takes tasks, owns runs, answers requests. Any number of them share one bus. */
 export interface SupervisorNode {
@@ -67,13 +65,18 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   };
   const starts = await Promise.all([
     open(
-      { stream: streams.tasks.name, name: 'intake', filter: `${subjects.prefix}.tasks.>`, ackWaitMs: DOOR_ACK_WAIT_MS },
+      {
+        stream: streams.tasks.name,
+        name: 'intake',
+        filter: `${subjects.prefix}.tasks.>`,
+        ackWaitMs: settings.lease_ms,
+      },
       INTAKE_ROOM,
       () => inWork('intake'),
       (delivery) => intake.take(delivery),
     ),
     open(
-      { stream: streams.inbox.name, name: 'inbox', filter: `${subjects.prefix}.in.>`, ackWaitMs: DOOR_ACK_WAIT_MS },
+      { stream: streams.inbox.name, name: 'inbox', filter: `${subjects.prefix}.in.>`, ackWaitMs: settings.lease_ms },
       INBOX_ROOM,
       () => inWork('inbox'),
       (delivery) => inbox.take(delivery),

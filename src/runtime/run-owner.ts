@@ -294,7 +294,8 @@ export class RunOwner implements OwnedRun {
       }
       ids.add(want.id);
       // Null: its outcome is folded and changed nothing, as when the clock of the entry was behind the one that began it.
-      if (!this.running.get(want.id) && (this.phase === 'live' || isMoment(want))) this.begin(want);
+      if (!this.running.get(want.id) && (this.phase === 'live' || (isMoment(want) && want.kind !== 'retry')))
+        this.begin(want);
     }
     for (const [id, effort] of this.running) {
       if (ids.has(id) && effort !== null) continue;
@@ -326,6 +327,8 @@ export class RunOwner implements OwnedRun {
         return think(this.scope(effort), want);
       case 'call':
         return call(this.scope(effort), want);
+      case 'retry':
+        return call(this.scope(effort), { ...want, kind: 'call' });
       case 'delegate':
         return delegate(this.scope(effort), want);
       case 'timer':

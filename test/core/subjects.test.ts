@@ -158,6 +158,12 @@ describe('JSON from outside', () => {
     expect(depthOf({ wide: Array.from({ length: 200_000 }, () => []) })).toBe(3);
   });
 
+  it('has no number that would be another one when it is written down', () => {
+    expect(Json.safeParse(JSON.parse('{"a":[1e999]}')).success).toBe(false);
+    expect(Json.safeParse(JSON.parse('-1e999')).success).toBe(false);
+    expect(Json.safeParse(JSON.parse('{"a":[1e308,-0,5e-324]}')).success).toBe(true);
+  });
+
   it('is measured in bytes, not in characters', () => {
     expect(exceedsBytes('€€€', 9)).toBe(false);
     expect(exceedsBytes('€€€', 8)).toBe(true);

@@ -453,13 +453,13 @@ describe('a replica that lags behind', () => {
     await cluster.submit({ ...chain(1), not_before: new Date(cluster.clock.now() + 3_600_000).toISOString() });
     const [, second] = await cluster.until('acceptance', async () => {
       const all = await cluster.statuses();
-      return all.length === 2 && all.map((one) => one.run).sort();
+      return all.length === 2 && all.map((one) => one.run).sort((a, b) => a.localeCompare(b));
     });
     await tell(cluster, second ?? '', 'cancel', 'c');
     await cluster.clock.advance(300);
     bus.lags = false;
     await cluster.until('both results', async () => (await cluster.results()).length === 2, 30_000);
-    expect((await cluster.results()).map((one) => one.code).sort()).toEqual(['cancelled', 'completed']);
+    expect(new Set((await cluster.results()).map((one) => one.code))).toEqual(new Set(['cancelled', 'completed']));
   });
 });
 

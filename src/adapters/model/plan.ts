@@ -37,10 +37,23 @@ async function decide(input: ThinkInput): Promise<Decision> {
   const read = remembering(input.plan?.result);
   const open = plan.steps.filter((step) => !done.has(step.id));
   if (open.length === 0) return { action: 'final_answer', answer: await answerOf(plan, read) };
-  return callReady(
-    open.filter((step) => dependenciesOf(step).every((id) => done.has(id))),
-    read,
-  );
+  const ready = open.filter((step) => dependenciesOf(step).every((id) => done.has(id)));
+  await refuseHopeless(ready, input);
+  return callReady(ready, read);
+}
+
+/**
+ * A step is asked for again only when its last call says that this can help. A call that a person counted as failed, or
+ * that was refused, would otherwise be made once more under a new key, without anybody's consent.
+ */
+async function refuseHopeless(ready: PlanStep[], input: ThinkInput): Promise<void> {
+  const last = (await input.window()).at(-1);
+  for (const { plan_step, status, error } of last?.observations ?? []) {
+    if (status === 'ok' || error?.retryable === true || !ready.some((step) => step.id === plan_step)) continue;
+    throw new AppError('step_failed', `plan step "${plan_step}" failed: ${error?.message ?? status}`, {
+      field: `plan.steps.${plan_step}`,
+    });
+  }
 }
 
 async function callReady(ready: PlanStep[], read: ReadResult): Promise<Decision> {
