@@ -98,6 +98,7 @@ export class Activations {
     const { log, journal } = this.deps;
     const { run } = body;
     const carried = await this.carried(run, body.carry ?? []);
+    let isNew = body.first === true && delivery.deliveries === 1;
     for (;;) {
       const owner = this.owners.get(run);
       if (owner !== undefined) {
@@ -105,7 +106,8 @@ export class Activations {
         for (const event of carried) void owner.enqueue(event);
         return;
       }
-      const fold = await journal.load(run, { snapshot: !(body.first === true && delivery.deliveries === 1) });
+      const fold = await (isNew ? journal.loadNew(run) : journal.load(run));
+      isNew = false;
       this.deps.faults.hit('activation.read');
       if (fold === null) {
         if (await journal.exists(run)) return delivery.nak(LAG_MS);

@@ -60,6 +60,8 @@ export class Journal {
       const stored = await this.authoritative(run, entry.n);
       if (stored !== text) return 'fenced';
     }
+    // Whoever takes the run here next needs it at once.
+    if (entry.n === 0) this.cache.set(`${run}.0`, entry, { size: text.length });
     return 'stored';
   }
 
@@ -111,11 +113,22 @@ export class Journal {
   }
 
   /** The run as its journal tells it: the newest usable snapshot and the entries after it. Null without entry 0. */
-  async load(run: string, options: { snapshot: boolean } = { snapshot: true }): Promise<RunFold | null> {
-    const snapshot = options.snapshot ? await this.snapshot(run) : null;
-    const fold = new RunFold(snapshot ?? undefined, this.machine);
+  async load(run: string): Promise<RunFold | null> {
+    const fold = new RunFold((await this.snapshot(run)) ?? undefined, this.machine);
     for await (const entry of this.entries(run, fold.protocol.n + 1)) fold.fold(entry);
     return fold.protocol.n < 0 ? null : fold;
+  }
+
+  /**
+   * The run as entry 0 alone tells it, for one that nobody is expected to have taken: whoever acts on it finds out by
+   * its claim, which is refused when there is more.
+   */
+  async loadNew(run: string): Promise<RunFold | null> {
+    const entry = await this.entry(run, 0);
+    if (entry === null) return null;
+    const fold = new RunFold(undefined, this.machine);
+    fold.fold(entry);
+    return fold;
   }
 
   private async snapshot(run: string): Promise<RunSnapshot | null> {

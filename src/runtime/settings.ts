@@ -17,7 +17,7 @@ export const NodeSettings = z.strictObject({
   /** Entries between two snapshots. */
   snapshot_every: z.int().min(1).max(10_000).default(50),
   /** How often changed statuses are published. */
-  status_every_ms: z.int().min(1).max(60_000).default(50),
+  status_every_ms: z.int().min(1).max(60_000).default(200),
   /** How long a graceful stop waits for calls that must not be cut off. */
   drain_ms: z.int().min(0).max(600_000).default(25_000),
 });
