@@ -57,7 +57,7 @@ describe('up --once', () => {
   it('exits 1 when the run fails, and says why', async () => {
     const { code, last, err } = await once('examples/tasks/fails.json');
     expect(code).toBe(1);
-    expect(JSON.parse(last)).toMatchObject({ status: 'failed', outcome: 'failure', code: 'max_retries', steps: 3 });
+    expect(JSON.parse(last)).toMatchObject({ status: 'failed', outcome: 'failure', code: 'error', steps: 3 });
     expect(err).toMatch(/proctor: .*no-such-file\.json/);
   }, 60_000);
 

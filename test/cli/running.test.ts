@@ -226,13 +226,13 @@ describe('a run', () => {
     expect(result.out).toMatch(/^error .*no-such-file\.json/m);
     const shown = await proctor('show', run);
     expect(shown.code).toBe(0);
-    expect(shown.out).toMatch(/^state +failed\.max_retries/m);
-    expect(shown.out).toMatch(/^last error +not_found: .*no-such-file\.json/m);
-    expect(shown.out).toMatch(/^failing steps in a row +2 +2$/m);
+    expect(shown.out).toMatch(/^state +failed\.error/m);
+    expect(shown.out).toMatch(/^last error +step_failed: .*no-such-file\.json/m);
+    expect(shown.out).toMatch(/^failing steps in a row +2 +3$/m);
     const details = JSON.parse((await proctor('show', run, '--json')).last) as Record<string, unknown>;
     expect(details).toMatchObject({
-      status: { run, state: 'failed.max_retries' },
-      last_error: { error: { code: 'not_found' } },
+      status: { run, state: 'failed.error' },
+      last_error: { error: { code: 'step_failed' } },
     });
 
     const trace = await proctor('trace', run);
