@@ -24,7 +24,10 @@ export class StatusFeed {
       return;
     }
     this.dirty.add(owner);
-    this.cancel ??= this.deps.clock.after(this.deps.settings.status_every_ms, () => this.flush());
+    if (this.cancel !== null) return;
+    const { clock, settings } = this.deps;
+    const due = clock.now() + settings.status_every_ms;
+    this.cancel = clock.after(settings.status_every_ms, () => this.flush(clock.now() - due));
   }
 
   forget(owner: RunOwner): void {
@@ -54,9 +57,10 @@ export class StatusFeed {
     this.dirty.clear();
   }
 
-  private flush(): void {
+  /** @param late milliseconds; after more than a lease the runs may have gone on elsewhere, and what is known here is old */
+  private flush(late: number): void {
     this.cancel = null;
-    const owners = [...this.dirty];
+    const owners = late > this.deps.settings.lease_ms ? [] : [...this.dirty];
     this.dirty.clear();
     for (const owner of owners) this.tell(owner);
   }
