@@ -57,11 +57,10 @@ export function stepFailed(context: RunContext): boolean {
 }
 
 /** The account of a step whose calls are all settled: counted, remembered in the window, its backoff set. */
-export function endStep(context: RunContext, at: number): RunContext {
+export function endStep(context: RunContext, at: number, calls = context.calls): Partial<RunContext> {
   const failing = stepFailed(context) ? context.failing + 1 : 0;
   return {
-    ...context,
-    ...remember(context, context.decision ?? 0, outcomesOf(context.calls)),
+    ...remember(context, context.decision ?? 0, outcomesOf(calls)),
     steps: context.steps + 1,
     failing,
     not_before: failing === 0 ? context.not_before : at + backoff(context, failing),

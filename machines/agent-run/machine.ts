@@ -67,7 +67,8 @@ const chart = setup({
     }),
     finishStep: assign(({ context, event }) => {
       const done = event as ChartEventOf<'call_done'>;
-      return endStep({ ...context, ...callSucceeded(context, done, done.ms) }, done.at);
+      const succeeded = callSucceeded(context, done, done.ms);
+      return { ...succeeded, ...endStep(context, done.at, succeeded.calls) };
     }),
     callFailed: assign(({ context, event }) => {
       const failed = event as ChartEventOf<'call_failed'>;
