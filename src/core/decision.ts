@@ -61,6 +61,8 @@ export type Decision = z.infer<typeof Decision>;
 export const Usage = z.strictObject({
   input_tokens: z.int().min(0).default(0),
   output_tokens: z.int().min(0).default(0),
+  /** Part of `input_tokens` that the provider had in its cache. */
+  cached_input_tokens: z.int().min(0).optional(),
   cost_usd: z.number().min(0).default(0),
 });
 export type Usage = z.infer<typeof Usage>;

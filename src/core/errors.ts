@@ -6,6 +6,8 @@ export const ErrorInfo = z.object({
   message: z.string().max(2048),
   /** True when the same request may succeed later without anybody changing it. */
   retryable: z.boolean().default(false),
+  /** How long the other side asked to be left alone, milliseconds. */
+  retry_after_ms: z.int().min(0).max(86_400_000).optional(),
   /** Where in the input the fault lies, as a dotted path; absent when it is not about an input. */
   field: z.string().max(256).optional(),
 });
@@ -13,6 +15,7 @@ export type ErrorInfo = z.infer<typeof ErrorInfo>;
 
 export interface AppErrorOptions {
   retryable?: boolean;
+  retryAfterMs?: number | undefined;
   field?: string;
   cause?: unknown;
 }
@@ -21,6 +24,8 @@ export interface AppErrorOptions {
 export class AppError extends Error {
   readonly code: string;
   readonly retryable: boolean;
+  /** How long the other side asked to be left alone, milliseconds. */
+  readonly retryAfterMs: number | undefined;
   readonly field: string | undefined;
 
   constructor(code: string, message: string, options: AppErrorOptions = {}) {
@@ -28,6 +33,7 @@ export class AppError extends Error {
     this.name = 'AppError';
     this.code = code;
     this.retryable = options.retryable ?? false;
+    this.retryAfterMs = options.retryAfterMs;
     this.field = options.field;
   }
 
@@ -36,9 +42,16 @@ export class AppError extends Error {
       code: clip(this.code, 64),
       message: clip(this.message, 2048),
       retryable: this.retryable,
+      ...(this.retryAfterMs === undefined ? {} : { retry_after_ms: clampDelay(this.retryAfterMs) }),
       ...(this.field === undefined ? {} : { field: clip(this.field, 256) }),
     };
   }
+}
+
+const DAY_MS = 86_400_000;
+
+function clampDelay(ms: number): number {
+  return Number.isFinite(ms) ? Math.min(DAY_MS, Math.max(0, Math.ceil(ms))) : 0;
 }
 
 /** Whatever was thrown, as an AppError; the original stays as `cause`. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AgentDefinition } from './agent.ts';
+import { BlobRef } from './blob.ts';
 import { Decision, Usage } from './decision.ts';
 import { ErrorInfo } from './errors.ts';
 import { isCallId, isRunId, MAX_RUN_ID } from './ids.ts';
@@ -75,7 +76,8 @@ export const RunEvent = z.discriminatedUnion('type', [
   }),
   /** Stored before a call that must not be repeated is sent; workers refuse it after `start_by` (epoch ms). */
   z.strictObject({ type: z.literal('call_started'), c: CallId, start_by: z.int() }),
-  z.strictObject({ type: z.literal('call_done'), c: CallId, result: Json, ms: Ms }),
+  /** With `blob` the result lies beside the journal, and `result` is a preview of its JSON text. */
+  z.strictObject({ type: z.literal('call_done'), c: CallId, result: Json, blob: BlobRef.optional(), ms: Ms }),
   z.strictObject({ type: z.literal('call_failed'), c: CallId, error: ErrorInfo, ms: Ms }),
   /** An idempotent call whose outcome nobody knows is made again, not before this moment (epoch ms), under the same key. */
   z.strictObject({ type: z.literal('call_retry'), c: CallId, error: ErrorInfo, ms: Ms, not_before: z.int() }),

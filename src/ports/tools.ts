@@ -1,3 +1,4 @@
+import type { StoredResult } from '../core/blob.ts';
 import type { Json } from '../core/json.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 
@@ -14,6 +15,12 @@ export interface ToolCall {
   /** Epoch ms after which a worker must not begin any more. */
   startBy: number;
   timeoutMs: number;
+  /** 1 for the first try of this call. */
+  attempt: number;
+  /** The last try failed with `auth_error`: the worker renews its credentials first. */
+  refresh: boolean;
+  /** W3C trace context of the call's span, when the run is traced. */
+  traceparent?: string | undefined;
   signal: AbortSignal;
 }
 
@@ -25,7 +32,8 @@ export interface ToolCall {
 export interface ToolSource {
   /** The tool's definition, or null when this source has no such tool now. */
   find(name: string): Promise<ToolDefinition | null>;
-  call(call: ToolCall): Promise<Json>;
+  /** A result that is too large for a journal entry is stored first, and comes as a StoredResult. */
+  call(call: ToolCall): Promise<Json | StoredResult>;
 }
 
 /** Error codes after which the effect may have happened. */

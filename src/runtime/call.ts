@@ -1,3 +1,4 @@
+import { StoredResult } from '../core/blob.ts';
 import { AppError, toAppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
 import { exceedsBytes, isJson, MAX_DEPTH, MAX_RESULT_BYTES } from '../core/json.ts';
@@ -45,6 +46,8 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
         idempotencyKey: `${context.run}:${planned.c}`,
         startBy,
         timeoutMs,
+        attempt: (planned.attempt ?? 0) + 1,
+        refresh: false,
         get signal() {
           return effort.signal;
         },
@@ -53,6 +56,10 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     deps.faults.hit('call.sent');
     const result = await answered;
     deps.faults.hit('call.returned');
+    if (result instanceof StoredResult) {
+      log.debug('tool.executed', { tool: planned.tool, call: planned.c, status: 'ok', ms: sinceStart() });
+      return [{ type: 'call_done', c: planned.c, result: result.preview, blob: result.ref, ms: sinceStart() }];
+    }
     if (result !== undefined && !isJson(result)) {
       const text = `tool ${planned.tool} answered JSON nested more than ${MAX_DEPTH} deep, or a number past 1.8e308`;
       throw new AppError('bad_result', text);

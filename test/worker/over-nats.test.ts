@@ -45,7 +45,16 @@ async function start(id: string): Promise<WorkerProcess> {
 function callOf(tool: string, more: Partial<ToolCall> = {}): ToolCall {
   const common = { run: RUN, c: '1-0', agent: 'a', user: 'u', args: {}, idempotencyKey: randomUUID() };
   const signal = new AbortController().signal;
-  return { tool, ...common, startBy: clock.now() + 10_000, timeoutMs: 10_000, signal, ...more };
+  return {
+    tool,
+    ...common,
+    startBy: clock.now() + 10_000,
+    timeoutMs: 10_000,
+    attempt: 1,
+    refresh: false,
+    signal,
+    ...more,
+  };
 }
 
 const failure = (call: Promise<unknown>): Promise<{ code: string }> =>

@@ -33,7 +33,7 @@ const serve = (tools: WorkerTool[], id = 'w1') =>
 function callOf(tool: string, more: Partial<ToolCall> = {}): ToolCall {
   const common = { run: RUN, c: '1-0', agent: 'a', user: 'u', args: {}, idempotencyKey: `${RUN}:1-0` };
   const signal = new AbortController().signal;
-  return { tool, ...common, startBy: clock.now() + 1000, timeoutMs: 5000, signal, ...more };
+  return { tool, ...common, startBy: clock.now() + 1000, timeoutMs: 5000, attempt: 1, refresh: false, signal, ...more };
 }
 
 async function failure(call: Promise<unknown>): Promise<AppError> {

@@ -31,6 +31,8 @@ function setup(run: (args: { n: number }, ctx: ToolContext) => Promise<unknown>)
       idempotencyKey: 'r:1-0',
       startBy: clock.now() + 1000,
       timeoutMs: 500,
+      attempt: 1,
+      refresh: false,
       signal: abort.signal,
       ...change,
     });

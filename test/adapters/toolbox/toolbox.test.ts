@@ -61,6 +61,8 @@ describe('the toolbox', () => {
         idempotencyKey: 'r:1-0',
         startBy: realClock.now() + 10_000,
         timeoutMs: 20_000,
+        attempt: 1,
+        refresh: false,
         signal: new AbortController().signal,
       });
       expect(ajv.validate(definition?.parameters ?? false, args)).toBe(true);
