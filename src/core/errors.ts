@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Usage } from './decision.ts';
 
 /** An error as data: what journals, results and wire replies carry. `code` is stable and is what callers compare. */
 export const ErrorInfo = z.object({
@@ -17,6 +18,7 @@ export interface AppErrorOptions {
   retryable?: boolean;
   retryAfterMs?: number | undefined;
   field?: string;
+  usage?: Usage;
   cause?: unknown;
 }
 
@@ -27,6 +29,8 @@ export class AppError extends Error {
   /** How long the other side asked to be left alone, milliseconds. */
   readonly retryAfterMs: number | undefined;
   readonly field: string | undefined;
+  /** What a model call used although it failed. */
+  readonly usage: Usage | undefined;
 
   constructor(code: string, message: string, options: AppErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -35,6 +39,7 @@ export class AppError extends Error {
     this.retryable = options.retryable ?? false;
     this.retryAfterMs = options.retryAfterMs;
     this.field = options.field;
+    this.usage = options.usage;
   }
 
   toInfo(): ErrorInfo {

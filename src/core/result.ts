@@ -16,7 +16,7 @@ export const StepSummary = z.strictObject({
       z.strictObject({
         c: z.string(),
         tool: z.string(),
-        status: z.enum(['ok', 'error', 'refused', 'unknown', 'open']),
+        status: z.enum(['ok', 'error', 'refused', 'unknown', 'unavailable', 'open']),
         ms: z.number(),
         preview: z.string().max(512),
       }),

@@ -20,8 +20,11 @@ export interface Observation {
   c: string;
   tool: string;
   plan_step?: string;
-  status: 'ok' | 'error' | 'refused' | 'unknown';
+  /** `unavailable`: the tool stayed down over all tries; the error suggests what to do instead (DEG-3). */
+  status: 'ok' | 'error' | 'refused' | 'unknown' | 'unavailable';
   result: Json;
+  /** The result is too large for a window: `result` is the beginning of its JSON text. */
+  large?: { bytes: number };
   error?: ErrorInfo;
 }
 
@@ -37,7 +40,15 @@ export interface ThinkInput {
   window(): Promise<WindowStep[]>;
   /** The tools that the agent may call and that are there now. */
   tools(): Promise<ToolDefinition[]>;
+  /** The agents that it may delegate to. */
+  delegates: { name: string; description: string }[];
+  /** The answer to judge; only in the phase `reviewing`. */
+  draft?: Json;
   limits: Limits;
+  /** Most output tokens of this reply. */
+  maxOutputTokens: number;
+  /** What the run's limits leave it, this step included. */
+  remaining: { steps: number; ms: number; tokens: number; cost_usd: number; tool_calls: number };
   step: number;
   signal: AbortSignal;
 }
@@ -49,7 +60,10 @@ export interface ThinkReply {
   model: string;
 }
 
-/** Decides what a run does next. Failures are AppErrors; `retryable` says whether asking again can help. */
+/**
+ * Decides what a run does next. Failures are AppErrors; `retryable` says whether asking again can help, `retryAfterMs`
+ * when, and `usage` what the failed call used.
+ */
 export interface Model {
   think(input: ThinkInput): Promise<ThinkReply>;
 }

@@ -32,6 +32,8 @@ export interface ToolCall {
 export interface ToolSource {
   /** The tool's definition, or null when this source has no such tool now. */
   find(name: string): Promise<ToolDefinition | null>;
+  /** All tools of this source that are there now; absent when it cannot say. */
+  list?(): Promise<ToolDefinition[]>;
   /** A result that is too large for a journal entry is stored first, and comes as a StoredResult. */
   call(call: ToolCall): Promise<Json | StoredResult>;
 }

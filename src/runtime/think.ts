@@ -3,13 +3,12 @@ import { Decision, NO_USAGE, Usage } from '../core/decision.ts';
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import type { PlannedCall, RunEvent } from '../core/events.ts';
 import { exceedsBytes } from '../core/json.ts';
-import type { Plan } from '../core/plan.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 import { type LimitVerdict, limitAfterUsage, limitBeforeStep, limitOnCalls } from '../policy/limits.ts';
 import { gateCall, gateDelegation } from '../policy/tool-gate.ts';
-import type { ThinkInput, ThinkReply } from '../ports/model.ts';
+import type { ThinkReply } from '../ports/model.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
-import { readStep, resultOf } from './steps.ts';
+import { thinkInput } from './think-input.ts';
 
 /** Largest decision, bytes of its JSON. */
 const MAX_DECISION_BYTES = 256 * 1024;
@@ -28,15 +27,17 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   let reply: ThinkReply;
   try {
     const model = deps.models.get(accepted.agent.model);
+    const input = await thinkInput(scope, want.phase);
     reply = await scope.effort.within(deps.clock, stepTime(scope), `model ${accepted.agent.model}`, async () =>
-      model.think(thinkInput(scope, want.phase)),
+      model.think(input),
     );
     reply = checked(reply);
   } catch (thrown) {
     const error = toAppError(thrown, 'model_error');
     const ms = Math.max(0, deps.clock.now() - started);
     log.warn('step_failed', { step: context.steps + 1, error: error.code, message: error.message });
-    return [{ type: 'think_failed', error: error.toInfo(), usage: NO_USAGE, model: accepted.agent.model, ms }];
+    const usage = error.usage ?? NO_USAGE;
+    return [{ type: 'think_failed', error: error.toInfo(), usage, model: accepted.agent.model, ms }];
   }
   deps.faults.hit('think.returned');
   const ms = Math.max(0, deps.clock.now() - started);
@@ -124,47 +125,4 @@ async function gate(scope: EffectScope, request: CallRequest): Promise<PlannedCa
     faults: (schema, args) => deps.validator.faults(schema, args),
     now: deps.clock.now(),
   });
-}
-
-function thinkInput(scope: EffectScope, phase: ThinkInput['phase']): ThinkInput {
-  const { deps, accepted, context, read, effort } = scope;
-  return {
-    run: context.run,
-    agent: accepted.agent,
-    user: accepted.user,
-    task: accepted.task,
-    phase,
-    plan: planOf(scope),
-    window: async () => {
-      const steps = await Promise.all(context.window.map((ref) => readStep(ref, read)));
-      return steps.filter((step) => step !== null);
-    },
-    tools: async () => {
-      const names = accepted.agent.tools.filter((name) => !name.endsWith('*'));
-      const found = await Promise.all(names.map((name) => deps.tools.find(name)));
-      return found.filter((definition) => definition !== null);
-    },
-    limits: context.limits,
-    step: context.steps + 1,
-    get signal() {
-      return effort.signal;
-    },
-  };
-}
-
-function planOf(scope: EffectScope): ThinkInput['plan'] {
-  const { context, accepted, read } = scope;
-  if (context.plan === null) return null;
-  const { done } = context.plan;
-  const plan: Plan | undefined = accepted.task.plan;
-  if (plan === undefined) return null;
-  return {
-    plan,
-    done: new Set(Object.keys(done)),
-    result: async (step) => {
-      const where = done[step];
-      if (where === undefined) throw new AppError('bad_reference', `plan step "${step}" has no result yet`);
-      return resultOf(where[1], where[0], read);
-    },
-  };
 }

@@ -24,6 +24,12 @@ export function combinedTools(sources: readonly ToolSource[]): ToolSource {
     async find(name) {
       return (await locate(name))?.definition ?? null;
     },
+    async list() {
+      const lists = await Promise.all(sources.map((source) => source.list?.() ?? []));
+      const byName = new Map<string, ToolDefinition>();
+      for (const definition of lists.flat()) if (!byName.has(definition.name)) byName.set(definition.name, definition);
+      return [...byName.values()];
+    },
     async call(call) {
       const source = owners.get(call.tool) ?? (await locate(call.tool))?.source;
       if (source !== undefined) return source.call(call);

@@ -24,6 +24,7 @@ export function localToolSource(tools: LocalTool[], clock: Clock): ToolSource {
   }
   return {
     find: async (name) => byName.get(name)?.definition ?? null,
+    list: async () => [...byName.values()].map((tool) => tool.definition),
     call: async (call) => {
       const tool = byName.get(call.tool);
       if (tool === undefined) throw new AppError('unknown_tool', `There is no tool "${call.tool}" here.`);

@@ -17,7 +17,10 @@ const input = (step: number): ThinkInput => ({
   plan: null,
   window: async () => [],
   tools: async () => [],
+  delegates: [],
   limits: DEFAULT_LIMITS,
+  maxOutputTokens: 4_000,
+  remaining: { steps: 20, ms: 300_000, tokens: 100_000, cost_usd: 1, tool_calls: 100 },
   step,
   signal: new AbortController().signal,
 });

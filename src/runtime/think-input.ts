@@ -1,0 +1,102 @@
+import { listsTool } from '../core/agent.ts';
+import { AppError } from '../core/errors.ts';
+import type { Json } from '../core/json.ts';
+import type { Plan } from '../core/plan.ts';
+import type { ToolDefinition } from '../core/tool.ts';
+import type { ThinkInput } from '../ports/model.ts';
+import type { EffectScope } from './effects.ts';
+import { readStep, resultOf } from './steps.ts';
+
+/** What a model is shown of a run: read from the journal when it asks, never kept. */
+
+/** Most output tokens of a plan (RUN-4). */
+const PLANNING_TOKENS = 2_000;
+
+export async function thinkInput(scope: EffectScope, phase: ThinkInput['phase']): Promise<ThinkInput> {
+  const { deps, accepted, context, read, effort } = scope;
+  const { limits } = context;
+  const plan = await planOf(scope);
+  const draft = phase === 'reviewing' ? await draftOf(scope) : undefined;
+  return {
+    run: context.run,
+    agent: accepted.agent,
+    user: accepted.user,
+    task: accepted.task,
+    phase,
+    plan,
+    window: async () => {
+      const steps = await Promise.all(context.window.map((ref) => readStep(ref, read)));
+      return steps.filter((step) => step !== null);
+    },
+    tools: () => toolsOf(scope),
+    delegates: accepted.agent.delegates_to.flatMap((name) => {
+      const agent = deps.agents.get(name);
+      return agent === undefined ? [] : [{ name, description: agent.description }];
+    }),
+    ...(draft === undefined ? {} : { draft }),
+    limits,
+    maxOutputTokens:
+      phase === 'planning' ? Math.min(limits.output_tokens_per_step, PLANNING_TOKENS) : limits.output_tokens_per_step,
+    remaining: remainingOf(scope),
+    step: context.steps + 1,
+    get signal() {
+      return effort.signal;
+    },
+  };
+}
+
+/** The tools that the agent's list names, and those that its patterns find; each once. */
+async function toolsOf({ deps, accepted }: EffectScope): Promise<ToolDefinition[]> {
+  const { agent } = accepted;
+  const named = agent.tools.filter((name) => !name.endsWith('*'));
+  const [found, listed] = await Promise.all([
+    Promise.all(named.map((name) => deps.tools.find(name))),
+    named.length === agent.tools.length ? [] : (deps.tools.list?.() ?? []),
+  ]);
+  const byName = new Map<string, ToolDefinition>();
+  for (const definition of found) if (definition !== null) byName.set(definition.name, definition);
+  for (const definition of listed) {
+    if (!byName.has(definition.name) && listsTool(agent, definition.name)) byName.set(definition.name, definition);
+  }
+  return [...byName.values()];
+}
+
+function remainingOf({ deps, context }: EffectScope): ThinkInput['remaining'] {
+  const { limits } = context;
+  const left = (limit: number, used: number) => Math.max(0, limit - used);
+  return {
+    steps: left(limits.steps, context.steps),
+    ms: context.deadline_at === null ? limits.wall_ms : left(context.deadline_at, deps.clock.now()),
+    tokens: left(limits.tokens, context.input_tokens + context.output_tokens),
+    cost_usd: left(limits.cost_usd, context.cost_usd),
+    tool_calls: left(limits.tool_calls, context.tool_calls),
+  };
+}
+
+/** The plan in force: the task's own, or the one that the model made. */
+async function planOf({ context, accepted, read }: EffectScope): Promise<ThinkInput['plan']> {
+  if (context.plan === null) return null;
+  const { entry, done } = context.plan;
+  const plan = entry === 0 ? accepted.task.plan : await plannedAt(entry, read);
+  if (plan === undefined) return null;
+  return {
+    plan,
+    done: new Set(Object.keys(done)),
+    result: async (step) => {
+      const where = done[step];
+      if (where === undefined) throw new AppError('bad_reference', `plan step "${step}" has no result yet`);
+      return resultOf(where[1], where[0], read);
+    },
+  };
+}
+
+async function plannedAt(entry: number, read: EffectScope['read']): Promise<Plan | undefined> {
+  const decided = (await read(entry)).events.find((event) => event.type === 'decided');
+  return decided?.decision.action === 'plan' ? decided.decision.plan : undefined;
+}
+
+async function draftOf({ context, read }: EffectScope): Promise<Json | undefined> {
+  if (context.answer === null) return undefined;
+  const decided = (await read(context.answer)).events.find((event) => event.type === 'decided');
+  return decided?.decision.action === 'final_answer' ? decided.decision.answer : undefined;
+}
