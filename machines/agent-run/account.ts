@@ -5,6 +5,7 @@ import { type ChartEventOf, plannedCalls } from './context.ts';
 /** Bookkeeping of model calls: what they cost counts whether they helped or not (RUN-3). */
 
 const MAX_TOOL_NAMES = 256;
+const NO_CALLS: RunCall[] = [];
 
 function usage(
   context: RunContext,
@@ -22,15 +23,16 @@ function usage(
 /** A decision that asks for calls: they become the step in progress. */
 export function beginStep(context: RunContext, event: ChartEventOf<'decided'>): Partial<RunContext> {
   const calls = plannedCalls(event);
-  const made = event.decision.action === 'tool_call' ? calls.filter((call) => call.status !== 'refused') : [];
-  return {
-    ...usage(context, event),
-    decision: event.n,
-    calls,
-    tool_calls: context.tool_calls + made.length,
-    tools_used: withNames(context.tools_used, made),
-    children: context.children + (event.decision.action === 'delegate' ? 1 : 0),
-  };
+  const made = event.decision.action === 'tool_call' ? calls.filter((call) => call.status !== 'refused') : NO_CALLS;
+  const update = usage(context, event);
+  update.decision = event.n;
+  update.calls = calls;
+  if (made.length > 0) {
+    update.tool_calls = context.tool_calls + made.length;
+    update.tools_used = withNames(context.tools_used, made);
+  }
+  if (event.decision.action === 'delegate') update.children = context.children + 1;
+  return update;
 }
 
 /** Mostly the tools are known already, and the list stays as it is. */

@@ -60,13 +60,41 @@ export function stepFailed(context: RunContext): boolean {
 export function endStep(context: RunContext, at: number, calls = context.calls): Partial<RunContext> {
   const failing = stepFailed(context) ? context.failing + 1 : 0;
   return {
-    ...remember(context, context.decision ?? 0, outcomesOf(calls)),
+    window: remember(context, context.decision ?? 0, outcomesOf(calls)).window,
     steps: context.steps + 1,
     failing,
     not_before: failing === 0 ? context.not_before : at + backoff(context, failing),
     calls: [],
     decision: null,
   };
+}
+
+/**
+ * The success that ends its step well, in one go: nearly every step takes this arrow, so it is written out. The other
+ * calls of the step are done (`completesStep`).
+ */
+export function finishStep(context: RunContext, event: ChartEventOf<'call_done'>): Partial<RunContext> {
+  const outcomes: number[] = [];
+  let planStep: string | undefined;
+  for (const call of context.calls) {
+    if (call.c === event.c) planStep = call.plan_step;
+    const outcome = call.c === event.c ? event.n : (call.outcome ?? event.n);
+    if (!outcomes.includes(outcome)) outcomes.push(outcome);
+  }
+  const update: Partial<RunContext> = {
+    tool_ms: context.tool_ms + event.ms,
+    last_result: { entry: event.n, c: event.c },
+    window: remember(context, context.decision ?? 0, outcomes).window,
+    steps: context.steps + 1,
+    failing: 0,
+    calls: [],
+    decision: null,
+  };
+  const { plan } = context;
+  if (plan !== null && planStep !== undefined) {
+    update.plan = { ...plan, done: { ...plan.done, [planStep]: [event.n, event.c] } };
+  }
+  return update;
 }
 
 /** The n-th failing step in a row waits `2^n` times the base (RUN-7); doubling stops at 2^20. */

@@ -10,6 +10,7 @@ import {
   callsAre,
   completesStep,
   endStep,
+  finishStep,
   isCall,
   resolveCall,
   withCall,
@@ -65,11 +66,7 @@ const chart = setup({
       const again = withCall(context, c, ['ready'], (call) => ({ attempt: (call.attempt ?? 0) + 1, not_before }));
       return { ...again, tool_ms: context.tool_ms + ms };
     }),
-    finishStep: assign(({ context, event }) => {
-      const done = event as ChartEventOf<'call_done'>;
-      const succeeded = callSucceeded(context, done, done.ms);
-      return { ...succeeded, ...endStep(context, done.at, succeeded.calls) };
-    }),
+    finishStep: assign(({ context, event }) => finishStep(context, event as ChartEventOf<'call_done'>)),
     callFailed: assign(({ context, event }) => {
       const failed = event as ChartEventOf<'call_failed'>;
       return callFailed(context, failed, failed.ms);

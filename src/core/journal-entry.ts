@@ -26,6 +26,11 @@ export function encodeEntry(entry: JournalEntry): string {
   return JSON.stringify(entry);
 }
 
+/** The same text, made of events that were encoded before. */
+export function encodeEntryOf({ v, n, epoch, writer, at }: JournalEntry, events: string[]): string {
+  return `{"v":${v},"n":${n},"epoch":${epoch},"writer":${JSON.stringify(writer)},"at":${at},"events":[${events.join(',')}]}`;
+}
+
 /** Parses a stored entry. Throws AppError `journal_newer` or `journal_corrupt`. */
 export function decodeEntry(text: string, run: string): JournalEntry {
   let value: unknown;

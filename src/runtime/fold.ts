@@ -102,7 +102,8 @@ export class RunFold {
     for (const event of entry.events) {
       this.bookkeep(event, entry.n);
       if (event.type === 'released' && this.poisoned !== null) continue;
-      this.actor.send({ ...event, n: entry.n, epoch: this.state.epoch, at: entry.at } as RunChartEvent);
+      // Not spread: for objects of many shapes that takes V8 four times as long.
+      this.actor.send(Object.assign({ n: entry.n, epoch: this.state.epoch, at: entry.at }, event) as RunChartEvent);
     }
     const after = this.actor.getSnapshot();
     if (after.status === 'error') {

@@ -1,7 +1,7 @@
 import { isMoment, type Want } from '../../machines/agent-run/wanted.ts';
 import { type AppError, clip, toAppError } from '../core/errors.ts';
 import { RunEvent, type RunEventOf } from '../core/events.ts';
-import { JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
+import { encodeEntryOf, JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
 import { byteLength } from '../core/json.ts';
 import type { Delivery } from '../ports/bus.ts';
 import type { Log } from '../ports/telemetry.ts';
@@ -208,20 +208,10 @@ export class RunOwner implements OwnedRun {
   private async write(events: RunEvent[], texts = events.map((event) => JSON.stringify(event))): Promise<boolean> {
     const { deps, fold } = this;
     const { n, at: last, epoch } = fold.protocol;
-    const head = {
-      v: JOURNAL_VERSION,
-      n: n + 1,
-      epoch,
-      writer: this.nonce,
-      at: Math.max(deps.clock.now(), last),
-    } as const;
-    const entry: JournalEntry = { ...head, events };
+    const at = Math.max(deps.clock.now(), last);
+    const entry: JournalEntry = { v: JOURNAL_VERSION, n: n + 1, epoch, writer: this.nonce, at, events };
     deps.faults.hit('entry.before');
-    const appended = await deps.journal.append(
-      this.run,
-      entry,
-      `${JSON.stringify(head).slice(0, -1)},"events":[${texts.join(',')}]}`,
-    );
+    const appended = await deps.journal.append(this.run, entry, encodeEntryOf(entry, texts));
     if (appended === 'fenced') {
       this.leave('fenced');
       return false;
