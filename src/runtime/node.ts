@@ -9,6 +9,7 @@ import { serveDoors } from './doors.ts';
 import { Inbox } from './inbox.ts';
 import { Intake } from './intake.ts';
 import { PullLoop } from './pull-loop.ts';
+import { startSweep } from './sweep.ts';
 
 /** Tasks and inbox messages that a node works on at once. */
 const INTAKE_ROOM = 64;
@@ -102,6 +103,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   ];
   for (const start of starts) start();
   const heartbeat = startHeartbeat(deps, activations);
+  const sweep = startSweep(deps);
   log.info('node.started', {
     node: deps.node,
     agents: [...deps.agents.keys()],
@@ -110,6 +112,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   });
 
   const quit = async () => {
+    sweep();
     await Promise.all(loops.map((loop) => loop.stop()));
     await Promise.all(served.map((one) => one.stop()));
   };
