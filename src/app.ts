@@ -11,7 +11,8 @@ import { remoteToolSource } from './adapters/remote-tools/source.ts';
 import { localToolSource } from './adapters/toolbox/source.ts';
 import { createToolbox } from './adapters/toolbox/toolbox.ts';
 import { connectBus, type NatsAddress } from './app/connect.ts';
-import { AgentDefinition } from './core/agent.ts';
+import { AgentDefinition, type AgentInput, BUILT_IN_AGENT } from './core/agent.ts';
+import { defineAgent } from './core/agent-input.ts';
 import { type AppError, toAppError } from './core/errors.ts';
 import { streamsOf } from './core/streams.ts';
 import { Subjects } from './core/subjects.ts';
@@ -20,6 +21,7 @@ import type { Cancel, Clock } from './ports/clock.ts';
 import type { Model } from './ports/model.ts';
 import type { Log } from './ports/telemetry.ts';
 import type { ToolSource } from './ports/tools.ts';
+import { Agents, type GivenAgent } from './runtime/agents.ts';
 import { type FaultPoints, NO_FAULTS } from './runtime/fault-points.ts';
 import { Journal } from './runtime/journal.ts';
 import { type SupervisorNode, startNode } from './runtime/node.ts';
@@ -35,7 +37,7 @@ export { connectBus, type NatsAddress };
 
 /** The agent that comes with Proctor: follows the plan that a task brings, with any tool that is there. */
 export const PLAN_AGENT = AgentDefinition.parse({
-  name: 'plan',
+  name: BUILT_IN_AGENT,
   model: 'plan',
   description: 'Carries out the plan that the task brings. Needs no model and no key.',
   tools: ['*'],
@@ -49,7 +51,10 @@ export interface SupervisorOptions {
   /** Unique among the nodes that run now; default a random one. */
   name?: string;
   settings?: Partial<NodeSettings>;
-  agents?: AgentDefinition[];
+  /** What this node brings beside `plan`: stored for all nodes. A stored version never changes. */
+  agents?: AgentInput[];
+  /** Where those come from, for whoever reads them later; default `a program`. */
+  agentSource?: string;
   /** Model adapters beside `plan`, by name. */
   models?: Record<string, Model>;
   /** Folder that the file tools are confined to; without it there is no toolbox. */
@@ -66,7 +71,8 @@ export interface SupervisorOptions {
 export async function startSupervisor(options: SupervisorOptions): Promise<SupervisorNode> {
   const { bus, subjects, log } = options;
   const clock = systemClock(options.clockOffset ?? (() => 0));
-  const agents = (options.agents ?? [PLAN_AGENT]).map((agent) => AgentDefinition.parse(agent));
+  const node = options.name ?? `node-${cryptoIds.random()}`;
+  const known = models({ plan: planModel(), ...options.models });
   const sources: ToolSource[] = [...(options.tools ?? [])];
   if (options.root !== undefined) {
     const toolbox = createToolbox({ root: options.root, allowHosts: options.allowHosts ?? [], clock });
@@ -74,20 +80,46 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   }
   sources.push(remoteToolSource({ bus, subjects, clock, log }));
   return startNode({
-    node: options.name ?? `node-${cryptoIds.random()}`,
+    node,
     bus,
     journal: new Journal(bus, subjects, log),
     subjects,
     clock,
     ids: cryptoIds,
     log,
-    models: models({ plan: planModel(), ...options.models }),
+    models: known,
     tools: combinedTools(sources),
     validator: jsonSchemaValidator(),
-    agents: new Map(agents.map((agent) => [agent.name, agent])),
+    agents: new Agents({
+      bus,
+      subjects,
+      clock,
+      ids: cryptoIds,
+      log,
+      node,
+      given: givenAgents(options),
+      usable: (agent) => missing(() => known.get(agent.model)),
+    }),
     faults: options.faults ?? NO_FAULTS,
     settings: NodeSettings.parse(options.settings ?? {}),
   });
+}
+
+/** What the options bring, and `plan` unless they bring one of that name. */
+function givenAgents({ agents = [], agentSource = 'a program' }: SupervisorOptions): GivenAgent[] {
+  const given = agents.map((agent) => ({ definition: defineAgent(agent), source: agentSource }));
+  const replaced = given.some(({ definition }) => definition.name === PLAN_AGENT.name);
+  return replaced ? given : [{ definition: PLAN_AGENT, source: 'built in' }, ...given];
+}
+
+/** The AppError that a look-up ends in; null when it finds what it looks for. */
+function missing(look: () => unknown): AppError | null {
+  try {
+    look();
+    return null;
+  } catch (thrown) {
+    return toAppError(thrown);
+  }
 }
 
 export interface StackOptions {
@@ -106,6 +138,9 @@ export interface StackOptions {
   allowHosts: string[];
   settings: Partial<NodeSettings>;
   name?: string;
+  /** Agents for the cluster beside `plan`, and where they come from. */
+  agents?: AgentInput[];
+  agentSource?: string;
   log: Log;
 }
 

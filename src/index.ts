@@ -24,6 +24,9 @@ export {
 } from './app.ts';
 export type {
   Accepted,
+  AgentDetails,
+  AgentPut,
+  AgentSummary,
   DeadLetter,
   DeadLetterBody,
   DeadLetterRetried,
@@ -38,7 +41,8 @@ export {
   type RunFilter,
   type Verdict,
 } from './client/operator.ts';
-export { AgentDefinition } from './core/agent.ts';
+export { AgentDefinition, type AgentInput } from './core/agent.ts';
+export { defineAgent } from './core/agent-input.ts';
 export { CallRequest, Decision, Usage } from './core/decision.ts';
 export { AppError, ErrorInfo } from './core/errors.ts';
 export { RunEvent } from './core/events.ts';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { AgentDefinition } from '../core/agent.ts';
 import type { ApiVerb } from '../core/door-wire.ts';
 import { AppError, describeFaults } from '../core/errors.ts';
 import { RunId } from '../core/events.ts';
@@ -65,6 +66,42 @@ export type NodeAnswer = z.infer<typeof NodeAnswer>;
 
 const Next = z.int().nullable();
 
+/** One agent as it is now, and the nodes that answered in time: `unusable` says why one takes no runs of it. */
+export const AgentSummary = z.object({
+  name: z.string(),
+  version: z.string(),
+  model: z.string(),
+  description: z.string(),
+  tools: z.array(z.string()),
+  delegates_to: z.array(z.string()),
+  at: z.int(),
+  by: z.string(),
+  source: z.string(),
+  nodes: z.array(z.object({ node: z.string(), unusable: z.string().optional(), slots: z.int(), active: z.int() })),
+});
+export type AgentSummary = z.infer<typeof AgentSummary>;
+
+/** One version of an agent; `versions` are all that are stored, in the order in which they were, `current` is in force. */
+export const AgentDetails = z.object({
+  definition: AgentDefinition,
+  at: z.int(),
+  by: z.string(),
+  source: z.string(),
+  current: z.string(),
+  versions: z.array(z.string()),
+});
+export type AgentDetails = z.infer<typeof AgentDetails>;
+
+/** `stored` is false when this very version was there before; `unusable` says why the node that answered takes no runs. */
+export const AgentPut = z.object({
+  ok: z.literal(true),
+  name: z.string(),
+  version: z.string(),
+  stored: z.boolean(),
+  unusable: z.string().optional(),
+});
+export type AgentPut = z.infer<typeof AgentPut>;
+
 /** The answer to each operator's verb. */
 export const API_ANSWERS = {
   runs: z.object({ runs: z.array(StatusEvent), next: Next }),
@@ -81,6 +118,9 @@ export const API_ANSWERS = {
   dead_letter: DeadLetterBody,
   dead_letter_retry: DeadLetterRetried,
   node: NodeAnswer,
+  agents: z.object({ agents: z.array(AgentSummary), next: z.string().nullable() }),
+  agent: AgentDetails,
+  agent_put: AgentPut,
 } as const satisfies { [K in ApiVerb]: z.ZodType };
 export type ApiAnswer<K extends ApiVerb> = z.output<(typeof API_ANSWERS)[K]>;
 

@@ -1,3 +1,4 @@
+import type { AgentInput } from '../core/agent.ts';
 import type { ApiInput, ApiVerb } from '../core/door-wire.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import type { Json } from '../core/json.ts';
@@ -7,6 +8,9 @@ import type { Subjects } from '../core/subjects.ts';
 import type { Clock } from '../ports/clock.ts';
 import {
   type Accepted,
+  type AgentDetails,
+  type AgentPut,
+  type AgentSummary,
   API_ANSWERS,
   type ApiAnswer,
   type DeadLetter,
@@ -65,6 +69,15 @@ export interface Operator {
   deadLetterRetry(id: string): Promise<DeadLetterRetried>;
   /** One of the nodes, whichever answers first. */
   node(): Promise<NodeAnswer>;
+  /** By name; pages are followed. */
+  agents(): AsyncIterable<AgentSummary>;
+  /** The current version, or the one that is named. Throws AppError `unknown_agent`, `unknown_version`. */
+  agent(name: string, version?: string): Promise<AgentDetails>;
+  /**
+   * Stores a version and makes it the current one: new tasks take it, runs that began keep theirs. Throws AppError
+   * `version_taken` when other content is stored under it. `source` says where it comes from, for whoever reads later.
+   */
+  putAgent(definition: AgentInput, source?: string): Promise<AgentPut>;
 }
 
 const PAGE = 500;
@@ -85,7 +98,7 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
       pages(async (after) => {
         const page = await call('runs', { ...filter, limit: PAGE, after });
         return { items: page.runs, next: page.next };
-      }),
+      }, 0),
     run: (run) => call('run', { run }),
     journal: (run, from = 0) =>
       pages(async (next) => {
@@ -111,18 +124,25 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
       pages(async (after) => {
         const page = await call('dead_letters', { limit: PAGE, after });
         return { items: page.letters, next: page.next };
-      }),
+      }, 0),
     deadLetter: (id) => call('dead_letter', { id }),
     deadLetterRetry: (id) => call('dead_letter_retry', { id }),
     node: () => call('node', {}),
+    agents: () =>
+      pages(async (after) => {
+        const page = await call('agents', { limit: PAGE, after });
+        return { items: page.agents, next: page.next };
+      }, ''),
+    agent: (name, version) => call('agent', { name, ...(version === undefined ? {} : { version }) }),
+    putAgent: (definition, source = '') => call('agent_put', { definition, by, source }),
   };
 }
 
-async function* pages<T>(
-  read: (at: number) => Promise<{ items: T[]; next: number | null }>,
-  first = 0,
+async function* pages<T, At>(
+  read: (at: At) => Promise<{ items: T[]; next: At | null }>,
+  first: At,
 ): AsyncGenerator<T, void, void> {
-  for (let at: number | null = first; at !== null; ) {
+  for (let at: At | null = first; at !== null; ) {
     const page = await read(at);
     yield* page.items;
     at = page.next;

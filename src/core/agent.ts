@@ -23,7 +23,11 @@ export type ModelOptions = z.infer<typeof ModelOptions>;
 /** How an agent works: its model, the tools that it may see and call, its limits. */
 export const AgentDefinition = z.strictObject({
   name: Name,
-  version: z.string().min(1).max(32).default('1'),
+  /** Raised whenever anything else changes: what is stored under a version stays as it is. */
+  version: z
+    .string()
+    .regex(/^[A-Za-z0-9._+-]{1,32}$/, 'expected 1 to 32 letters, digits, ., _, + or -')
+    .default('1'),
   description: z.string().max(1024).default(''),
   /**
    * Who decides: `plan` follows the plan that the task brings; `<provider>/<model>` asks a model, where the provider
@@ -47,6 +51,33 @@ export const AgentDefinition = z.strictObject({
   retry_backoff_ms: z.int().min(0).max(3_600_000).default(1_000),
 });
 export type AgentDefinition = z.infer<typeof AgentDefinition>;
+
+/** A definition as it is written down: everything that has a default may be left out. */
+export type AgentInput = z.input<typeof AgentDefinition>;
+
+/** Name of the agent that comes with Proctor: nobody else's may have it. */
+export const BUILT_IN_AGENT = 'plan';
+
+/** One version of an agent as it is stored; `by` is the node or the person who stored it, `source` where it came from. */
+export const AgentRecord = z.strictObject({
+  v: z.literal(1),
+  definition: AgentDefinition,
+  by: z.string().min(1).max(128),
+  source: z.string().max(512),
+});
+export type AgentRecord = z.infer<typeof AgentRecord>;
+
+/** Makes a version that is stored already the current one. */
+export const AgentChoice = z.strictObject({
+  v: z.literal(1),
+  version: AgentDefinition.shape.version.unwrap(),
+  by: z.string().min(1).max(128),
+});
+
+/** Whether two definitions are the same. Both were parsed, so their fields stand in one order. */
+export function sameAgent(a: AgentDefinition, b: AgentDefinition): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
 
 /** Whether an agent's list names a tool. */
 export function listsTool(agent: { tools: string[] }, tool: string): boolean {

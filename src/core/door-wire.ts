@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { AgentDefinition } from './agent.ts';
 import { CallId, RunId } from './events.ts';
 import { ResultJson } from './json.ts';
+import { Name } from './task.ts';
 
 /**
  * Requests to the nodes. A submitter asks on `ask.<user>.<verb>` about its own runs; operators and the console ask on
@@ -53,6 +55,12 @@ export const API_VERBS = {
   /** Publishes the original once more on its own subject and removes the dead letter. */
   dead_letter_retry: z.strictObject({ v: V, id: DeadId }),
   node: z.strictObject({ v: V }),
+  /** Agents by name, without their instructions; `after` is the last name of the page before. */
+  agents: z.strictObject({ v: V, limit: z.int().min(1).max(500).default(100), after: z.string().max(64).default('') }),
+  /** The whole definition: the current version, or the one that is named. */
+  agent: z.strictObject({ v: V, name: Name, version: AgentDefinition.shape.version.unwrap().optional() }),
+  /** Stores a version and makes it the current one. */
+  agent_put: z.strictObject({ v: V, definition: AgentDefinition, by: By, source: z.string().max(512).default('') }),
 } as const;
 
 export type AskVerb = keyof typeof ASK_VERBS;
@@ -69,6 +77,31 @@ export interface DeadLetterInfo {
   message: string;
   field?: string;
   bytes: number;
+}
+
+/** How one node stands to an agent. */
+export interface AgentOnNode {
+  node: string;
+  /** Why the node takes no runs of it and what to do; absent when it does. */
+  unusable?: string;
+  slots: number;
+  active: number;
+}
+
+/** The current version of an agent. */
+export interface AgentInfo {
+  name: string;
+  version: string;
+  model: string;
+  description: string;
+  tools: string[];
+  delegates_to: string[];
+  /** When, by whom and from where the version was stored; epoch milliseconds. */
+  at: number;
+  by: string;
+  source: string;
+  /** The nodes that answered in time. */
+  nodes: AgentOnNode[];
 }
 
 export interface NodeInfo {

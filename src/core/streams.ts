@@ -29,6 +29,7 @@ export interface Streams {
   events: StreamSpec;
   results: StreamSpec;
   dead: StreamSpec;
+  agents: StreamSpec;
   clock: StreamSpec;
 }
 
@@ -82,6 +83,13 @@ export function streamsOf(subjects: Subjects): Streams {
     dead: {
       name: subjects.stream('DEAD'),
       subjects: [`${p}.dead.>`],
+      retention: 'limits',
+      perSubject: 'first',
+      ...file,
+    },
+    agents: {
+      name: subjects.stream('AGENTS'),
+      subjects: [`${p}.agent.>`],
       retention: 'limits',
       perSubject: 'first',
       ...file,

@@ -130,6 +130,36 @@ export class Subjects {
     return `${this.prefix}.offer.${run}`;
   }
 
+  /** One version of an agent, write-once. */
+  agentVersion(agent: string, version: string): string {
+    return `${this.prefix}.agent.${encodeToken(agent)}.def.${encodeToken(version)}`;
+  }
+
+  /** The choice of a version that was stored before. */
+  agentChoice(agent: string, id: string): string {
+    return `${this.prefix}.agent.${encodeToken(agent)}.use.${encodeToken(id)}`;
+  }
+
+  /** All that is stored about one agent, or about all. */
+  agentLog(agent?: string): string {
+    return `${this.prefix}.agent.${agent === undefined ? '*' : encodeToken(agent)}.*.*`;
+  }
+
+  /** Agent of a stored version or choice; null where the subject is neither. */
+  parseAgent(subject: string): { agent: string; kind: 'def' | 'use'; id: string } | null {
+    const [prefix, door, agentToken, kind, idToken, ...rest] = subject.split('.');
+    if (prefix !== this.prefix || door !== 'agent' || rest.length > 0) return null;
+    if (agentToken === undefined || idToken === undefined || (kind !== 'def' && kind !== 'use')) return null;
+    const agent = decodeToken(agentToken);
+    const id = decodeToken(idToken);
+    return agent === null || id === null ? null : { agent, kind, id };
+  }
+
+  /** Tells the nodes, all of them, to look again (`agents`), or asks each for its word (`report`). */
+  nodes(verb: string): string {
+    return `${this.prefix}.nodes.${verb}`;
+  }
+
   clock(node: string): string {
     return `${this.prefix}.clock.${encodeToken(node)}`;
   }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ActivationBody } from './activation-wire.ts';
-import { AgentDefinition } from './agent.ts';
+import { AgentChoice, AgentDefinition, AgentRecord } from './agent.ts';
 import { Decision } from './decision.ts';
 import { API_VERBS, ASK_VERBS } from './door-wire.ts';
 import { ErrorInfo } from './errors.ts';
@@ -18,6 +18,8 @@ const WIRE_SCHEMAS: Record<string, z.ZodType> = {
   plan: Plan,
   decision: Decision,
   agent: AgentDefinition,
+  'agent-record': AgentRecord,
+  'agent-choice': AgentChoice,
   tool: ToolDefinition,
   status: StatusEvent,
   result: RunResult,

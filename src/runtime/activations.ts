@@ -163,11 +163,16 @@ export class Activations {
     return true;
   }
 
-  /** Writes the claim and starts the owner; false when somebody else wrote first and all has to be read again. */
+  /** Writes the claim and starts the owner, or leaves the run to others; false when somebody else wrote first and all has to be read again. */
   private async claim(delivery: Delivery, fold: RunFold, carried: RunEvent[]): Promise<boolean> {
     const { deps } = this;
     const { run } = fold.context;
     const accepted = await this.acceptedOf(run);
+    // It began with a version that only other nodes can run.
+    if (deps.agents.unusable(accepted.agent) !== null) {
+      delivery.nak(NOT_OURS_MS);
+      return true;
+    }
     const nonce = deps.ids.random();
     const n = fold.protocol.n + 1;
     const activation = { created: delivery.created, seq: delivery.seq };

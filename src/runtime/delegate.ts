@@ -22,9 +22,9 @@ export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Pr
   const decided = entry.events.find((event) => event.type === 'decided');
   if (decided?.decision.action !== 'delegate') return [];
   const { decision } = decided;
-  const agent = deps.agents.get(decision.agent);
+  const agent = await deps.agents.find(decision.agent);
   if (agent === undefined) {
-    const message = `agent ${decision.agent} is not defined on this node`;
+    const message = `agent ${decision.agent} is not defined any more`;
     return [{ type: 'call_failed', c, error: { code: 'unknown_agent', message, retryable: true }, ms: 0 }];
   }
   const run = childOf(deps, context.run, c, entry);

@@ -1,4 +1,3 @@
-import type { AgentDefinition } from '../core/agent.ts';
 import type { Subjects } from '../core/subjects.ts';
 import type { Bus } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -7,6 +6,7 @@ import type { Models } from '../ports/model.ts';
 import type { Log } from '../ports/telemetry.ts';
 import type { ToolSource } from '../ports/tools.ts';
 import type { Validator } from '../ports/validator.ts';
+import type { Agents } from './agents.ts';
 import type { FaultPoints } from './fault-points.ts';
 import type { Journal } from './journal.ts';
 import type { NodeSettings } from './settings.ts';
@@ -24,7 +24,8 @@ export interface NodeDeps {
   models: Models;
   tools: ToolSource;
   validator: Validator;
-  agents: ReadonlyMap<string, AgentDefinition>;
+  /** The agents of the cluster; `startNode` starts it and stops it. */
+  agents: Agents;
   faults: FaultPoints;
   settings: NodeSettings;
 }

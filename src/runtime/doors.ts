@@ -9,6 +9,7 @@ import { encodeToken } from '../core/tokens.ts';
 import { VERSION } from '../core/version.ts';
 import type { Subscription } from '../ports/bus.ts';
 import type { Activations } from './activations.ts';
+import { agentDetails, listAgents, putAgent, serveAgentReports } from './agent-doors.ts';
 import { deadLetter, listDeadLetters, retryDeadLetter } from './dead-letter-doors.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
@@ -50,7 +51,7 @@ export function serveDoors(deps: NodeDeps, activations: Activations): Subscripti
     },
     { queue: 'ask' },
   );
-  return [...served, asked];
+  return [...served, asked, serveAgentReports(deps, activations)];
 }
 
 function parsed<S extends z.ZodType>(schema: S, data: string): z.output<S> {
@@ -121,11 +122,14 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     dead_letters: (body: ApiBody<'dead_letters'>) => listDeadLetters(deps, body),
     dead_letter: (body: ApiBody<'dead_letter'>) => deadLetter(deps, body.id),
     dead_letter_retry: (body: ApiBody<'dead_letter_retry'>) => retryDeadLetter(deps, body.id),
+    agents: (body: ApiBody<'agents'>) => listAgents(deps, activations, body),
+    agent: (body: ApiBody<'agent'>) => agentDetails(deps, body),
+    agent_put: (body: ApiBody<'agent_put'>) => putAgent(deps, body),
     node: async (): Promise<NodeInfo> => ({
       node: deps.node,
       version: VERSION,
       active_runs: activations.owners.size,
-      agents: [...deps.agents.keys()],
+      agents: deps.agents.names(),
       slots: deps.settings.slots,
       lease_ms: deps.settings.lease_ms,
       now: deps.clock.now(),

@@ -8,6 +8,7 @@ import { streamsOf } from '../core/streams.ts';
 import { MAX_TASK_BYTES, Name, Task } from '../core/task.ts';
 import { decodeToken, encodeToken } from '../core/tokens.ts';
 import type { Delivery, StoredMessage } from '../ports/bus.ts';
+import { unknownAgent } from './agent-doors.ts';
 import { bury } from './dead-letters.ts';
 import type { NodeDeps } from './deps.ts';
 import { activationSubject, publishActivation, writeEntryZero } from './starting.ts';
@@ -47,7 +48,7 @@ export class Intake {
 
   private async admit(message: Delivery): Promise<void> {
     const own = runIdOfMessage(message.at, streamTag(message.created), message.seq);
-    const read = this.read(message);
+    const read = await this.read(message);
     if ('error' in read) return this.reject(message, own, read.error);
     const { task, agent, user } = read;
     const run = task.key === undefined ? own : await this.runOfKey(message, user, task.key);
@@ -80,7 +81,7 @@ export class Intake {
     });
   }
 
-  private read(message: StoredMessage) {
+  private async read(message: StoredMessage) {
     const fail = (code: string, text: string, field: string): { error: ErrorInfo } => ({
       error: { code, message: text, retryable: false, field },
     });
@@ -96,15 +97,8 @@ export class Intake {
     }
     const user = Name.safeParse(address.user);
     if (!user.success) return fail('invalid_task', `user: ${describeFaults(user.error, 'user').message}`, 'user');
-    const agent = this.deps.agents.get(address.agent);
-    if (agent === undefined) {
-      const known = [...this.deps.agents.keys()].join(', ');
-      return fail(
-        'unknown_agent',
-        `agent: no agent named "${address.agent.slice(0, 80)}" is defined here; defined are: ${known}`,
-        'agent',
-      );
-    }
+    const agent = await this.deps.agents.find(address.agent);
+    if (agent === undefined) return { error: unknownAgent(this.deps, address.agent, 'agent').toInfo() };
     if (bytes > MAX_TASK_BYTES) {
       return fail('task_too_large', `body: ${bytes} bytes; at most ${MAX_TASK_BYTES} are taken inline`, 'body');
     }

@@ -6,6 +6,7 @@ import type { Cancel } from '../ports/clock.ts';
 import { Activations } from './activations.ts';
 import type { NodeDeps } from './deps.ts';
 import { serveDoors } from './doors.ts';
+import { followAgents } from './follow-agents.ts';
 import { Inbox } from './inbox.ts';
 import { Intake } from './intake.ts';
 import { PullLoop } from './pull-loop.ts';
@@ -18,6 +19,8 @@ const INBOX_ROOM = 64;
 /** A supervisor node: takes tasks, owns runs, answers requests. Any number of them share one bus. */
 export interface SupervisorNode {
   readonly activeRuns: number;
+  /** Names of the agents that it knows. */
+  readonly agents: string[];
   /** Takes no more work, hands its runs over, and leaves the bus alone; resolves when nothing of it is left. */
   stop(): Promise<void>;
   /** Lets go of everything at once: the leases of its runs expire. */
@@ -26,15 +29,17 @@ export interface SupervisorNode {
 
 /** Creates what is missing on the bus and starts to work. Throws AppError when the bus refuses. */
 export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
-  const { bus, subjects, settings, clock, log } = deps;
+  const { bus, subjects, settings, clock, log, agents } = deps;
   // Each claim holds it; one that is too long could be written and not read back.
   if (deps.node === '' || deps.node.length > 128) {
     throw new AppError('invalid_settings', `node name: ${deps.node.length} characters; expected 1 to 128`);
   }
   const streams = streamsOf(subjects);
   await Promise.all(Object.values(streams).map((spec) => bus.ensureStream(spec)));
+  await agents.start();
 
   const loops: PullLoop[] = [];
+  let stopping = false;
   const freed = () => {
     for (const loop of loops) loop.roomFreed();
   };
@@ -82,16 +87,17 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
       () => inWork('inbox'),
       (delivery) => inbox.take(delivery),
     ),
-    ...[...deps.agents.keys()].map((agent) => {
-      const name = `runs_${encodeToken(agent)}`;
-      return open(
-        { stream: streams.queue.name, name, filter: subjects.activationsOf(agent), ackWaitMs: settings.lease_ms },
-        settings.slots,
-        () => activations.activeOf(agent) + inWork(name),
-        (delivery) => activations.take(delivery),
-      );
-    }),
   ]);
+  const takeRunsOf = async (agent: string) => {
+    const name = `runs_${encodeToken(agent)}`;
+    const start = await open(
+      { stream: streams.queue.name, name, filter: subjects.activationsOf(agent), ackWaitMs: settings.lease_ms },
+      settings.slots,
+      () => activations.activeOf(agent) + inWork(name),
+      (delivery) => activations.take(delivery),
+    );
+    if (!stopping) start();
+  };
 
   const served: Subscription[] = [
     inbox.serveOffers(),
@@ -101,24 +107,31 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     }),
     ...serveDoors(deps, activations),
   ];
+  const unfollow = await followAgents(deps, takeRunsOf);
   for (const start of starts) start();
   const heartbeat = startHeartbeat(deps, activations);
   const sweep = startSweep(deps);
   log.info('node.started', {
     node: deps.node,
-    agents: [...deps.agents.keys()],
+    agents: agents.names(),
     slots: settings.slots,
     lease_ms: settings.lease_ms,
   });
 
   const quit = async () => {
     sweep();
+    stopping = true;
+    unfollow();
+    await agents.stop();
     await Promise.all(loops.map((loop) => loop.stop()));
     await Promise.all(served.map((one) => one.stop()));
   };
   return {
     get activeRuns() {
       return activations.owners.size;
+    },
+    get agents() {
+      return agents.names();
     },
     async stop() {
       await quit();

@@ -98,10 +98,11 @@ async function gates(scope: EffectScope, decision: Decision): Promise<PlannedCal
     return Promise.all(decision.calls.map((request) => gate(scope, request)));
   }
   if (decision.action !== 'delegate') return undefined;
+  const to = await deps.agents.find(decision.agent);
   const refused = gateDelegation({
     agent: accepted.agent,
     to: decision.agent,
-    known: deps.agents.has(decision.agent),
+    known: to !== undefined,
     depth: accepted.ancestors.length,
     children: context.children,
   });

@@ -108,7 +108,7 @@ describe('a write that fails', () => {
 });
 
 describe('a delegation', () => {
-  it('to an agent that the new owner does not know fails its step instead of waiting for ever', async () => {
+  it('to an agent whose definition is gone fails its step instead of waiting for ever', async () => {
     const cluster = new Cluster({
       name: 'boss',
       model: 'boss',
@@ -122,6 +122,8 @@ describe('a delegation', () => {
     });
     await cluster.submit({ input: 'x' }, 'boss');
     await cluster.until('death', () => Promise.resolve(first.dead));
+    const stored = await cluster.client.last('PROCTOR_AGENTS', cluster.subjects.agentVersion('plan', '1'));
+    await cluster.client.remove('PROCTOR_AGENTS', stored?.seq ?? 0);
     cluster.agents.delete('plan');
     await cluster.node('n2', { settings: { lease_ms: 1_000 } });
     expect(await cluster.result(60_000)).toMatchObject({ code: 'max_retries' });

@@ -18,6 +18,7 @@ import type { Model } from '../../src/ports/model.ts';
 import type { Log } from '../../src/ports/telemetry.ts';
 import type { ToolCall, ToolSource } from '../../src/ports/tools.ts';
 import type { Validator } from '../../src/ports/validator.ts';
+import { Agents } from '../../src/runtime/agents.ts';
 import type { NodeDeps } from '../../src/runtime/deps.ts';
 import { type FaultPoint, type FaultPoints, NO_FAULTS } from '../../src/runtime/fault-points.ts';
 import type { RunMachine } from '../../src/runtime/fold.ts';
@@ -68,6 +69,9 @@ export interface NodeOptions {
   log?: Log;
   machine?: RunMachine;
   validator?: Validator;
+  /** What the node brings; default all agents of the cluster. */
+  given?: AgentDefinition[];
+  usable?: (agent: AgentDefinition) => AppError | null;
   /** Asked at every fault point: whether the process dies there. */
   dieAt?: (point: FaultPoint) => boolean;
 }
@@ -113,7 +117,16 @@ export class Cluster {
       models: models(this.modelMap),
       tools: this.tools,
       validator: options.validator ?? jsonSchemaValidator(),
-      agents: this.agents,
+      agents: new Agents({
+        bus,
+        subjects: this.subjects,
+        clock: this.clock,
+        ids: cryptoIds,
+        log,
+        node: name,
+        given: (options.given ?? [...this.agents.values()]).map((definition) => ({ definition, source: 'test' })),
+        usable: options.usable ?? (() => null),
+      }),
       faults: NO_FAULTS,
       settings: NodeSettings.parse({ lease_ms: 2_000, ...options.settings }),
     };
@@ -141,6 +154,8 @@ export class Cluster {
     };
     const deps = { ...this.deps(name, bus, options), faults, tools };
     const starting = startNode(deps);
+    // A node that may not start fails before anybody waits for it.
+    starting.catch(() => undefined);
     await this.clock.advance(10);
     return Object.assign(test, { deps, node: await starting });
   }
