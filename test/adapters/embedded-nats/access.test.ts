@@ -89,6 +89,8 @@ const TABLE: Row[] = [
   ['may not', 'alice', 'publish', '_INBOX.somebody'],
   ['may not', 'alice', 'publish', subjects.event('agent', 'alice', RUN)],
   ['may not', 'alice', 'publish', subjects.toolCall('search')],
+  ['may not', 'alice', 'publish', subjects.agentVersion('agent', '1')],
+  ['may not', 'alice', 'publish', subjects.nodes('agents')],
   ['may not', 'alice', 'subscribe', 'proctor.evt.>'],
   ['may not', 'alice', 'subscribe', 'proctor.tasks.>'],
   ['may not', 'alice', 'subscribe', 'proctor.res.>'],
@@ -104,7 +106,17 @@ const TABLE: Row[] = [
   ['may not', 'worker', 'subscribe', 'proctor.jrn.>'],
   ['may not', 'worker', 'subscribe', '_R_.>'],
   ...['tasks.a', 'tasks.a.alice', 'key.a.b', 'queue.a.normal.0.r', 'in.r.cancel.x', 'evt.a.alice.r', 'res.a.alice.r']
-    .concat(['dead.task.x', 'clock.n', 'jrn.20260101.r.1', 'snap.20260101.r', 'tool.search.call', 'api.kill'])
+    .concat([
+      'agent.a.def.1',
+      'agent.a.use.x',
+      'nodes.report',
+      'dead.task.x',
+      'clock.n',
+      'jrn.20260101.r.1',
+      'snap.20260101.r',
+      'tool.search.call',
+      'api.kill',
+    ])
     .map((rest): Row => ['may not', 'worker', 'publish', `proctor.${rest}`]),
   ['may not', 'worker', 'publish', '$JS.API.INFO'],
   ['may not', 'worker', 'publish', '$JS.ACK.PROCTOR_TASKS.c.1.1.1.1.1'],
@@ -112,6 +124,9 @@ const TABLE: Row[] = [
   ['may not', 'worker', 'publish', '_INBOX.somebody'],
   ['may', 'operator', 'publish', subjects.api('runs')],
   ['may', 'operator', 'subscribe', 'proctor.evt.>'],
+  ['may', 'operator', 'publish', subjects.api('agent_put')],
+  ['may not', 'operator', 'publish', subjects.agentVersion('agent', '1')],
+  ['may not', 'operator', 'publish', subjects.agentChoice('agent', 'x')],
   ['may not', 'operator', 'publish', subjects.task('agent')],
   ['may not', 'operator', 'publish', '$JS.API.INFO'],
   ['may not', 'operator', 'publish', '$KV.PROCTOR_CTL.global'],
@@ -121,6 +136,7 @@ const TABLE: Row[] = [
   ['may not', 'viewer', 'publish', subjects.api('runs')],
   ['may not', 'viewer', 'publish', '$JS.API.DIRECT.GET.PROCTOR_JRN'],
   ['may', 'node', 'publish', subjects.journal(RUN, 7)],
+  ['may', 'node', 'publish', subjects.agentVersion('agent', '1')],
   ['may', 'node', 'publish', '$JS.API.INFO'],
   ['may', 'node', 'subscribe', 'proctor.>'],
 ];
