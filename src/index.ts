@@ -1,17 +1,17 @@
 /**
- * The public API. `createClient` and `createOperator` talk to a running Proctor, `serveTools` offers tools to it,
+ * The public API. `createClient` and `createOperator` talk to a running Proctor, `defineTool` and `startWorker` offer tools to it,
  * `startSupervisor` and `startStack` run it inside a process of yours; the rest are the shapes they speak, and what
  * tests of agents need.
  */
 
 export { systemClock } from './adapters/clock/system-clock.ts';
 export { cryptoIds } from './adapters/crypto/ids.ts';
-export { workerInbox } from './adapters/embedded-nats/server-config.ts';
 export { MemoryBroker, type MemoryBrokerOptions } from './adapters/memory/memory-broker.ts';
 export { MemoryBus } from './adapters/memory/memory-bus.ts';
 export { SimulatedClock } from './adapters/memory/simulated-clock.ts';
 export { type ScriptedModel, type ScriptedReply, scripted, scriptedModel } from './adapters/model/scripted.ts';
 export { type LogLevel, logTo, SILENT } from './app/local.ts';
+export { type StartWorkerOptions, startWorker } from './app/worker.ts';
 export {
   connectBus,
   type NatsAddress,
@@ -64,5 +64,7 @@ export type { Log } from './ports/telemetry.ts';
 export type { ToolCall, ToolSource } from './ports/tools.ts';
 export type { SupervisorNode } from './runtime/node.ts';
 export type { NodeSettings } from './runtime/settings.ts';
+export { defineTool, type ToolSpec } from './worker/define-tool.ts';
 export { type ServeToolsOptions, serveTools, type Worker } from './worker/serve-tools.ts';
+export { type ToolErrorCode, type ToolErrorOptions, toolError } from './worker/tool-error.ts';
 export type { WorkerCallContext, WorkerTool } from './worker/worker-tool.ts';

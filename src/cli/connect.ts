@@ -45,7 +45,7 @@ export interface Found {
   subjects: Subjects;
 }
 
-export type Login = { role: 'operator' } | { role: 'node' } | { role: 'submitter'; user: string };
+export type Login = { role: 'operator' | 'node' | 'worker' } | { role: 'submitter'; user: string };
 
 export async function find(place: Place, login: Login): Promise<Found> {
   const own = await natsOfEnvironment();

@@ -63,7 +63,7 @@ export function failureLine(thrown: unknown): string {
 /** Commands in a text as they must be typed here. */
 function copyable(text: string): string {
   return text.replaceAll(
-    /\bproctor (?=(?:up|ps|show|result|doctor|resolve|quarantine|deadletter)\b)/g,
+    /\bproctor (?=(?:up|worker|ps|show|result|doctor|resolve|quarantine|deadletter)\b)/g,
     `${selfCommand()} `,
   );
 }

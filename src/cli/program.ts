@@ -12,6 +12,7 @@ import { addSubmit } from './submit.ts';
 import { addTrace } from './trace.ts';
 import { addUp } from './up.ts';
 import { addVersion } from './version.ts';
+import { addWorker } from './worker.ts';
 
 /** The whole command line. Resolves with the exit code; says everything through `io`. */
 export async function runCommand(io: Io, argv: string[]): Promise<number> {
@@ -53,6 +54,7 @@ ${EXIT_HELP}`,
     );
   const adders = [
     addUp,
+    addWorker,
     addSubmit,
     addPs,
     addShow,

@@ -53,6 +53,15 @@ export class AppError extends Error {
   }
 }
 
+/** An error that came as data. */
+export function fromInfo({ code, message, retryable, retry_after_ms, field }: ErrorInfo): AppError {
+  return new AppError(code, message, {
+    retryable,
+    retryAfterMs: retry_after_ms,
+    ...(field === undefined ? {} : { field }),
+  });
+}
+
 const DAY_MS = 86_400_000;
 
 function clampDelay(ms: number): number {

@@ -171,6 +171,11 @@ export class Subjects {
   toolCancel(tool: string, run: string, c: string): string {
     return `${this.prefix}.tool.${encodeToken(tool)}.cancel.${run}.${c}`;
   }
+
+  /** Below this, workers receive answers: the inbox prefix that a worker connects with. Nodes answer workers nowhere else. */
+  get workerInbox(): string {
+    return `_INBOX_${this.prefix}_worker`;
+  }
 }
 
 /** The lane of a user: FNV-1a over its characters, stable across processes and versions. */

@@ -19,6 +19,12 @@ export const CALL_HEADERS = {
   deadline: 'Proctor-Deadline',
   run: 'Proctor-Run',
   call: 'Proctor-Call',
+  /** 1 for the first try of this call. */
+  attempt: 'Proctor-Attempt',
+  /** `1`: the last try failed with `auth_error`; the worker renews its credentials before it begins. */
+  refresh: 'Proctor-Refresh',
+  /** W3C trace context; lower case, as tracing tools write it. */
+  traceparent: 'traceparent',
 } as const;
 
 export { MAX_RESULT_BYTES };
@@ -48,6 +54,13 @@ const CallHeaders = z.object({
   [CALL_HEADERS.idempotencyKey]: z.string().min(1).max(512),
   [CALL_HEADERS.startBy]: EpochMs,
   [CALL_HEADERS.deadline]: EpochMs,
+  [CALL_HEADERS.attempt]: z
+    .string()
+    .regex(/^[1-9]\d{0,6}$/, 'expected a number from 1')
+    .transform(Number)
+    .default(1),
+  [CALL_HEADERS.refresh]: z.string().max(8).optional(),
+  [CALL_HEADERS.traceparent]: z.string().max(128).optional(),
 });
 
 /** One call as it travels. Times are epoch milliseconds of the NATS server's clock. */
@@ -60,6 +73,9 @@ export interface WireCall {
   idempotencyKey: string;
   startBy: number;
   deadline: number;
+  attempt: number;
+  refresh: boolean;
+  traceparent?: string | undefined;
 }
 
 export function encodeToolCall(call: WireCall): { data: string; headers: Record<string, string> } {
@@ -72,6 +88,9 @@ export function encodeToolCall(call: WireCall): { data: string; headers: Record<
       [CALL_HEADERS.deadline]: String(Math.floor(call.deadline)),
       [CALL_HEADERS.run]: run,
       [CALL_HEADERS.call]: c,
+      [CALL_HEADERS.attempt]: String(call.attempt),
+      ...(call.refresh ? { [CALL_HEADERS.refresh]: '1' } : {}),
+      ...(call.traceparent === undefined ? {} : { [CALL_HEADERS.traceparent]: call.traceparent }),
     },
   };
 }
@@ -88,6 +107,9 @@ export function parseToolCall(data: string, headers: Record<string, string>): Wi
     idempotencyKey: head.data[CALL_HEADERS.idempotencyKey],
     startBy: head.data[CALL_HEADERS.startBy],
     deadline: head.data[CALL_HEADERS.deadline],
+    attempt: head.data[CALL_HEADERS.attempt],
+    refresh: head.data[CALL_HEADERS.refresh] === '1',
+    traceparent: head.data[CALL_HEADERS.traceparent],
   };
 }
 

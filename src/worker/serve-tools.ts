@@ -1,10 +1,11 @@
-import { AppError } from '../core/errors.ts';
+import { AppError, describeFaults } from '../core/errors.ts';
 import type { Subjects } from '../core/subjects.ts';
 import { ToolDefinition } from '../core/tool.ts';
 import { toolService } from '../core/tool-wire.ts';
 import type { Bus, Subscription } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/telemetry.ts';
+import { Room } from './room.ts';
 import { describeService, SERVICE_VERBS, serviceSubjects } from './service-info.ts';
 import { ToolEndpoint } from './tool-endpoint.ts';
 import type { WorkerTool } from './worker-tool.ts';
@@ -19,9 +20,16 @@ export interface ServeToolsOptions {
   id: string;
   /** Semantic version of the worker; default 1.0.0. */
   version?: string;
+  /** Calls that all tools together carry out at once; default 64. What comes above it is refused with `busy`. */
+  concurrency?: number;
 }
 
+/** Calls that one tool carries out at once, and all of them, where nothing else is said. */
+const TOOL_CONCURRENCY = 16;
+const WORKER_CONCURRENCY = 64;
+
 export interface Worker {
+  readonly id: string;
   /** Takes no further calls; resolves when the running ones have ended or passed their deadline. */
   stop(): Promise<void>;
 }
@@ -32,9 +40,13 @@ export interface Worker {
  */
 export async function serveTools(options: ServeToolsOptions): Promise<Worker> {
   const { bus, subjects, clock, log, id, version = '1.0.0' } = options;
-  check(options.tools, id, version);
+  check(options, version);
   const started = clock.now();
-  const endpoints = options.tools.map((tool) => new ToolEndpoint(tool, clock, log));
+  const all = new Room(options.concurrency ?? WORKER_CONCURRENCY);
+  const endpoints = options.tools.map((tool) => {
+    const rooms = [new Room(tool.concurrency ?? TOOL_CONCURRENCY), all];
+    return new ToolEndpoint({ tool, rooms, clock, log });
+  });
   const subscriptions: Subscription[] = [];
 
   for (const endpoint of endpoints) {
@@ -65,6 +77,7 @@ export async function serveTools(options: ServeToolsOptions): Promise<Worker> {
     log.info('worker.stop', { id });
   };
   return {
+    id,
     stop() {
       stopping ??= stop();
       return stopping;
@@ -72,18 +85,28 @@ export async function serveTools(options: ServeToolsOptions): Promise<Worker> {
   };
 }
 
-function check(tools: WorkerTool[], id: string, version: string): void {
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(id)) {
-    throw new AppError('bad_worker', `worker id "${id}": expected 1 to 64 letters, digits, _ or -`, { field: 'id' });
-  }
+/** Everything that is wrong, in one error: an author corrects it in one go. */
+function check({ tools, id, concurrency }: ServeToolsOptions, version: string): void {
+  const faults: string[] = [];
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(id)) faults.push(`id "${id}": expected 1 to 64 letters, digits, _ or -`);
   if (!/^\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]+)?$/.test(version)) {
-    throw new AppError('bad_worker', `worker version "${version}": expected a semantic version`, { field: 'version' });
+    faults.push(`version "${version}": expected a semantic version, such as 1.0.0`);
   }
+  if (!isCount(concurrency)) faults.push('concurrency: expected a whole number from 1');
+  if (tools.length === 0) faults.push('tools: expected at least one');
   const names = new Set<string>();
-  for (const { definition } of tools) {
-    const parsed = ToolDefinition.safeParse(definition);
-    if (!parsed.success) throw new AppError('bad_worker', `tool "${definition.name}": ${parsed.error.message}`);
-    if (names.has(definition.name)) throw new AppError('bad_worker', `tool "${definition.name}" is offered twice`);
-    names.add(definition.name);
+  for (const tool of tools) {
+    const { name } = tool.definition;
+    const parsed = ToolDefinition.safeParse(tool.definition);
+    const own = [...(tool.faults ?? (parsed.success ? [] : [describeFaults(parsed.error, 'definition').message]))];
+    if (!isCount(tool.concurrency)) own.push('concurrency: expected a whole number from 1');
+    if (names.has(name)) own.push('the name is offered twice');
+    names.add(name);
+    faults.push(...own.map((fault) => `tool "${name}": ${fault}`));
   }
+  if (faults.length > 0) throw new AppError('bad_worker', faults.join('; '));
+}
+
+function isCount(value: number | undefined): boolean {
+  return value === undefined || (Number.isInteger(value) && value >= 1);
 }

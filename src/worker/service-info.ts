@@ -78,13 +78,18 @@ export class EndpointStats {
     this.#lastError = `${error.code}: ${error.message}`;
   }
 
+  /** Of all requests so far, milliseconds; 0 before the first. */
+  get averageMs(): number {
+    return this.#requests === 0 ? 0 : this.#ms / this.#requests;
+  }
+
   figures(): Record<string, number | string> {
     return {
       num_requests: this.#requests,
       num_errors: this.#errors,
       last_error: this.#lastError,
       processing_time: this.#ms * NS_PER_MS,
-      average_processing_time: this.#requests === 0 ? 0 : Math.round((this.#ms * NS_PER_MS) / this.#requests),
+      average_processing_time: Math.round(this.averageMs * NS_PER_MS),
     };
   }
 }

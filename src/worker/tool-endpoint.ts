@@ -1,10 +1,11 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import type { Json } from '../core/json.ts';
 import { encodeToolReply, parseToolCall, type WireCall } from '../core/tool-wire.ts';
 import type { IncomingRequest } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/telemetry.ts';
+import type { Room } from './room.ts';
 import { RunningCalls } from './running-calls.ts';
 import { EndpointStats } from './service-info.ts';
 import type { WorkerCallContext, WorkerTool } from './worker-tool.ts';
@@ -14,65 +15,98 @@ const NOTHING_DONE: ReadonlySet<string> = new Set([
   'no_responders',
   'no_worker',
   'too_late',
+  'busy',
   'unknown_tool',
   'bad_request',
 ]);
+
+/** When a full worker is worth asking again: after about one call's time, within these bounds. */
+const RETRY_AFTER_MS = { least: 100, most: 5_000 };
+
+export interface ToolEndpointOptions {
+  tool: WorkerTool;
+  /** Each must have room for a call: the tool's own, and the worker's. */
+  rooms: Room[];
+  clock: Clock;
+  log: Log;
+}
 
 /** Answers the calls of one tool, and counts them. */
 export class ToolEndpoint {
   readonly tool: WorkerTool;
   readonly stats = new EndpointStats();
   readonly running: RunningCalls;
+  readonly #rooms: Room[];
   readonly #clock: Clock;
   readonly #log: Log;
 
-  constructor(tool: WorkerTool, clock: Clock, log: Log) {
+  constructor({ tool, rooms, clock, log }: ToolEndpointOptions) {
     this.tool = tool;
     this.running = new RunningCalls(clock);
+    this.#rooms = rooms;
     this.#clock = clock;
-    this.#log = log;
+    this.#log = log.child({ tool: tool.definition.name });
   }
 
   /** The reply to one request. Throws AppError, which the bus sends back as a service error. */
   async answer(request: IncomingRequest): Promise<string> {
     const began = this.#clock.now();
+    let log = this.#log;
     try {
-      return await this.#carryOut(parseToolCall(request.data, request.headers));
+      const call = parseToolCall(request.data, request.headers);
+      const { run: run_id, c, agent, user: user_id, attempt } = call;
+      log = log.child({ run_id, call: c, agent, user_id, attempt });
+      const reply = await this.running.join(call, (signal) => this.#carryOut(call, signal, log));
+      log.info('tool.call', { status: 'ok', ms: this.#clock.now() - began });
+      return reply;
     } catch (thrown) {
       const error = toAppError(thrown, 'tool_error');
       this.stats.failed(error);
-      this.#log.warn('tool.call_failed', { tool: this.tool.definition.name, code: error.code, message: error.message });
+      const { code, message } = error;
+      log.warn('tool.call', { status: 'error', ms: this.#clock.now() - began, code, message });
       throw error;
     } finally {
       this.stats.answered(this.#clock.now() - began);
     }
   }
 
-  #carryOut(call: WireCall): Promise<string> {
-    return this.running.join(call, async (signal) => {
-      const now = this.#clock.now();
-      if (now > call.startBy || now >= call.deadline) {
-        const late = now - Math.min(call.startBy, call.deadline);
-        throw new AppError('too_late', `the call came ${late} ms after it had to begin; nothing was done`, {
-          retryable: true,
-        });
-      }
-      const args = this.#parse(call.args);
-      const { idempotencyKey } = call;
-      this.#log.debug('tool.call', { tool: this.tool.definition.name, run: call.run, c: call.c, user: call.user });
-      return encodeToolReply(await this.#handle(args, { idempotencyKey, signal }));
-    });
+  async #carryOut(call: WireCall, signal: AbortSignal, log: Log): Promise<string> {
+    const now = this.#clock.now();
+    if (now > call.startBy || now >= call.deadline) {
+      const late = now - Math.min(call.startBy, call.deadline);
+      throw new AppError('too_late', `the call came ${late} ms after it had to begin; nothing was done`, {
+        retryable: true,
+      });
+    }
+    const full = this.#rooms.find((room) => room.full);
+    if (full !== undefined) throw this.#busy(full);
+    const args = this.#parse(call.args);
+    for (const room of this.#rooms) room.enter();
+    try {
+      const { idempotencyKey, deadline, run, c, agent, user, attempt, traceparent } = call;
+      const context = { idempotencyKey, signal, deadline, run, call: c, agent, user, attempt, traceparent, log };
+      if (call.refresh) await this.tool.refresh?.(context);
+      return encodeToolReply(this.#checked(await this.#handle(args, context)));
+    } finally {
+      for (const room of this.#rooms) room.leave();
+    }
   }
 
   async #handle(args: Record<string, Json>, context: WorkerCallContext): Promise<Json> {
     try {
       return await this.tool.handler(args, context);
     } catch (thrown) {
-      if (thrown instanceof z.ZodError) throw invalidArguments(thrown);
       const error = toAppError(thrown, 'tool_error');
       if (!NOTHING_DONE.has(error.code)) throw error;
       throw new AppError('tool_error', `${error.code}: ${error.message}`, { cause: error });
     }
+  }
+
+  #busy(room: Room): AppError {
+    const { least, most } = RETRY_AFTER_MS;
+    const message = `the worker carries out ${room.limit} calls already, its most; nothing was done`;
+    const retryAfterMs = Math.min(most, Math.max(least, this.stats.averageMs));
+    return new AppError('busy', message, { retryable: true, retryAfterMs });
   }
 
   #parse(args: Record<string, Json>): Record<string, Json> {
@@ -80,6 +114,14 @@ export class ToolEndpoint {
     const parsed = this.tool.parameters.safeParse(args);
     if (parsed.success) return parsed.data as Record<string, Json>;
     throw invalidArguments(parsed.error);
+  }
+
+  #checked(result: Json): unknown {
+    if (this.tool.result === undefined) return result;
+    const parsed = this.tool.result.safeParse(result);
+    if (parsed.success) return parsed.data;
+    const { message, field } = describeFaults(parsed.error, 'result');
+    throw new AppError('bad_result', `the tool ran, but its result does not fit its own schema: ${message}`, { field });
   }
 }
 

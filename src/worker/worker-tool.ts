@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Json } from '../core/json.ts';
 import type { ToolDefinition } from '../core/tool.ts';
+import type { Log } from '../ports/telemetry.ts';
 
 /** What a handler gets besides its arguments. */
 export interface WorkerCallContext {
@@ -8,13 +9,34 @@ export interface WorkerCallContext {
   idempotencyKey: string;
   /** Aborts at the caller's deadline, or when the caller has given up. */
   signal: AbortSignal;
+  /** Epoch milliseconds at which the caller stops waiting. */
+  deadline: number;
+  run: string;
+  /** The call within the run. */
+  call: string;
+  agent: string;
+  user: string;
+  /** 1 for the first try of this call. */
+  attempt: number;
+  /** W3C trace context of the call, when the run is traced. */
+  traceparent?: string | undefined;
+  /** Structured log; every line names the run, the call and the tool. */
+  log: Log;
 }
 
-/** A tool as a worker offers it. */
+/** A tool as a worker offers it; `defineTool` makes one from zod schemas. */
 export interface WorkerTool {
   definition: ToolDefinition;
   /** Parses the arguments; the handler gets what comes out. Without it the handler gets them as they came. */
   parameters?: z.ZodType;
+  /** Parses what the handler returns; a value that does not fit fails the call with `bad_result`. */
+  result?: z.ZodType;
+  /** Renews credentials: runs before the handler when the last try of the call failed with `auth_error`. */
+  refresh?: (context: WorkerCallContext) => Promise<void> | void;
+  /** Calls that one worker carries out at once; what comes above it is refused with `busy`. Default 16. */
+  concurrency?: number;
+  /** What is wrong with the definition; a worker that has such a tool does not start. */
+  faults?: readonly string[];
   /** Resolves with a JSON value of at most MAX_RESULT_BYTES; an AppError is passed on, anything else is a `tool_error`. */
   handler(args: Record<string, Json>, context: WorkerCallContext): Promise<Json> | Json;
 }

@@ -5,7 +5,6 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/adapters/clock/system-clock.ts';
-import { workerInbox } from '../../src/adapters/embedded-nats/server-config.ts';
 import { connectBus } from '../../src/app/connect.ts';
 import { readConnection, readSeed, SILENT } from '../../src/app/local.ts';
 import { Subjects } from '../../src/core/subjects.ts';
@@ -82,7 +81,7 @@ async function lostMail(): Promise<{ calls(): number; stop(): Promise<void> }> {
   if (connection === null) throw new Error('nothing runs');
   const nkeySeed = await readSeed(join(dir, connection.credentials.worker));
   const subjects = new Subjects();
-  const address = { url: connection.url, nkeySeed, inboxPrefix: workerInbox(subjects.prefix) };
+  const address = { url: connection.url, nkeySeed, inboxPrefix: subjects.workerInbox };
   const bus = await connectBus(address, 'worker', subjects, SILENT);
   const definition = { name: 'send_mail', description: 'x', parameters: { type: 'object' }, timeout_ms: 300 };
   let calls = 0;

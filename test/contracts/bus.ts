@@ -450,12 +450,13 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         await service.stop();
       });
 
-      it('throw the AppError that the handler threw, with code, field and retryable', async () => {
+      it('throw the AppError that the handler threw, with code, field, retryable and the time to wait', async () => {
         const subject = fresh();
         const service = other.serve(subject, async () => {
           throw new AppError('invalid_task', 'limits.steps: 99 is "too many"\nreally', {
             field: 'limits.steps',
             retryable: true,
+            retryAfterMs: 1_500,
           });
         });
         await other.flush();
@@ -466,6 +467,7 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
           message: 'limits.steps: 99 is "too many"\nreally',
           field: 'limits.steps',
           retryable: true,
+          retryAfterMs: 1_500,
         });
         await service.stop();
       });

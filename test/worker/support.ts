@@ -24,7 +24,16 @@ export function toolNamed(name: string, handler: WorkerTool['handler'], more: Pa
 export const RUN = '20260101-t-1';
 
 export function wireCall(more: Partial<WireCall>): ReturnType<typeof encodeToolCall> {
-  const call = { run: RUN, c: '1-0', agent: 'a', user: 'u', args: {}, idempotencyKey: `${RUN}:1-0` };
+  const call = {
+    run: RUN,
+    c: '1-0',
+    agent: 'a',
+    user: 'u',
+    args: {},
+    idempotencyKey: `${RUN}:1-0`,
+    attempt: 1,
+    refresh: false,
+  };
   return encodeToolCall({ startBy: 0, deadline: 0, ...call, ...more });
 }
 

@@ -1,3 +1,4 @@
+import { Subjects } from '../../core/subjects.ts';
 import { encodeToken } from '../../core/tokens.ts';
 import type { Keys } from './keys.ts';
 
@@ -51,7 +52,7 @@ accounts {
           subscribe: { allow: ${list([`${p}.>`, '$JS.EVENT.>', '$KV.>', '$SRV.>', '_INBOX.>'])} } } }
       { nkey: ${roles.worker.publicKey}, permissions: {
           publish: { deny: ">" },
-          subscribe: { allow: ${list([`${p}.tool.*.call`, `${p}.tool.*.cancel.>`, '$SRV.>', `${workerInbox(p)}.>`])} },
+          subscribe: { allow: ${list([`${p}.tool.*.call`, `${p}.tool.*.cancel.>`, '$SRV.>', `${new Subjects(p).workerInbox}.>`])} },
           allow_responses: { max: 1, expires: "24h" } } }
     ]
   }
@@ -70,11 +71,6 @@ accounts {
   }
 ${accounts.map(({ name, submitter }) => submitterAccount(p, name, submitter)).join('')}}
 `;
-}
-
-/** Where workers receive answers; a client that connects as a worker sets this as its inbox prefix. */
-export function workerInbox(prefix: string): string {
-  return `_INBOX_${prefix}_worker`;
 }
 
 /** An account each, so that nobody's inbox is within another submitter's reach. */

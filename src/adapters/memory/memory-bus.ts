@@ -1,4 +1,4 @@
-import { AppError, toAppError } from '../../core/errors.ts';
+import { AppError, fromInfo, toAppError } from '../../core/errors.ts';
 import type { QueueSpec, StreamSpec } from '../../core/streams.ts';
 import type {
   Bus,
@@ -185,8 +185,7 @@ export class MemoryBus implements Bus {
       answer = data === null ? null : { data, headers: {} };
     } catch (thrown) {
       // As over a wire: only what the error says about itself arrives.
-      const { code, message, retryable, field } = toAppError(thrown).toInfo();
-      answer = new AppError(code, message, { retryable, ...(field === undefined ? {} : { field }) });
+      answer = fromInfo(toAppError(thrown).toInfo());
     }
     if (answer === null || reply === null || this.#work.over) return;
     const said = answer;

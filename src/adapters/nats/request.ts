@@ -1,5 +1,5 @@
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
-import { AppError, ErrorInfo } from '../../core/errors.ts';
+import { AppError, ErrorInfo, fromInfo } from '../../core/errors.ts';
 import type { Reply } from '../../ports/bus.ts';
 import { isNoResponders, parseJson } from './faults.ts';
 import { fromWire, headersOf } from './headers.ts';
@@ -50,6 +50,5 @@ export class Request extends Exchange {
 function toError(body: string, text: string, code: string): AppError {
   const info = ErrorInfo.safeParse(parseJson(body));
   if (!info.success) return new AppError('error', text === '' ? `service error ${code}` : text);
-  const { field, retryable } = info.data;
-  return new AppError(info.data.code, info.data.message, field === undefined ? { retryable } : { retryable, field });
+  return fromInfo(info.data);
 }

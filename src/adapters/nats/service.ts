@@ -6,8 +6,25 @@ import { fromWire, headersOf } from './headers.ts';
 import type { Link } from './link.ts';
 import { ERROR_CODE_HEADER, ERROR_HEADER } from './request.ts';
 
-/** Numbers for clients that know only HTTP's; whoever needs more reads the body. */
-const NUMBERS: Record<string, number> = { forbidden: 403, not_found: 404, taken: 409, too_large: 413, busy: 429 };
+/** Numbers for clients that know only HTTP's (ADR-32); whoever needs more reads the body. */
+const NUMBERS: Record<string, number> = {
+  bad_request: 400,
+  invalid: 400,
+  invalid_arguments: 400,
+  invalid_request: 400,
+  invalid_task: 400,
+  auth_error: 403,
+  forbidden: 403,
+  not_found: 404,
+  taken: 409,
+  outcome_unknown: 409,
+  too_large: 413,
+  busy: 429,
+  rate_limit: 429,
+  aborted: 499,
+  timeout: 504,
+  too_late: 504,
+};
 
 /** Answers requests on a subject; requests are handled at the same time, none waits for another. */
 export function serve(

@@ -4,7 +4,6 @@ import { connect, type NatsConnection, nkeyAuthenticator } from '@nats-io/transp
 import { connect as connectLegacy } from 'nats';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Embedded } from '../../../src/adapters/embedded-nats/embedded.ts';
-import { workerInbox } from '../../../src/adapters/embedded-nats/server-config.ts';
 import { Subjects } from '../../../src/core/subjects.ts';
 import { embed, eventually, temporaryFolder } from './fixtures.ts';
 import { type Login, RawClient } from './raw-client.ts';
@@ -100,7 +99,7 @@ const TABLE: Row[] = [
   ['may', 'worker', 'subscribe', subjects.toolCall('search')],
   ['may', 'worker', 'subscribe', subjects.toolCancel('search', RUN, '1-0')],
   ['may', 'worker', 'subscribe', '$SRV.PING'],
-  ['may', 'worker', 'subscribe', `${workerInbox('proctor')}.>`],
+  ['may', 'worker', 'subscribe', `${subjects.workerInbox}.>`],
   ['may not', 'worker', 'subscribe', '_INBOX.>'],
   ['may not', 'worker', 'subscribe', 'proctor.>'],
   ['may not', 'worker', 'subscribe', 'proctor.jrn.>'],

@@ -144,7 +144,7 @@ describe('calling a tool', () => {
       seen.push(JSON.parse(data), headers);
       return Promise.resolve('{"v":1,"result":null}');
     });
-    await source.call(callOf('spy', { args: { x: 1 } }));
+    await source.call(callOf('spy', { args: { x: 1 }, attempt: 2, refresh: true, traceparent: '00-a-b-01' }));
     expect(seen).toEqual([
       { v: 1, run: RUN, c: '1-0', agent: 'a', user: 'u', args: { x: 1 } },
       {
@@ -152,6 +152,9 @@ describe('calling a tool', () => {
         'Proctor-Start-By': String(clock.now() + 1000),
         'Proctor-Deadline': String(clock.now() + 5000),
         'Proctor-Run': RUN,
+        'Proctor-Attempt': '2',
+        'Proctor-Refresh': '1',
+        traceparent: '00-a-b-01',
         'Proctor-Call': '1-0',
       },
     ]);

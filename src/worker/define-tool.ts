@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import { type Json, JsonObject } from '../core/json.ts';
+import { ToolDefinition } from '../core/tool.ts';
+import type { WorkerCallContext, WorkerTool } from './worker-tool.ts';
+
+/** A tool as its author writes it. What is left out means the careful choice: a write that must not be repeated. */
+export interface ToolSpec<P extends z.ZodObject, R extends z.ZodType> {
+  /** 1 to 64 letters, digits, `_` or `-`. */
+  name: string;
+  /** Default `1.0.0`. */
+  version?: string;
+  /** What it does, for the model that chooses tools; at most 4096 characters. */
+  description: string;
+  /** Describe the fields with `.describe()`: the model reads it. */
+  parameters: P;
+  /** Checked before a result is sent. */
+  result?: R;
+  /** What it does to the world; `destructive` cannot be undone. Default `write`. */
+  effect?: 'read' | 'write' | 'destructive';
+  /** Default `low`. */
+  risk?: 'low' | 'medium' | 'high';
+  /** Default false. */
+  requiresApproval?: boolean;
+  /** True: the handler may run again with the same idempotency key without a second effect. Default false. */
+  idempotent?: boolean;
+  /** How long a call may take, 10 ms to a day. Default 30,000. */
+  timeoutMs?: number;
+  /** Calls that one worker carries out at once; what comes above it is refused with `busy`. Default 16. */
+  concurrency?: number;
+  /** Runs before the handler when the last try failed with `auth_error`: renew credentials here. */
+  refresh?(context: WorkerCallContext): Promise<void> | void;
+  /** Throws `toolError(code, message)` to say what went wrong; anything else thrown is a `tool_error`. */
+  handler(args: z.output<P>, context: WorkerCallContext): Promise<z.input<R>> | z.input<R>;
+}
+
+/** Where a field of the definition stands in a `ToolSpec`. */
+const SPEC_NAMES: Record<string, string> = { timeout_ms: 'timeoutMs', requires_approval: 'requiresApproval' };
+
+/**
+ * A tool with typed arguments. Never throws: what is wrong with it is told, with the faults of all other tools, by the
+ * worker that is to serve it.
+ */
+export function defineTool<P extends z.ZodObject, R extends z.ZodType = z.ZodType<unknown, Json>>(
+  spec: ToolSpec<P, R>,
+): WorkerTool {
+  const faults: string[] = [];
+  const schema = (what: 'parameters' | 'result', io: 'input' | 'output'): Record<string, Json> | undefined => {
+    try {
+      return jsonSchema(spec[what], io);
+    } catch (thrown) {
+      faults.push(`${what}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+      return undefined;
+    }
+  };
+  const result = spec.result === undefined ? undefined : schema('result', 'output');
+  const definition = {
+    name: spec.name,
+    version: spec.version,
+    description: spec.description,
+    parameters: schema('parameters', 'input') ?? {},
+    ...(result === undefined ? {} : { result }),
+    effect: spec.effect,
+    risk: spec.risk,
+    requires_approval: spec.requiresApproval,
+    idempotent: spec.idempotent,
+    timeout_ms: spec.timeoutMs,
+  };
+  const parsed = ToolDefinition.safeParse(definition);
+  for (const { path, message } of parsed.error?.issues ?? []) {
+    const field = String(path[0] ?? '');
+    faults.push(`${SPEC_NAMES[field] ?? field}: ${message}`);
+  }
+  if (typeof spec.handler !== 'function') faults.push('handler: expected a function');
+  const { refresh } = spec;
+  return {
+    definition: parsed.data ?? (definition as ToolDefinition),
+    parameters: spec.parameters,
+    ...(spec.result === undefined ? {} : { result: spec.result }),
+    ...(spec.concurrency === undefined ? {} : { concurrency: spec.concurrency }),
+    ...(refresh === undefined ? {} : { refresh: (context) => refresh.call(spec, context) }),
+    ...(faults.length === 0 ? {} : { faults }),
+    // The endpoint has parsed the arguments with `parameters`, and parses what comes back with `result`.
+    handler: (args, context) => spec.handler(args as z.output<P>, context) as Promise<Json>,
+  };
+}
+
+function jsonSchema(type: z.ZodType | undefined, io: 'input' | 'output'): Record<string, Json> {
+  // Schemas of an older zod look alike and cannot be read.
+  if (type === undefined || !('_zod' in type)) throw new Error('expected a schema of zod 4');
+  const { $schema: _dialect, ...schema } = z.toJSONSchema(type, { io });
+  return JsonObject.parse(JSON.parse(JSON.stringify(schema)));
+}
