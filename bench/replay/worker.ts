@@ -34,7 +34,9 @@ await serveTools({
   clock: systemClock(),
   log: silent,
   id: 'replay',
+  concurrency: 1_000,
   tools: tools.map((name) => ({
+    concurrency: 1_000,
     definition: ToolDefinition.parse({
       name,
       description: 'answers as recorded',
