@@ -9,10 +9,11 @@ const NO_CALLS: RunCall[] = [];
 
 function usage(
   context: RunContext,
-  event: ChartEventOf<'decided'> | ChartEventOf<'think_failed'>,
+  event: ChartEventOf<'decided' | 'think_failed' | 'think_retry'>,
 ): Partial<RunContext> {
   return {
     thinks: context.thinks + 1,
+    think_retries: 0,
     input_tokens: context.input_tokens + event.usage.input_tokens,
     output_tokens: context.output_tokens + event.usage.output_tokens,
     cost_usd: context.cost_usd + event.usage.cost_usd,
@@ -70,9 +71,9 @@ export function failedThink(context: RunContext, event: ChartEventOf<'think_fail
   };
 }
 
-/** The model asked us to come back later: counted as a model call, not as a failing step (TOOL-8). */
-export function throttled(context: RunContext, event: ChartEventOf<'think_failed'>): Partial<RunContext> {
-  return { ...usage(context, event), not_before: event.at + Math.max(1_000, context.backoff_ms) };
+/** The same model call once more, later: what it used counts, but it is no step yet (TOOL-6). */
+export function retriedThink(context: RunContext, event: ChartEventOf<'think_retry'>): Partial<RunContext> {
+  return { ...usage(context, event), think_retries: context.think_retries + 1, not_before: event.not_before };
 }
 
 /** The run's clock stands still while it waits for a person or an operator (RUN-6). */

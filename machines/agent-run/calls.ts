@@ -9,6 +9,8 @@ import type { ChartEventOf, Journalled } from './context.ts';
 
 export type CallsAre =
   | 'calling'
+  /** At least one of the open calls is being made again. */
+  | 'retrying'
   | 'delegating'
   | 'approval'
   | 'person'
@@ -30,7 +32,7 @@ export function callsAre(context: RunContext): CallsAre {
 
 function judge(context: RunContext): CallsAre {
   const has = (...wanted: RunCall['status'][]) => context.calls.some((call) => wanted.includes(call.status));
-  if (has('ready', 'started')) return 'calling';
+  if (has('ready', 'started')) return context.calls.some(isRetried) ? 'retrying' : 'calling';
   if (has('child_ready')) return 'delegating';
   if (has('approval')) return 'approval';
   if (has('person')) return 'person';
@@ -39,6 +41,10 @@ function judge(context: RunContext): CallsAre {
   if (failed && context.failing + 1 >= context.limits.failing_steps) return 'spent';
   if (context.hold !== null) return failed ? 'held_failed' : 'held';
   return failed ? 'failed' : 'done';
+}
+
+function isRetried(call: RunCall): boolean {
+  return call.attempt !== undefined && (call.status === 'ready' || call.status === 'started');
 }
 
 /** Whether the success of call `c` ends its step well: the arrow that nearly every step takes. */
@@ -64,6 +70,7 @@ export function endStep(context: RunContext, at: number, calls = context.calls):
     steps: context.steps + 1,
     failing,
     not_before: failing === 0 ? context.not_before : at + backoff(context, failing),
+    think_phase: 'deciding',
     calls: [],
     decision: null,
   };
@@ -143,6 +150,18 @@ export function callSucceeded(context: RunContext, event: Journalled<{ c: string
   };
 }
 
+/** The call is made again later; one that was started is journalled as started anew. */
+export function callRetried(context: RunContext, event: ChartEventOf<'call_retry'>): Partial<RunContext> {
+  const { c, ms, not_before, class: cls } = event;
+  const calls = context.calls.map((call): RunCall => {
+    if (call.c !== c) return call;
+    const { started: _nothingWasDone, ...rest } = call;
+    const tried = { ...call.tried, [cls]: (call.tried?.[cls] ?? 0) + 1 };
+    return { ...rest, status: 'ready', attempt: (call.attempt ?? 0) + 1, tried, retry: cls, not_before };
+  });
+  return { calls, tool_ms: context.tool_ms + ms };
+}
+
 export function callFailed(context: RunContext, event: Journalled<{ c: string }>, ms: number): Partial<RunContext> {
   return {
     ...withCall(context, event.c, ['ready', 'started', 'person', 'approval', 'child', 'child_ready'], () => ({
@@ -162,7 +181,7 @@ export function resolveCall(context: RunContext, event: ChartEventOf<'resolved'>
     unknown,
     calls: context.calls.map((call) => {
       if (call.c !== event.c) return call;
-      const { started: _forgotten, ...rest } = call;
+      const { started: _forgotten, tried: _over, retry: _before, not_before: _past, ...rest } = call;
       return { ...rest, status: 'ready' };
     }),
   };

@@ -24,6 +24,8 @@ export const EMPTY_CONTEXT: RunContext = {
   deadline_at: null,
   clock_stopped_at: null,
   thinks: 0,
+  think_retries: 0,
+  think_phase: 'deciding',
   steps: 0,
   failing: 0,
   tool_calls: 0,

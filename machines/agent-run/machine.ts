@@ -1,11 +1,12 @@
 import { assign, setup } from 'xstate';
 import { FAILURE_CODES, type FailureCode, type ReasonCode } from '../../src/core/reasons.ts';
-import type { RunContext } from '../../src/core/run-state.ts';
-import { answerStep, beginStep, failedThink, startClock, stopClock, thoughtStep, throttled } from './account.ts';
+import type { RunCall, RunContext } from '../../src/core/run-state.ts';
+import { answerStep, beginStep, failedThink, retriedThink, startClock, stopClock, thoughtStep } from './account.ts';
 import {
   backoff,
   type CallsAre,
   callFailed,
+  callRetried,
   callSucceeded,
   callsAre,
   completesStep,
@@ -41,6 +42,12 @@ const RESUMABLE = [
 ] as const;
 type Resumable = (typeof RESUMABLE)[number];
 
+const PHASES = ['planning', 'deciding', 'reviewing'] as const;
+type Phase = (typeof PHASES)[number];
+
+/** A call that is to be made, or is being made. */
+const OPEN: RunCall['status'][] = ['ready', 'started'];
+
 const chart = setup({
   types: { context: {} as RunContext, events: {} as RunChartEvent },
   actions: {
@@ -50,7 +57,8 @@ const chart = setup({
     thoughtStep: assign(({ context, event }) => thoughtStep(context, event as ChartEventOf<'decided'>)),
     answerStep: assign(({ context, event }) => answerStep(context, event as ChartEventOf<'decided'>)),
     failedThink: assign(({ context, event }) => failedThink(context, event as ChartEventOf<'think_failed'>)),
-    throttled: assign(({ context, event }) => throttled(context, event as ChartEventOf<'think_failed'>)),
+    retriedThink: assign(({ context, event }) => retriedThink(context, event as ChartEventOf<'think_retry'>)),
+    askFor: assign((_, params: { phase: Phase }) => ({ think_phase: params.phase })),
     backOff: assign(({ context, event }) => ({ not_before: event.at + backoff(context, context.failing) })),
     endStep: assign(({ context, event }) => endStep(context, event.at)),
     callStarted: assign(({ context, event }) => {
@@ -61,11 +69,7 @@ const chart = setup({
       const done = event as ChartEventOf<'call_done'>;
       return callSucceeded(context, done, done.ms);
     }),
-    callRetried: assign(({ context, event }) => {
-      const { c, ms, not_before } = event as ChartEventOf<'call_retry'>;
-      const again = withCall(context, c, ['ready'], (call) => ({ attempt: (call.attempt ?? 0) + 1, not_before }));
-      return { ...again, tool_ms: context.tool_ms + ms };
-    }),
+    callRetried: assign(({ context, event }) => callRetried(context, event as ChartEventOf<'call_retry'>)),
     finishStep: assign(({ context, event }) => finishStep(context, event as ChartEventOf<'call_done'>)),
     callFailed: assign(({ context, event }) => {
       const failed = event as ChartEventOf<'call_failed'>;
@@ -73,7 +77,7 @@ const chart = setup({
     }),
     callUnknown: assign(({ context, event }) => {
       const { c } = event as ChartEventOf<'outcome_unknown'>;
-      return { ...withCall(context, c, ['started'], () => ({ status: 'person' })), unknown: [...context.unknown, c] };
+      return { ...withCall(context, c, OPEN, () => ({ status: 'person' })), unknown: [...context.unknown, c] };
     }),
     callResolved: assign(({ context, event }) => resolveCall(context, event as ChartEventOf<'resolved'>)),
     callApproved: assign(({ context, event }) =>
@@ -121,16 +125,16 @@ const chart = setup({
     callsAre: ({ context }, params: { are: CallsAre }) => context.calls.length > 0 && callsAre(context) === params.are,
     callsAreNot: ({ context }, params: { are: CallsAre }) => callsAre(context) !== params.are,
     lastCall: ({ context, event }) => 'c' in event && completesStep(context, event.c),
-    open: ({ context, event }) => 'c' in event && isCall(context, event.c, ['ready', 'started']),
+    open: ({ context, event }) => 'c' in event && isCall(context, event.c, OPEN),
     failable: ({ context, event }) => 'c' in event && isCall(context, event.c, ['ready', 'started', 'child_ready']),
     ready: ({ context, event }) => 'c' in event && isCall(context, event.c, ['ready']),
-    started: ({ context, event }) => 'c' in event && isCall(context, event.c, ['started']),
     awaitsPerson: ({ context, event }) => 'c' in event && isCall(context, event.c, ['person']),
     awaitsApproval: ({ context, event }) => 'c' in event && isCall(context, event.c, ['approval']),
     awaitsChild: ({ context, event }) => 'c' in event && isCall(context, event.c, ['child', 'child_ready']),
     approved: ({ context, event }) =>
       event.type === 'approval_decided' && event.verdict === 'approved' && isCall(context, event.c, ['approval']),
-    due: ({ context, event }) => event.at >= context.not_before,
+    dueFor: ({ context, event }, params: { phase: Phase }) =>
+      event.at >= context.not_before && context.think_phase === params.phase,
     tooEarly: ({ context, event }) => event.at < context.not_before,
     decides: ({ event }, params: { action: string }) =>
       event.type === 'decided' && event.decision.action === params.action,
@@ -145,7 +149,7 @@ const chart = setup({
     answersDegraded: ({ context, event }) =>
       context.failing > 0 && event.type === 'decided' && event.decision.action === 'final_answer',
     degraded: ({ context }) => context.degraded !== null,
-    modelThrottled: ({ event }) => event.type === 'think_failed' && event.error.code === 'rate_limit',
+    throttled: ({ event }) => event.type === 'think_retry' && event.error.code === 'rate_limit',
     noModel: ({ event }) => event.type === 'think_failed' && event.error.code === 'no_model',
     hopeless: ({ event }) => event.type === 'think_failed' && !event.error.retryable,
     lastFailure: ({ context }) => context.failing + 1 >= context.limits.failing_steps,
@@ -194,9 +198,9 @@ const callEvents = {
     { guard: 'lastCall', target: '#run.thinking.deciding', actions: 'finishStep' },
     { guard: 'open', actions: 'callDone' },
   ],
-  call_retry: { guard: 'ready', actions: 'callRetried' },
+  call_retry: { guard: 'open', actions: 'callRetried' },
   call_failed: { guard: 'failable', actions: 'callFailed' },
-  outcome_unknown: { guard: 'started', actions: 'callUnknown' },
+  outcome_unknown: { guard: 'open', actions: 'callUnknown' },
   resolved: { guard: 'awaitsPerson', actions: 'callResolved' },
   approval_decided: [
     { guard: 'approved', actions: 'callApproved' },
@@ -212,6 +216,7 @@ const PLACES: Record<CallsAre, { target: string; actions?: object | object[] }> 
   done: { target: '#run.thinking.deciding', actions: [{ type: 'endStep' }] },
   failed: { target: '#run.waiting.backing_off', actions: [{ type: 'endStep' }] },
   calling: { target: '#run.executing.calling' },
+  retrying: { target: '#run.executing.retrying' },
   delegating: { target: '#run.executing.delegating' },
   approval: { target: '#run.waiting.approval' },
   person: { target: '#run.waiting.person' },
@@ -234,25 +239,44 @@ const everyPlace = (Object.keys(PLACES) as CallsAre[]).map((are) => ({
 
 const decides = (action: string) => ({ type: 'decides' as const, params: { action } });
 
-/** What a failed model call leads to; the same wherever the run was thinking. */
-const thinkFailed = [
-  { guard: 'modelThrottled', target: '#run.waiting.budget', actions: 'throttled' },
-  { guard: 'noModel', target: '#run.failed.no_model', actions: ['failedThink', end('no_model')] },
-  { guard: 'hopeless', target: '#run.failed.error', actions: ['failedThink', end('error')] },
-  { guard: 'lastFailure', target: '#run.failed.max_retries', actions: ['failedThink', end('max_retries')] },
-  {
-    guard: 'holding',
-    target: '#run.waiting.paused',
-    actions: ['failedThink', 'backOff', resumeTo('waiting.backing_off')],
-  },
-  { target: '#run.waiting.backing_off', actions: ['failedThink', 'backOff'] },
-] as never;
+const askFor = (phase: Phase) => ({ type: 'askFor' as const, params: { phase } });
 
-const thinkingHold = (path: Resumable) => ({
-  ...holdable(path),
+/** What a failed model call leads to: a retry comes back to the same question, and so does the step after a failed one. */
+const failedAt = (phase: Phase) =>
+  ({
+    think_retry: [
+      {
+        guard: 'holding',
+        target: '#run.waiting.paused',
+        actions: ['retriedThink', askFor(phase), resumeTo('waiting.backing_off')],
+      },
+      { guard: 'throttled', target: '#run.waiting.budget', actions: ['retriedThink', askFor(phase)] },
+      { target: '#run.waiting.backing_off', actions: ['retriedThink', askFor(phase)] },
+    ],
+    think_failed: [
+      { guard: 'noModel', target: '#run.failed.no_model', actions: ['failedThink', end('no_model')] },
+      { guard: 'hopeless', target: '#run.failed.error', actions: ['failedThink', end('error')] },
+      { guard: 'lastFailure', target: '#run.failed.max_retries', actions: ['failedThink', end('max_retries')] },
+      {
+        guard: 'holding',
+        target: '#run.waiting.paused',
+        actions: ['failedThink', 'backOff', askFor(phase), resumeTo('waiting.backing_off')],
+      },
+      { target: '#run.waiting.backing_off', actions: ['failedThink', 'backOff', askFor(phase)] },
+    ],
+  }) as object;
+
+const thinkingHold = (phase: Phase) => ({
+  ...holdable(`thinking.${phase}`),
   drain: { actions: 'holdAfterStep' as const },
-  think_failed: thinkFailed,
+  ...failedAt(phase),
 });
+
+/** The moment has come: back to what the model was asked for. */
+const askAgain = PHASES.map((phase) => ({
+  guard: { type: 'dueFor' as const, params: { phase } },
+  target: `#run.thinking.${phase}` as const,
+}));
 
 export const agentRunMachine = chart.createMachine({
   id: 'run',
@@ -315,17 +339,14 @@ export const agentRunMachine = chart.createMachine({
         planning: {
           description: 'For a plan.',
           on: {
-            ...thinkingHold('thinking.planning'),
-            decided: [
-              { guard: decides('plan'), target: 'deciding', actions: 'thoughtStep' },
-              { target: 'deciding', actions: 'thoughtStep' },
-            ],
+            ...thinkingHold('planning'),
+            decided: { target: 'deciding', actions: 'thoughtStep' },
           },
         },
         deciding: {
           description: 'For the next action.',
           on: {
-            ...thinkingHold('thinking.deciding'),
+            ...thinkingHold('deciding'),
             decided: [
               { guard: decides('tool_call'), target: '#run.executing.calling', actions: 'beginStep' },
               { guard: decides('delegate'), target: '#run.executing.delegating', actions: 'beginStep' },
@@ -353,7 +374,7 @@ export const agentRunMachine = chart.createMachine({
         reviewing: {
           description: 'Whether its draft answers the task.',
           on: {
-            ...thinkingHold('thinking.reviewing'),
+            ...thinkingHold('reviewing'),
             decided: [
               { guard: 'accepts', target: 'accepted', actions: 'thoughtStep' },
               { target: 'deciding', actions: 'thoughtStep' },
@@ -381,6 +402,11 @@ export const agentRunMachine = chart.createMachine({
         calling: {
           description: 'Its tool calls run, in parallel.',
           always: leave('calling'),
+          on: heldAfterStep('executing.calling'),
+        },
+        retrying: {
+          description: 'A call failed for a passing reason and is made again.',
+          always: leave('retrying'),
           on: heldAfterStep('executing.calling'),
         },
         delegating: {
@@ -411,12 +437,12 @@ export const agentRunMachine = chart.createMachine({
         },
         child: { description: 'A delegated run works.', always: leave('child'), on: holdable('waiting.child') },
         backing_off: {
-          description: 'A step failed; the next try is later.',
-          on: { ...holdable('waiting.backing_off'), timer: { guard: 'due', target: '#run.thinking.deciding' } },
+          description: 'A step or a model call failed; the next try is later.',
+          on: { ...holdable('waiting.backing_off'), timer: askAgain },
         },
         budget: {
           description: 'The model or a budget has no room now.',
-          on: { ...holdable('waiting.budget'), timer: { guard: 'due', target: '#run.thinking.deciding' } },
+          on: { ...holdable('waiting.budget'), timer: askAgain },
         },
         paused: {
           description: 'An operator paused it.',

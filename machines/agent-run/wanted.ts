@@ -46,10 +46,10 @@ export function wanted(value: StateValue, context: RunContext, epoch: number): W
 function callWants(call: RunCall, epoch: number): Want[] {
   switch (call.status) {
     case 'ready':
-      if (call.not_before === undefined) return [{ kind: 'call', id: call.c, call }];
-      return [{ kind: 'retry', id: `${call.c}-again-${call.attempt ?? 0}`, call, at: call.not_before }];
+      if (call.not_before === undefined) return [{ kind: 'call', id: idOfTry(call), call }];
+      return [{ kind: 'retry', id: idOfTry(call), call, at: call.not_before }];
     case 'started':
-      if (call.started?.epoch === epoch) return [{ kind: 'call', id: call.c, call }];
+      if (call.started?.epoch === epoch) return [{ kind: 'call', id: idOfTry(call), call }];
       return [{ kind: 'unknown', id: `unknown-${call.c}`, c: call.c, at: call.started?.start_by ?? 0 }];
     case 'child_ready':
       return [{ kind: 'delegate', id: call.c, call }];
@@ -58,6 +58,11 @@ function callWants(call: RunCall, epoch: number): Want[] {
     default:
       return [];
   }
+}
+
+/** One try of a call keeps its id when the try is journalled as started. */
+function idOfTry(call: RunCall): string {
+  return call.attempt === undefined ? call.c : `${call.c}-again-${call.attempt}`;
 }
 
 function phaseOf(path: string): 'planning' | 'deciding' | 'reviewing' {

@@ -47,7 +47,7 @@ export const AgentDefinition = z.strictObject({
   planning: z.boolean().default(false),
   review: z.boolean().default(false),
   limits: Limits.default(Limits.parse({})),
-  /** Wait after the n-th failing step in a row: `retry_backoff_ms * 2^n` (RUN-7). */
+  /** Unit of waits: after the n-th failing step in a row `retry_backoff_ms * 2^n` (RUN-7), and between retries (TOOL-6). */
   retry_backoff_ms: z.int().min(0).max(3_600_000).default(1_000),
 });
 export type AgentDefinition = z.infer<typeof AgentDefinition>;

@@ -11,6 +11,8 @@ export const ErrorInfo = z.object({
   retry_after_ms: z.int().min(0).max(86_400_000).optional(),
   /** Where in the input the fault lies, as a dotted path; absent when it is not about an input. */
   field: z.string().max(256).optional(),
+  /** What to do instead, for whoever decides on. */
+  suggestion: z.string().max(512).optional(),
 });
 export type ErrorInfo = z.infer<typeof ErrorInfo>;
 

@@ -40,6 +40,12 @@ const Who = { by: z.string().max(128), why: z.string().max(1024) };
 const FromInbox = { inbox: z.int().min(0).optional() };
 const Ms = z.number().min(0);
 
+/** Kinds of passing failures of a call; each has its own number of retries and its own waits (TOOL-6). */
+export const RetryClass = z.enum(['rate_limit', 'timeout', 'auth_error', 'tool_crash']);
+export type RetryClass = z.infer<typeof RetryClass>;
+/** Which retry (of its class) it is, from 1; how long it was decided to wait; and the moment that this makes, epoch ms. */
+const Again = { attempt: z.int().min(1), wait_ms: z.int().min(0), not_before: z.int() };
+
 export const RunEvent = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('accepted'),
@@ -74,13 +80,22 @@ export const RunEvent = z.discriminatedUnion('type', [
     model: z.string().max(128),
     ms: Ms,
   }),
+  /** A model call that failed for a passing reason is made again. */
+  z.strictObject({
+    type: z.literal('think_retry'),
+    error: ErrorInfo,
+    usage: Usage,
+    model: z.string().max(128),
+    ms: Ms,
+    ...Again,
+  }),
   /** Stored before a call that must not be repeated is sent; workers refuse it after `start_by` (epoch ms). */
   z.strictObject({ type: z.literal('call_started'), c: CallId, start_by: z.int() }),
   /** With `blob` the result lies beside the journal, and `result` is a preview of its JSON text. */
   z.strictObject({ type: z.literal('call_done'), c: CallId, result: Json, blob: BlobRef.optional(), ms: Ms }),
   z.strictObject({ type: z.literal('call_failed'), c: CallId, error: ErrorInfo, ms: Ms }),
-  /** An idempotent call whose outcome nobody knows is made again, not before this moment (epoch ms), under the same key. */
-  z.strictObject({ type: z.literal('call_retry'), c: CallId, error: ErrorInfo, ms: Ms, not_before: z.int() }),
+  /** A call that failed for a passing reason is made again under the same key; one that was started counts as not. */
+  z.strictObject({ type: z.literal('call_retry'), c: CallId, class: RetryClass, error: ErrorInfo, ms: Ms, ...Again }),
   z.strictObject({ type: z.literal('outcome_unknown'), c: CallId, error: ErrorInfo }),
   /** A person's word on a call that waits for one: it was done (with this result), do it again, or count it failed. */
   z.strictObject({

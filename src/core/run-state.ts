@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ErrorInfo } from './errors.ts';
-import { Activation, CallId, RunId } from './events.ts';
+import { Activation, CallId, RetryClass, RunId } from './events.ts';
 import { MAX_RUN_ID } from './ids.ts';
 import { Limits } from './limits.ts';
 import { ReasonCode } from './reasons.ts';
@@ -43,8 +43,10 @@ export const RunCall = z.strictObject({
   status: CallStatus,
   /** The claim under which it was started, and until when a worker may begin it. */
   started: z.strictObject({ epoch: z.int(), start_by: z.int() }).optional(),
-  /** Times that it was made again, and when the next time is. */
+  /** Times that it was made again, for each class of failure how often, what the last one was, and when the next time is. */
   attempt: z.int().optional(),
+  tried: z.partialRecord(RetryClass, z.int()).optional(),
+  retry: RetryClass.optional(),
   not_before: z.int().optional(),
   approval_until: z.int().optional(),
   child: z.string().max(MAX_RUN_ID).optional(),
@@ -71,6 +73,9 @@ export const RunContext = z.strictObject({
   /** Since when the run's clock stands still. */
   clock_stopped_at: z.int().nullable(),
   thinks: z.int(),
+  /** Times that the present model call was made again, and what the model is asked for after a wait. */
+  think_retries: z.int(),
+  think_phase: z.enum(['planning', 'deciding', 'reviewing']),
   steps: z.int(),
   failing: z.int(),
   tool_calls: z.int(),

@@ -26,8 +26,10 @@ export interface ToolCall {
 
 /**
  * Where tools live. A failure is an AppError whose code says what is known about the effect:
- * `tool_error`, `invalid_arguments`, `too_late`, `no_worker`, `unknown_tool`: the tool did not do it, or says that it
- * failed; `timeout`, `worker_lost`, `bad_result`: nobody knows; `result_too_large`: it did, and its result is lost.
+ * `tool_error`, `invalid_arguments`, `too_late`, `no_worker`, `unknown_tool`, `busy`, `rate_limit`, `auth_error`: the
+ * tool did not do it, or says that it failed; `timeout`, `worker_lost`, `tool_crash`, `bad_result`: nobody knows;
+ * `result_too_large`, `result_lost`: it did, and its result is lost; `outcome_unknown`: the worker's own record does not
+ * say, so that not even the same key may be tried again.
  */
 export interface ToolSource {
   /** The tool's definition, or null when this source has no such tool now. */
@@ -42,8 +44,11 @@ export interface ToolSource {
 export const UNKNOWN_EFFECT: ReadonlySet<string> = new Set([
   'timeout',
   'worker_lost',
+  'tool_crash',
   'bad_result',
   'result_too_large',
+  'result_lost',
+  'outcome_unknown',
   'aborted',
   'closed',
   'unavailable',

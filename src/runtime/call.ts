@@ -3,16 +3,10 @@ import { AppError, toAppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
 import { exceedsBytes, isJson, MAX_DEPTH, MAX_RESULT_BYTES } from '../core/json.ts';
 import type { RunCall } from '../core/run-state.ts';
+import { afterFailedCall } from '../policy/retry.ts';
 import { UNKNOWN_EFFECT } from '../ports/tools.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
 import { argumentsOf } from './steps.ts';
-
-/**
- * How often an idempotent call whose outcome nobody knows is made again, under the same key (TOOL-6): only the key makes
- * it one effect, so it is not left to whoever decides to ask for it anew.
- */
-const RETRIES = 3;
-const REPEATABLE: ReadonlySet<string> = new Set(['timeout', 'worker_lost', 'unavailable']);
 
 /**
  * One tool call. A call that must not be repeated is journalled as started, with the moment after which no worker may
@@ -29,7 +23,7 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     if (!(await scope.write([{ type: 'call_started', c: planned.c, start_by: startBy }]))) return [];
     deps.faults.hit('call.started');
     // The write may have waited for the server to come back.
-    if (deps.clock.now() > startBy) return [notSent(planned)];
+    if (deps.clock.now() > startBy) return failed(scope, planned, notSent(planned), 0);
   }
   const started = deps.clock.now();
   const sinceStart = () => Math.max(0, deps.clock.now() - started);
@@ -47,7 +41,7 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
         startBy,
         timeoutMs,
         attempt: (planned.attempt ?? 0) + 1,
-        refresh: false,
+        refresh: planned.retry === 'auth_error',
         get signal() {
           return effort.signal;
         },
@@ -74,29 +68,38 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     return [{ type: 'call_done', c: planned.c, result: result ?? null, ms: sinceStart() }];
   } catch (thrown) {
     if (scope.effort.notWanted) return [];
-    const error = toAppError(thrown, 'tool_error');
-    log.warn('tool.executed', {
-      tool: planned.tool,
-      call: planned.c,
-      status: 'error',
-      error: error.code,
-      message: error.message,
-    });
-    if (UNKNOWN_EFFECT.has(error.code)) {
-      if (!planned.idempotent) return [{ type: 'outcome_unknown', c: planned.c, error: error.toInfo() }];
-      const attempt = (planned.attempt ?? 0) + 1;
-      if (attempt <= RETRIES && REPEATABLE.has(error.code)) {
-        const not_before = deps.clock.now() + context.backoff_ms * attempt;
-        return [{ type: 'call_retry', c: planned.c, error: error.toInfo(), ms: sinceStart(), not_before }];
-      }
-    }
-    return [{ type: 'call_failed', c: planned.c, error: error.toInfo(), ms: sinceStart() }];
+    return failed(scope, planned, toAppError(thrown, 'tool_error'), sinceStart());
   }
 }
 
-function notSent(planned: RunCall): RunEvent {
-  const error = new AppError('too_late', `tool ${planned.tool} was not called: its start-by had passed`, {
-    retryable: true,
+/** What a failed try leads to: another one, an error for whoever decides, or a question to a person. */
+function failed(scope: EffectScope, planned: RunCall, fault: AppError, ms: number): RunEvent[] {
+  const { deps, context, log } = scope;
+  const { c, tool, idempotent, tried = {} } = planned;
+  const error = fault.toInfo();
+  const said = { tool, call: c, error: error.code, message: error.message };
+  const verdict = afterFailedCall({
+    tool,
+    error,
+    idempotent,
+    effectUnknown: UNKNOWN_EFFECT.has(error.code),
+    tried,
+    baseMs: context.backoff_ms,
+    random: deps.ids.fraction(),
   });
-  return { type: 'call_failed', c: planned.c, error: error.toInfo(), ms: 0 };
+  if (verdict.verdict === 'again') {
+    const { class: cls, attempt, wait_ms } = verdict;
+    log.warn('tool.retry', { ...said, class: cls, attempt, wait_ms });
+    const not_before = deps.clock.now() + wait_ms;
+    return [{ type: 'call_retry', c, class: cls, error, ms, attempt, wait_ms, not_before }];
+  }
+  log.warn('tool.executed', { ...said, status: 'error' });
+  return verdict.verdict === 'unknown'
+    ? [{ type: 'outcome_unknown', c, error }]
+    : [{ type: 'call_failed', c, error: verdict.error, ms }];
+}
+
+function notSent(planned: RunCall): AppError {
+  const text = `tool ${planned.tool} was not called: its start-by had passed`;
+  return new AppError('too_late', text, { retryable: true });
 }

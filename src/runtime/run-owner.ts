@@ -51,6 +51,11 @@ function bytesOf(text: string): number {
   return text.length < 4_096 ? text.length * 3 : byteLength(text);
 }
 
+/** A call that must not be repeated, and may have been sent. */
+function mustFinish(want: Want): boolean {
+  return (want.kind === 'call' || want.kind === 'retry') && (want.call.status === 'started' || !want.call.idempotent);
+}
+
 export interface OwnerEnv {
   deps: NodeDeps;
   wheel: Wheel<RunOwner>;
@@ -353,8 +358,7 @@ export class RunOwner implements OwnedRun {
     if (this.phase !== 'live') return;
     this.phase = 'handing_over';
     // One that is not journalled as started yet may be at any moment.
-    const { calls } = this.fold.context;
-    const open = new Set(calls.filter((one) => one.status === 'started' || !one.idempotent).map((one) => one.c));
+    const open = new Set(this.fold.wants().flatMap((want) => (mustFinish(want) ? [want.id] : [])));
     for (const [id, effort] of this.running) {
       if (open.has(id)) continue;
       this.running.delete(id);

@@ -87,7 +87,7 @@ function observed(event: Outcome | undefined): Pick<Observation, 'status' | 'res
     case 'call_done':
       return { status: 'ok', result: event.result };
     case 'call_failed':
-      return { status: 'error', result: null, error: event.error };
+      return { status: event.error.code === 'unavailable' ? 'unavailable' : 'error', result: null, error: event.error };
     case 'child_ended':
       return event.outcome === 'success'
         ? { status: 'ok', result: event.answer }

@@ -5,6 +5,7 @@ import type { PlannedCall, RunEvent } from '../core/events.ts';
 import { exceedsBytes } from '../core/json.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 import { type LimitVerdict, limitAfterUsage, limitBeforeStep, limitOnCalls } from '../policy/limits.ts';
+import { afterFailedThink } from '../policy/retry.ts';
 import { gateCall, gateDelegation } from '../policy/tool-gate.ts';
 import type { ThinkReply } from '../ports/model.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
@@ -33,11 +34,7 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
     );
     reply = checked(reply);
   } catch (thrown) {
-    const error = toAppError(thrown, 'model_error');
-    const ms = Math.max(0, deps.clock.now() - started);
-    log.warn('step_failed', { step: context.steps + 1, error: error.code, message: error.message });
-    const usage = error.usage ?? NO_USAGE;
-    return [{ type: 'think_failed', error: error.toInfo(), usage, model: accepted.agent.model, ms }];
+    return failed(scope, toAppError(thrown, 'model_error'), Math.max(0, deps.clock.now() - started));
   }
   deps.faults.hit('think.returned');
   const ms = Math.max(0, deps.clock.now() - started);
@@ -49,6 +46,30 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
     ms,
   });
   return judged(scope, reply, ms);
+}
+
+/** What a failed model call leads to: the same question again, or a failed step. Its usage counts either way. */
+function failed({ deps, accepted, context, log }: EffectScope, fault: AppError, ms: number): RunEvent[] {
+  const model = accepted.agent.model;
+  const error = fault.toInfo();
+  const said = { step: context.steps + 1, model, error: error.code, message: error.message };
+  const used = Usage.safeParse(fault.usage);
+  const usage = used.success ? used.data : NO_USAGE;
+  const verdict = afterFailedThink({
+    model,
+    error,
+    tried: context.think_retries,
+    baseMs: context.backoff_ms,
+    random: deps.ids.fraction(),
+  });
+  if (verdict.verdict === 'again') {
+    const { attempt, wait_ms } = verdict;
+    log.warn('llm.retry', { ...said, attempt, wait_ms });
+    const not_before = deps.clock.now() + wait_ms;
+    return [{ type: 'think_retry', error, usage, model, ms, attempt, wait_ms, not_before }];
+  }
+  log.warn('step_failed', said);
+  return [{ type: 'think_failed', error: verdict.error, usage, model, ms }];
 }
 
 /** A model's reply is input from outside: parsed, and bounded. */

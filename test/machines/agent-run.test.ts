@@ -260,7 +260,6 @@ describe('the agent-run chart', () => {
   });
 
   it.each([
-    ['rate_limit', true, 'waiting.budget'],
     ['no_model', false, 'failed.no_model'],
     ['no_plan', false, 'failed.error'],
     ['model_error', true, 'waiting.backing_off'],
@@ -270,6 +269,40 @@ describe('the agent-run chart', () => {
     run.send({ type: 'think_failed', error: { code, message: 'no', retryable }, usage, model: 'm', ms: 1 });
     expect(run.path).toBe(path);
     expect(run.context).toMatchObject({ cost_usd: 0.1, input_tokens: 10 });
+  });
+
+  it.each([
+    ['rate_limit', 'waiting.budget'],
+    ['timeout', 'waiting.backing_off'],
+  ])('asks the model again after %s, from %s, for the same and at its moment, and counts no step', (code, path) => {
+    const run = new Chart({ planning: true }).claim();
+    const usage = { input_tokens: 10, output_tokens: 0, cost_usd: 0.1 };
+    const again = { error: { ...fault(), code }, usage, model: 'm', ms: 1, attempt: 1, wait_ms: 5_000 };
+    run.send({ type: 'think_retry', ...again, not_before: run.at + 6_000 });
+    expect(run.path).toBe(path);
+    expect(run.context).toMatchObject({ steps: 0, failing: 0, think_retries: 1, cost_usd: 0.1 });
+    const { not_before } = run.context;
+    expect(run.wants[0]).toMatchObject({ kind: 'timer', at: not_before });
+    expect(run.send({ type: 'timer', due: not_before }).path).toBe(path);
+    run.at = not_before;
+    expect(run.send({ type: 'timer', due: not_before }).path).toBe('thinking.planning');
+    run.decide({ action: 'think' });
+    expect(run.context.think_retries).toBe(0);
+  });
+
+  it('shows that a call is made again, and wants each try under a name of its own', () => {
+    const run = new Chart()
+      .claim()
+      .decide({ action: 'tool_call', calls: [{ tool: 'pay', args: {} }] }, [{ idempotent: false }]);
+    run.send({ type: 'call_started', c: '2-0', start_by: 5 });
+    const again = { c: '2-0', class: 'rate_limit' as const, error: fault(), ms: 1, attempt: 1, wait_ms: 9 };
+    run.send({ type: 'call_retry', ...again, not_before: run.at + 9 });
+    expect(run.path).toBe('executing.retrying');
+    expect(run.wants[0]).toMatchObject({ kind: 'retry', id: '2-0-again-1', call: { status: 'ready', attempt: 1 } });
+    run.send({ type: 'call_started', c: '2-0', start_by: 5 });
+    expect(run.wants[0]).toMatchObject({ kind: 'call', id: '2-0-again-1' });
+    run.send({ type: 'call_done', c: '2-0', result: 1, ms: 1 });
+    expect(run.path).toBe('thinking.deciding');
   });
 
   it('is held when an entry cannot be folded, and goes back to where it was', () => {

@@ -12,7 +12,7 @@ import { Cluster, type TestNode } from '../runtime/support.ts';
  * The real runtime on the simulated bus, under random trouble: nodes that die at random points, nodes cut off for
  * longer than their lease that come back (zombies), acknowledgements that are lost, messages that arrive late. Whatever
  * happens: every run ends in one result, its journal is one history, idempotent effects happen once, others at most
- * once, and nothing is left waiting for a wake-up that never comes.
+ * once, retries are counted alike by every fold, and nothing is left waiting for a wake-up that never comes.
  */
 
 const decision: fc.Arbitrary<Decision> = fc.oneof(
@@ -56,15 +56,23 @@ async function play(decisions: Decision[], troubles: Trouble[], delayed: boolean
   const did = (key: string) => void effects.set(key, (effects.get(key) ?? 0) + 1);
   const later = (ms: number) => new Promise<void>((resolve) => void cluster.clock.after(ms, resolve));
   let flaky = 0;
+  let hiccups = 0;
+  /** Every n-th time; those who ask meet failures of all classes. */
+  const every = (n: number, code: string) => {
+    if (++hiccups % n === 0) throw new AppError(code, 'not now', { retryable: true });
+  };
   cluster.tools
     .add('keyed', async (_args, call) => {
+      every(5, 'busy');
       if (!effects.has(call.idempotencyKey)) did(call.idempotencyKey);
       await later(40);
+      every(4, 'worker_lost');
       return 1;
     })
     .add(
       'once',
       async (_args, call) => {
+        every(3, 'no_worker');
         did(`once:${call.idempotencyKey}`);
         await later(20);
         return 2;
@@ -76,7 +84,10 @@ async function play(decisions: Decision[], troubles: Trouble[], delayed: boolean
       return 3;
     });
   cluster.modelMap.ai = {
-    think: (input) => Promise.resolve(scripted(decisions[input.step - 1] ?? { action: 'final_answer', answer: 'end' })),
+    think: async (input) => {
+      every(6, hiccups % 4 === 0 ? 'rate_limit' : 'model_unavailable');
+      return scripted(decisions[input.step - 1] ?? { action: 'final_answer', answer: 'end' });
+    },
   };
   let published = 0;
   const losses = troubles.filter((one) => one.kind === 'lose');

@@ -253,33 +253,6 @@ describe('a run', () => {
     expect(most).toBe(3);
   });
 
-  it('makes an idempotent call again under the same key while nobody knows its outcome, and counts no failing step', async () => {
-    const cluster = new Cluster();
-    let times = 0;
-    cluster.tools.add('lossy', () => {
-      if (times++ < 2) throw new AppError('worker_lost', 'the connection broke', { retryable: true });
-      return 'third';
-    });
-    await cluster.node();
-    await cluster.submit({ input: 'x', plan: { steps: [{ id: 'a', tool: 'lossy' }] } });
-    const result = await cluster.result();
-    expect(result).toMatchObject({ status: 'completed', answer: 'third', steps: 2 });
-    expect(cluster.tools.calls.map((call) => call.idempotencyKey)).toEqual(Array(3).fill(`${result.run}:2-0`));
-    const events = (await cluster.entries(result.run)).flatMap((entry) => entry.events);
-    expect(events.filter((event) => event.type === 'call_retry')).toHaveLength(2);
-  });
-
-  it('gives such a call up after three more tries', async () => {
-    const cluster = new Cluster();
-    cluster.tools.add('gone', () => {
-      throw new AppError('worker_lost', 'the connection broke', { retryable: true });
-    });
-    await cluster.node();
-    await cluster.submit({ input: 'x', plan: { steps: [{ id: 'a', tool: 'gone' }] }, limits: { failing_steps: 1 } });
-    expect(await cluster.result()).toMatchObject({ code: 'max_retries', steps: 1 });
-    expect(cluster.tools.calls).toHaveLength(4);
-  });
-
   it('never pays twice when a person counts a payment as failed', async () => {
     const cluster = new Cluster();
     cluster.tools.add(
