@@ -1,9 +1,10 @@
 import type { AgentDefinition } from '../core/agent.ts';
 import { listsTool } from '../core/agent.ts';
 import type { CallRequest } from '../core/decision.ts';
-import type { ErrorInfo } from '../core/errors.ts';
+import { clip, type ErrorInfo } from '../core/errors.ts';
 import type { PlannedCall } from '../core/events.ts';
 import type { Json } from '../core/json.ts';
+import { dependenciesOf, type Plan } from '../core/plan.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 
 /** How long an approval is waited for before the call counts as not approved (APPR-2), milliseconds. */
@@ -19,16 +20,18 @@ export interface GateInput {
   request: CallRequest;
   /** What the tool's source announces now; null when nobody does. */
   definition: ToolDefinition | null;
+  /** The plan in force and which of its steps are done; null without one. */
+  plan: { plan: Plan; isDone: (step: string) => boolean } | null;
   /** Faults of the arguments against the announced schema. */
   faults: (schema: Record<string, Json>, args: Json) => ErrorInfo | null;
   now: number;
 }
 
 /**
- * The gate for one call (TOOL-12): listed → exists → parameters → approval. A refusal names its gate in the code and is
+ * The gate for one call (TOOL-12): listed → exists → plan → parameters → approval. A refusal names its gate in the code and is
  * an observation for the model; the call is not made. Unknown or undeclared means the careful choice.
  */
-export function gateCall({ agent, request, definition, faults, now }: GateInput): PlannedCall {
+export function gateCall({ agent, request, definition, plan, faults, now }: GateInput): PlannedCall {
   const call = {
     tool: request.tool,
     ...(request.plan_step === undefined ? {} : { plan_step: request.plan_step }),
@@ -53,6 +56,8 @@ export function gateCall({ agent, request, definition, faults, now }: GateInput)
       true,
     );
   }
+  const offPlan = planFault(request, plan);
+  if (offPlan !== null) return { ...call, refused: offPlan };
   const fault = faults(definition.parameters, request.args);
   if (fault !== null) return { ...call, refused: fault };
   const risk = request.risk === 'high' || definition.risk === 'high' ? 'high' : 'lower';
@@ -60,6 +65,25 @@ export function gateCall({ agent, request, definition, faults, now }: GateInput)
     return { ...call, approval_until: now + APPROVAL_MS };
   }
   return call;
+}
+
+/** A call that says that it carries out a plan step: one of the plan in force, whose dependencies are done (RUN-4). */
+function planFault({ plan_step: id }: CallRequest, plan: GateInput['plan']): ErrorInfo | null {
+  if (id === undefined) return null;
+  const refuse = (code: string, message: string): ErrorInfo => ({
+    code,
+    message: `${message}; without plan_step the call is made outside the plan`,
+    retryable: true,
+    field: 'plan_step',
+  });
+  const step = plan?.plan.steps.find((one) => one.id === id);
+  if (plan === null || step === undefined) {
+    const known = plan === null ? 'no plan is in force' : `it has: ${plan.plan.steps.map((one) => one.id).join(', ')}`;
+    return refuse('unknown_plan_step', clip(`the plan has no step "${id}" (${known})`, 1_024));
+  }
+  const open = dependenciesOf(step).filter((one) => !plan.isDone(one));
+  if (open.length === 0) return null;
+  return refuse('plan_step_not_ready', clip(`plan step "${id}" waits for: ${open.join(', ')}`, 1_024));
 }
 
 export interface DelegationInput {

@@ -73,26 +73,28 @@ function remainingOf({ deps, context }: EffectScope): ThinkInput['remaining'] {
   };
 }
 
-/** The plan in force: the task's own, or the one that the model made. */
-async function planOf({ context, accepted, read }: EffectScope): Promise<ThinkInput['plan']> {
-  if (context.plan === null) return null;
-  const { entry, done } = context.plan;
-  const plan = entry === 0 ? accepted.task.plan : await plannedAt(entry, read);
-  if (plan === undefined) return null;
+async function planOf(scope: EffectScope): Promise<ThinkInput['plan']> {
+  const plan = await planInForce(scope);
+  const done = scope.context.plan?.done ?? {};
+  if (plan === null) return null;
   return {
     plan,
     done: new Set(Object.keys(done)),
     result: async (step) => {
-      const where = done[step];
+      const where = Object.hasOwn(done, step) ? done[step] : undefined;
       if (where === undefined) throw new AppError('bad_reference', `plan step "${step}" has no result yet`);
-      return resultOf(where[1], where[0], read);
+      return resultOf(where[1], where[0], scope.read);
     },
   };
 }
 
-async function plannedAt(entry: number, read: EffectScope['read']): Promise<Plan | undefined> {
+/** The task's own plan, or the last one that the model made. */
+export async function planInForce({ context, accepted, read }: EffectScope): Promise<Plan | null> {
+  if (context.plan === null) return null;
+  const { entry } = context.plan;
+  if (entry === 0) return accepted.task.plan ?? null;
   const decided = (await read(entry)).events.find((event) => event.type === 'decided');
-  return decided?.decision.action === 'plan' ? decided.decision.plan : undefined;
+  return decided?.decision.action === 'plan' ? decided.decision.plan : null;
 }
 
 async function draftOf({ context, read }: EffectScope): Promise<Json | undefined> {

@@ -3,13 +3,14 @@ import { Decision, NO_USAGE, Usage } from '../core/decision.ts';
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import type { PlannedCall, RunEvent } from '../core/events.ts';
 import { exceedsBytes } from '../core/json.ts';
+import type { Plan } from '../core/plan.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 import { type LimitVerdict, limitAfterUsage, limitBeforeStep, limitOnCalls } from '../policy/limits.ts';
 import { afterFailedThink } from '../policy/retry.ts';
 import { gateCall, gateDelegation } from '../policy/tool-gate.ts';
 import type { ThinkReply } from '../ports/model.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
-import { thinkInput } from './think-input.ts';
+import { planInForce, thinkInput } from './think-input.ts';
 
 /** Largest decision, bytes of its JSON. */
 const MAX_DECISION_BYTES = 256 * 1024;
@@ -32,7 +33,7 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
     reply = await scope.effort.within(deps.clock, stepTime(scope), `model ${accepted.agent.model}`, async () =>
       model.think(input),
     );
-    reply = checked(reply);
+    reply = checked(reply, want.phase);
   } catch (thrown) {
     return failed(scope, toAppError(thrown, 'model_error'), Math.max(0, deps.clock.now() - started));
   }
@@ -72,22 +73,38 @@ function failed({ deps, accepted, context, log }: EffectScope, fault: AppError, 
   return [{ type: 'think_failed', error: verdict.error, usage, model, ms }];
 }
 
-/** A model's reply is input from outside: parsed, and bounded. */
-function checked(reply: ThinkReply): ThinkReply {
+/** What a model may answer to each question. */
+const ANSWERS: Record<WantOf<'think'>['phase'], { fits: (action: Decision['action']) => boolean; expected: string }> = {
+  planning: {
+    fits: (action) => action === 'plan' || action === 'think',
+    expected: '"plan", or "think" to go on without one',
+  },
+  deciding: { fits: (action) => action !== 'review', expected: 'anything but "review"' },
+  reviewing: { fits: (action) => action === 'review', expected: '"review", with the verdict accept or revise' },
+};
+
+/** A model's reply is input from outside: parsed, and bounded. What a bad one used counts. */
+function checked(reply: ThinkReply, phase: WantOf<'think'>['phase']): ThinkReply {
+  const used = Usage.safeParse(reply.usage);
+  if (!used.success)
+    throw new AppError('bad_usage', `the model's usage is not valid: ${describeFaults(used.error, 'usage').message}`);
+  const usage = used.data;
   const decision = Decision.safeParse(reply.decision);
   if (!decision.success) {
     const { message, field } = describeFaults(decision.error, 'decision');
-    throw new AppError('bad_decision', `the model's decision is not valid: ${message}`, { retryable: true, field });
+    const text = `the model's decision is not valid: ${message}`;
+    throw new AppError('bad_decision', text, { retryable: true, field, usage });
   }
-  const usage = Usage.safeParse(reply.usage);
-  if (!usage.success)
-    throw new AppError('bad_usage', `the model's usage is not valid: ${describeFaults(usage.error, 'usage').message}`);
+  const { fits, expected } = ANSWERS[phase];
+  if (!fits(decision.data.action)) {
+    const text = `while ${phase} the model decided "${decision.data.action}"; expected ${expected}`;
+    throw new AppError('bad_decision', text, { retryable: true, field: 'action', usage });
+  }
   if (exceedsBytes(JSON.stringify(decision.data), MAX_DECISION_BYTES)) {
-    throw new AppError('decision_too_large', `the model's decision has more than ${MAX_DECISION_BYTES} bytes of JSON`, {
-      retryable: true,
-    });
+    const text = `the model's decision has more than ${MAX_DECISION_BYTES} bytes of JSON`;
+    throw new AppError('decision_too_large', text, { retryable: true, usage });
   }
-  return { decision: decision.data, usage: usage.data, model: reply.model };
+  return { decision: decision.data, usage, model: reply.model };
 }
 
 async function judged(scope: EffectScope, reply: ThinkReply, ms: number): Promise<RunEvent[]> {
@@ -116,7 +133,8 @@ async function judged(scope: EffectScope, reply: ThinkReply, ms: number): Promis
 async function gates(scope: EffectScope, decision: Decision): Promise<PlannedCall[] | undefined> {
   const { deps, accepted, context } = scope;
   if (decision.action === 'tool_call') {
-    return Promise.all(decision.calls.map((request) => gate(scope, request)));
+    const plan = decision.calls.some((request) => request.plan_step !== undefined) ? await planInForce(scope) : null;
+    return Promise.all(decision.calls.map((request) => gate(scope, request, plan)));
   }
   if (decision.action !== 'delegate') return undefined;
   const to = await deps.agents.find(decision.agent);
@@ -131,8 +149,8 @@ async function gates(scope: EffectScope, decision: Decision): Promise<PlannedCal
   return [refused === null ? call : { ...call, refused }];
 }
 
-async function gate(scope: EffectScope, request: CallRequest): Promise<PlannedCall> {
-  const { deps, accepted } = scope;
+async function gate(scope: EffectScope, request: CallRequest, plan: Plan | null): Promise<PlannedCall> {
+  const { deps, accepted, context } = scope;
   let definition: ToolDefinition | null;
   try {
     definition = await deps.tools.find(request.tool);
@@ -144,6 +162,7 @@ async function gate(scope: EffectScope, request: CallRequest): Promise<PlannedCa
     agent: accepted.agent,
     request,
     definition,
+    plan: plan === null ? null : { plan, isDone: (step) => Object.hasOwn(context.plan?.done ?? {}, step) },
     faults: (schema, args) => deps.validator.faults(schema, args),
     now: deps.clock.now(),
   });

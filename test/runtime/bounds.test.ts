@@ -80,7 +80,7 @@ describe('a snapshot', () => {
         const calls = Array.from({ length: 64 }, (_, i) => ({
           tool: names[(step * 64 + i) % names.length] ?? '',
           args: {},
-          plan_step: 'p'.repeat(64),
+          plan_step: `${'s'.repeat(55)}${(step * 64 + i) % 200}`,
         }));
         return Promise.resolve(
           scripted(step <= 12 ? { action: 'tool_call', calls } : { action: 'ask_human', question: '?' }),

@@ -56,6 +56,10 @@ export class CountingTools implements ToolSource {
     return Promise.resolve(this.tools.get(name)?.definition ?? null);
   }
 
+  list(): Promise<ToolDefinition[]> {
+    return Promise.resolve([...this.tools.values()].map((tool) => tool.definition));
+  }
+
   async call(call: ToolCall): Promise<Json> {
     const tool = this.tools.get(call.tool);
     if (tool === undefined) throw new AppError('unknown_tool', call.tool);
@@ -150,6 +154,7 @@ export class Cluster {
     };
     const tools: ToolSource = {
       find: (tool) => this.tools.find(tool),
+      list: () => this.tools.list(),
       call: (call) => (test.dead ? new Promise(() => {}) : this.tools.call(call)),
     };
     const deps = { ...this.deps(name, bus, options), faults, tools };
