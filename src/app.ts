@@ -19,7 +19,7 @@ import { Subjects } from './core/subjects.ts';
 import type { Bus } from './ports/bus.ts';
 import type { Cancel, Clock } from './ports/clock.ts';
 import type { Model } from './ports/model.ts';
-import type { Log } from './ports/telemetry.ts';
+import type { Log, Telemetry } from './ports/telemetry.ts';
 import type { ToolSource } from './ports/tools.ts';
 import { Agents, type GivenAgent } from './runtime/agents.ts';
 import { type FaultPoints, NO_FAULTS } from './runtime/fault-points.ts';
@@ -48,6 +48,8 @@ export interface SupervisorOptions {
   bus: Bus;
   subjects: Subjects;
   log: Log;
+  /** Traces and figures; without it there are none, and they cost nothing. */
+  telemetry?: Telemetry | undefined;
   /** Unique among the nodes that run now; default a random one. */
   name?: string;
   settings?: Partial<NodeSettings>;
@@ -87,6 +89,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     clock,
     ids: cryptoIds,
     log,
+    telemetry: options.telemetry ?? null,
     models: known,
     tools: combinedTools(sources),
     validator: jsonSchemaValidator(),
@@ -142,6 +145,7 @@ export interface StackOptions {
   agents?: AgentInput[];
   agentSource?: string;
   log: Log;
+  telemetry?: Telemetry | undefined;
 }
 
 export interface Stack {

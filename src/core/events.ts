@@ -57,6 +57,8 @@ export const RunEvent = z.discriminatedUnion('type', [
     /** The run and call that delegated this one. */
     parent: z.strictObject({ run: RunId, c: CallId, queue: z.string().max(600) }).optional(),
     ancestors: z.array(z.string().max(MAX_RUN_ID)).max(64),
+    /** W3C trace context of whoever submitted or delegated the run: its spans hang there. */
+    traceparent: z.string().max(64).optional(),
   }),
   z.strictObject({
     type: z.literal('claimed'),

@@ -42,6 +42,7 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
         timeoutMs,
         attempt: (planned.attempt ?? 0) + 1,
         refresh: planned.retry === 'auth_error',
+        traceparent: scope.telemetry?.traceparent(planned.c),
         get signal() {
           return effort.signal;
         },

@@ -40,6 +40,7 @@ export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Pr
     }),
     parent: { run: context.run, c, queue: activationSubject(deps, accepted) },
     ancestors: [...accepted.ancestors, context.run],
+    traceparent: scope.telemetry?.traceparent(c),
     at: entry.at,
   };
   await writeEntryZero(deps, birth);

@@ -3,7 +3,7 @@ import type { Bus } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';
 import type { Models } from '../ports/model.ts';
-import type { Log } from '../ports/telemetry.ts';
+import type { Log, Telemetry } from '../ports/telemetry.ts';
 import type { ToolSource } from '../ports/tools.ts';
 import type { Validator } from '../ports/validator.ts';
 import type { Agents } from './agents.ts';
@@ -21,6 +21,8 @@ export interface NodeDeps {
   clock: Clock;
   ids: Ids;
   log: Log;
+  /** Null: nobody asked for traces or figures. */
+  telemetry: Telemetry | null;
   models: Models;
   tools: ToolSource;
   validator: Validator;

@@ -4,6 +4,7 @@ import type { RunContext } from '../core/run-state.ts';
 import type { Log } from '../ports/telemetry.ts';
 import type { NodeDeps } from './deps.ts';
 import type { Effort } from './effort.ts';
+import type { RunTelemetry } from './run-telemetry.ts';
 import type { EntryReader } from './steps.ts';
 
 /** What an effect may use of the run that wants it. */
@@ -16,6 +17,7 @@ export interface EffectScope {
   write(events: RunEvent[]): Promise<boolean>;
   effort: Effort;
   log: Log;
+  telemetry: RunTelemetry | null;
 }
 
 export type WantOf<K extends Want['kind']> = Extract<Want, { kind: K }>;

@@ -8,6 +8,7 @@ import { childOf } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
 import type { OwnedRun } from './owned-run.ts';
+import { telemetryOf } from './run-telemetry.ts';
 import { StepLog } from './step-log.ts';
 import type { EntryReader } from './steps.ts';
 import { storeStatus } from './store-status.ts';
@@ -31,12 +32,13 @@ export async function endAgain(
 ): Promise<void> {
   const { run } = accepted;
   const read = (n: number) => deps.journal.mustHave(run, n);
-  await settle({ deps, fold, accepted, steps: new StepLog(run, deps.journal), read }, delivery);
+  const telemetry = telemetryOf(deps, accepted, fold);
+  await settle({ deps, fold, accepted, steps: new StepLog(run, deps.journal), read, telemetry }, delivery);
 }
 
-type Ended = Pick<OwnedRun, 'deps' | 'fold' | 'accepted' | 'steps' | 'read'>;
+type Ended = Pick<OwnedRun, 'deps' | 'fold' | 'accepted' | 'steps' | 'read' | 'telemetry'>;
 
-async function settle({ deps, fold, accepted, steps, read }: Ended, delivery: Delivery): Promise<void> {
+async function settle({ deps, fold, accepted, steps, read, telemetry }: Ended, delivery: Delivery): Promise<void> {
   const { run, user, agent } = accepted;
   const result = await resultOfRun(fold, await steps.forResult(fold.context), read);
   await once(deps, deps.subjects.result(agent.name, user, run), JSON.stringify(result));
@@ -45,6 +47,7 @@ async function settle({ deps, fold, accepted, steps, read }: Ended, delivery: De
   deps.faults.hit('end.parent_told');
   await storeStatus(deps, accepted, fold, await steps.take());
   deps.faults.hit('end.event_stored');
+  telemetry?.ended(fold);
   delivery.ack();
   deps.faults.hit('end.acked');
   deps.log.info('agent.complete', {
@@ -63,7 +66,10 @@ async function settle({ deps, fold, accepted, steps, read }: Ended, delivery: De
 }
 
 /** The parent gets the answer through its inbox; children that still work are cancelled. */
-async function tellOthers({ deps, fold, accepted, read }: Omit<Ended, 'steps'>, result: RunResult): Promise<void> {
+async function tellOthers(
+  { deps, fold, accepted, read }: Omit<Ended, 'steps' | 'telemetry'>,
+  result: RunResult,
+): Promise<void> {
   const { parent, run } = accepted;
   if (parent !== undefined) {
     const error =

@@ -7,6 +7,7 @@ import type { StatusEvent } from '../core/status.ts';
 import { streamsOf } from '../core/streams.ts';
 import { MAX_TASK_BYTES, Name, Task } from '../core/task.ts';
 import { decodeToken, encodeToken } from '../core/tokens.ts';
+import { formatTraceparent, parseTraceparent, TRACEPARENT_HEADER } from '../core/traceparent.ts';
 import type { Delivery, StoredMessage } from '../ports/bus.ts';
 import { unknownAgent } from './agent-doors.ts';
 import { bury } from './dead-letters.ts';
@@ -52,7 +53,7 @@ export class Intake {
     if ('error' in read) return this.reject(message, own, read.error);
     const { task, agent, user } = read;
     const run = task.key === undefined ? own : await this.runOfKey(message, user, task.key);
-    const birth = { run, agent, user, task, ancestors: [], at: message.at };
+    const birth = { run, agent, user, task, ancestors: [], traceparent: traceparentOf(message), at: message.at };
     let fresh: boolean;
     try {
       fresh = await writeEntryZero(this.deps, birth);
@@ -72,6 +73,7 @@ export class Intake {
     } else await this.tellAgain(message, run);
     await publishActivation(this.deps, activationSubject(this.deps, birth), run, { first: fresh });
     this.deps.faults.hit('intake.activated');
+    if (fresh) this.deps.telemetry?.metrics?.task({ agent: agent.name, status: 'accepted' });
     this.deps.log.info('task.accepted', {
       run_id: run,
       user_id: user,
@@ -158,6 +160,9 @@ export class Intake {
       outcome: 'failure',
       error,
     });
+    // Whatever name stood in the subject: only a defined agent is a label.
+    const agentLabel = this.deps.agents.has(nameOf(agent)) ? nameOf(agent) : 'unknown';
+    this.deps.telemetry?.metrics?.task({ agent: agentLabel, status: 'rejected' });
     this.deps.log.warn('task.rejected', { run_id: run, seq: message.seq, code: error.code, message: error.message });
   }
 
@@ -186,6 +191,12 @@ function parseTask(value: unknown): { data: Task } | { error: ErrorInfo } {
   const parsed = Task.safeParse(value);
   if (parsed.success) return { data: parsed.data };
   return { error: { code: 'invalid_task', retryable: false, ...describeFaults(parsed.error, 'body') } };
+}
+
+/** What the submitter's tracing put on the task; anything that is no trace context is none. */
+function traceparentOf(message: StoredMessage): string | undefined {
+  const context = parseTraceparent(message.headers[TRACEPARENT_HEADER]);
+  return context === null ? undefined : formatTraceparent(context);
 }
 
 /** Tells incarnations of the task stream apart: the second in which it was created. */

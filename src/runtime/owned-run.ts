@@ -2,6 +2,7 @@ import type { RunEvent, RunEventOf } from '../core/events.ts';
 import type { Delivery } from '../ports/bus.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
+import type { RunTelemetry } from './run-telemetry.ts';
 import type { StepLog } from './step-log.ts';
 import type { EntryReader } from './steps.ts';
 
@@ -14,6 +15,7 @@ export interface OwnedRun {
   readonly steps: StepLog;
   readonly read: EntryReader;
   readonly delivery: Delivery;
+  readonly telemetry: RunTelemetry | null;
   /** Writes and folds one last entry; false when the owner was fenced. */
   writeClosing(events: RunEvent[]): Promise<boolean>;
 }

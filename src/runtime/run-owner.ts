@@ -14,6 +14,7 @@ import { endRun } from './ending.ts';
 import type { RunFold } from './fold.ts';
 import type { OwnedRun } from './owned-run.ts';
 import { parkRun } from './parking.ts';
+import type { RunTelemetry } from './run-telemetry.ts';
 import { StepLog } from './step-log.ts';
 import type { EntryReader } from './steps.ts';
 import { think } from './think.ts';
@@ -64,6 +65,15 @@ export interface OwnerEnv {
   gone(owner: RunOwner, why: Gone, error?: AppError): void;
 }
 
+/** A run whose claim this node has written and folded. */
+export interface Claimed {
+  fold: RunFold;
+  accepted: RunEventOf<'accepted'>;
+  delivery: Delivery;
+  nonce: string;
+  telemetry: RunTelemetry | null;
+}
+
 export class RunOwner implements OwnedRun {
   readonly run: string;
   readonly fold: RunFold;
@@ -71,6 +81,7 @@ export class RunOwner implements OwnedRun {
   readonly accepted: RunEventOf<'accepted'>;
   readonly deps: NodeDeps;
   readonly log: Log;
+  readonly telemetry: RunTelemetry | null;
   delivery: Delivery;
   private readonly env: OwnerEnv;
   private readonly nonce: string;
@@ -85,7 +96,7 @@ export class RunOwner implements OwnedRun {
   private pumping = false;
   private sinceSnapshot = 0;
 
-  constructor(env: OwnerEnv, fold: RunFold, accepted: RunEventOf<'accepted'>, delivery: Delivery, nonce: string) {
+  constructor(env: OwnerEnv, { fold, accepted, delivery, nonce, telemetry }: Claimed) {
     this.env = env;
     this.deps = env.deps;
     this.run = accepted.run;
@@ -94,7 +105,14 @@ export class RunOwner implements OwnedRun {
     this.delivery = delivery;
     this.nonce = nonce;
     this.steps = new StepLog(accepted.run, env.deps.journal, this.read);
-    this.log = env.deps.log.child({ run_id: accepted.run, user_id: accepted.user, agent: accepted.agent.name });
+    this.telemetry = telemetry;
+    if (telemetry !== null) telemetry.read = this.read;
+    this.log = env.deps.log.child({
+      run_id: accepted.run,
+      user_id: accepted.user,
+      agent: accepted.agent.name,
+      ...(telemetry?.traceId === undefined ? {} : { trace_id: telemetry.traceId }),
+    });
   }
 
   /** Called once, when the claim is written and folded. */
@@ -227,6 +245,7 @@ export class RunOwner implements OwnedRun {
     this.recent.set(entry.n, entry);
     this.recent.delete(entry.n - RECENT_ENTRIES);
     fold.fold(entry);
+    this.telemetry?.folded(entry, fold);
     if (fold.ended) deps.faults.hit('end.written');
     this.steps.note(fold.context);
     deps.faults.hit('entry.folded');
@@ -350,6 +369,7 @@ export class RunOwner implements OwnedRun {
       write: (events) => this.push(events),
       effort,
       log: this.log,
+      telemetry: this.telemetry,
     };
   }
 

@@ -17,6 +17,7 @@ export interface Birth {
   task: Task;
   parent?: RunEventOf<'accepted'>['parent'];
   ancestors: string[];
+  traceparent?: string | undefined;
   at: number;
 }
 
@@ -30,6 +31,7 @@ export function acceptedEvent(birth: Birth): RunEventOf<'accepted'> {
     limits: applyLimits(birth.agent.limits, birth.task.limits),
     ...(birth.parent === undefined ? {} : { parent: birth.parent }),
     ancestors: birth.ancestors,
+    ...(birth.traceparent === undefined ? {} : { traceparent: birth.traceparent }),
   };
 }
 

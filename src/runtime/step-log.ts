@@ -40,10 +40,8 @@ export class StepLog {
 
   /** Called after every fold. */
   note(context: RunContext): void {
-    const finished = Math.min(context.steps - this.known, WINDOW_STEPS);
-    if (finished <= 0) return;
-    const refs = context.window.slice(-finished);
-    const items = refs.map((ref, i) => ({ ref, step: context.steps - refs.length + i + 1 }));
+    const items = finishedSince(context, this.known);
+    if (items.length === 0) return;
     this.known = context.steps;
     this.untold.push(...items);
     this.last.push(...items);
@@ -80,26 +78,31 @@ export class StepLog {
   /** A run that was taken over: its steps are found by folding its journal again. */
   private async reread(): Promise<Numbered[]> {
     const found: Numbered[] = [];
-    for await (const item of stepsOf(this.journal, this.run)) {
-      found.push(item);
+    for await (const { ref, step } of stepsOf(this.journal, this.run)) {
+      found.push({ ref, step });
       if (found.length > 2 * RESULT_STEPS) found.splice(0, RESULT_STEPS);
     }
     return found;
   }
 }
 
-/** Every step of a run, oldest first, found by folding its journal. */
-export async function* stepsOf(journal: Journal, run: string): AsyncGenerator<Numbered> {
+/** The steps that are finished beyond the first `known` ones, as far as the window holds them. */
+export function finishedSince(context: RunContext, known: number): { ref: StepRef; step: number }[] {
+  const finished = Math.min(context.steps - known, WINDOW_STEPS);
+  if (finished <= 0) return [];
+  const refs = context.window.slice(-finished);
+  return refs.map((ref, i) => ({ ref, step: context.steps - refs.length + i + 1 }));
+}
+
+/** Every step of a run, oldest first, found by folding its journal; with the state of the run when it was over. */
+export async function* stepsOf(journal: Journal, run: string): AsyncGenerator<Numbered & { context: RunContext }> {
   const fold = new RunFold();
   let known = 0;
   for await (const entry of journal.entries(run)) {
     fold.fold(entry);
     const { context } = fold;
-    const finished = Math.min(context.steps - known, WINDOW_STEPS);
-    if (finished <= 0) continue;
+    for (const item of finishedSince(context, known)) yield { ...item, context };
     known = context.steps;
-    const refs = context.window.slice(-finished);
-    for (const [i, ref] of refs.entries()) yield { ref, step: context.steps - refs.length + i + 1 };
   }
   fold.stop();
 }

@@ -15,7 +15,7 @@ import { streamsOf } from '../../src/core/streams.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import { type ToolDefinition, ToolDefinition as ToolSchema } from '../../src/core/tool.ts';
 import type { Model } from '../../src/ports/model.ts';
-import type { Log } from '../../src/ports/telemetry.ts';
+import type { Log, Telemetry } from '../../src/ports/telemetry.ts';
 import type { ToolCall, ToolSource } from '../../src/ports/tools.ts';
 import type { Validator } from '../../src/ports/validator.ts';
 import { Agents } from '../../src/runtime/agents.ts';
@@ -71,6 +71,7 @@ export class CountingTools implements ToolSource {
 export interface NodeOptions {
   settings?: Partial<NodeSettings>;
   log?: Log;
+  telemetry?: Telemetry;
   machine?: RunMachine;
   validator?: Validator;
   /** What the node brings; default all agents of the cluster. */
@@ -118,6 +119,7 @@ export class Cluster {
       clock: this.clock,
       ids: cryptoIds,
       log,
+      telemetry: options.telemetry ?? null,
       models: models(this.modelMap),
       tools: this.tools,
       validator: options.validator ?? jsonSchemaValidator(),
