@@ -10,7 +10,10 @@ export { MemoryBroker, type MemoryBrokerOptions } from './adapters/memory/memory
 export { MemoryBus } from './adapters/memory/memory-bus.ts';
 export { SimulatedClock } from './adapters/memory/simulated-clock.ts';
 export { type ScriptedModel, type ScriptedReply, scripted, scriptedModel } from './adapters/model/scripted.ts';
+export { spanIds } from './adapters/otel/forced-ids.ts';
+export { otelTelemetry } from './adapters/otel/telemetry.ts';
 export { type LogLevel, logTo, SILENT } from './app/local.ts';
+export { type RunningTelemetry, startTelemetry, type TelemetryOptions } from './app/telemetry.ts';
 export { type StartWorkerOptions, startWorker } from './app/worker.ts';
 export {
   connectBus,
@@ -60,7 +63,7 @@ export { VERSION } from './core/version.ts';
 export type { Bus } from './ports/bus.ts';
 export type { Clock } from './ports/clock.ts';
 export type { Model, ThinkInput, ThinkReply } from './ports/model.ts';
-export type { Log } from './ports/telemetry.ts';
+export type { Log, Telemetry } from './ports/telemetry.ts';
 export type { ToolCall, ToolSource } from './ports/tools.ts';
 export type { SupervisorNode } from './runtime/node.ts';
 export type { NodeSettings } from './runtime/settings.ts';
