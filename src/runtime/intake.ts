@@ -161,7 +161,7 @@ export class Intake {
       error,
     });
     // Whatever name stood in the subject: only a defined agent is a label.
-    const agentLabel = this.deps.agents.has(nameOf(agent)) ? nameOf(agent) : 'unknown';
+    const agentLabel = this.deps.agents.get(nameOf(agent)) === undefined ? 'unknown' : nameOf(agent);
     this.deps.telemetry?.metrics?.task({ agent: agentLabel, status: 'rejected' });
     this.deps.log.warn('task.rejected', { run_id: run, seq: message.seq, code: error.code, message: error.message });
   }

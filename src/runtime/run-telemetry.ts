@@ -11,7 +11,7 @@ import { timeSpent } from './run-time.ts';
 import { runEvents } from './span-events.ts';
 import { SpanIds } from './span-ids.ts';
 import { finishedSince, stepsOf } from './step-log.ts';
-import { type StepFacts, stepFacts, stepSpans, type TracedStep } from './step-spans.ts';
+import { type CallFacts, type StepFacts, stepFacts, stepSpans, type TracedStep } from './step-spans.ts';
 import type { EntryReader } from './steps.ts';
 
 /**
@@ -203,18 +203,18 @@ export class RunTelemetry {
 
   private count(facts: StepFacts, metrics: Metrics): void {
     const agent = this.accepted.agent.name;
-    const { thought } = facts;
-    const tools = new Set(facts.calls.map((call) => toolLabel(call, thought)));
+    const tools = new Set(facts.calls.map(toolLabel));
     const [tool = 'none'] = tools.size > 1 ? ['several'] : tools;
     metrics.step({ agent, tool, status: facts.status }, (facts.end - facts.start) / 1000);
-    const status = thought.type === 'decided' ? 'ok' : 'error';
-    const { input_tokens, output_tokens, cost_usd } = thought.usage;
-    metrics.model(
-      { agent, model: this.accepted.agent.model, status },
-      { seconds: thought.ms / 1000, input_tokens, output_tokens, cost_usd },
-    );
+    for (const { event } of facts.thoughts) {
+      const { input_tokens, output_tokens, cost_usd } = event.usage;
+      metrics.model(
+        { agent, model: this.accepted.agent.model, status: event.type === 'decided' ? 'ok' : 'error' },
+        { seconds: event.ms / 1000, input_tokens, output_tokens, cost_usd },
+      );
+    }
     for (const call of facts.calls) {
-      const labels = { agent, tool: toolLabel(call, thought), status: call.status };
+      const labels = { agent, tool: toolLabel(call), status: call.status };
       metrics.tool(labels, (call.end - call.start) / 1000, call.error?.code);
     }
   }
@@ -251,9 +251,8 @@ const INVENTED: ReadonlySet<string> = new Set([
   'unknown_agent',
 ]);
 
-function toolLabel(call: StepFacts['calls'][number], thought: StepFacts['thought']): string {
-  const asked = thought.type === 'decided' && call.status === 'refused';
-  return asked && INVENTED.has(call.error?.code ?? '') ? 'unknown' : call.tool;
+function toolLabel(call: CallFacts): string {
+  return call.status === 'refused' && INVENTED.has(call.error?.code ?? '') ? 'unknown' : call.tool;
 }
 
 /** Null when nobody asked for traces or figures. */

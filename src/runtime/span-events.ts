@@ -55,7 +55,12 @@ function ofCall(event: Extract<RunEvent, { c: string }>): Attributes | null {
     case 'call_started':
       return {};
     case 'call_retry':
-      return { 'error.type': event.error.code, 'action.duration_ms': event.ms, 'agent.not_before': event.not_before };
+      return {
+        'error.type': event.error.code,
+        'agent.retry': event.attempt,
+        'agent.wait_ms': event.wait_ms,
+        'action.duration_ms': event.ms,
+      };
     case 'outcome_unknown':
       return { 'error.type': event.error.code };
     case 'resolved':

@@ -29,12 +29,20 @@ export interface TracedStep {
 export interface StepFacts extends TracedStep {
   start: number;
   end: number;
-  thought: RunEventOf<'decided'> | RunEventOf<'think_failed'>;
+  /** The model calls of the step, the last one first: the ones before it failed and were made again. */
+  thoughts: [Thought, ...Thought[]];
   calls: CallFacts[];
   entries: JournalEntry[];
   status: Observation['status'];
   /** Code of the first failure. */
   fault: { code: string; message: string } | null;
+}
+
+/** A model call as its entry tells it. */
+export interface Thought {
+  entry: number;
+  at: number;
+  event: RunEventOf<'decided'> | RunEventOf<'think_failed'> | RunEventOf<'think_retry'>;
 }
 
 export interface CallFacts {
@@ -54,21 +62,46 @@ export async function stepFacts(traced: TracedStep, read: EntryReader, openUntil
   const numbers = Array.from({ length: last - ref.entry + 1 }, (_, i) => ref.entry + i);
   const entries = await Promise.all(numbers.map(read));
   const first = entries[0];
-  const thought = first?.events.find((event) => event.type === 'decided' || event.type === 'think_failed');
-  if (whole === null || first === undefined || thought === undefined) return null;
+  const event = first?.events.find((one) => one.type === 'decided' || one.type === 'think_failed');
+  if (whole === null || first === undefined || event === undefined) return null;
+  const retried = await retriedBefore(ref.entry, read);
+  const began = retried.at(-1) ?? { at: first.at, event };
   const end = openUntil ?? Math.max(...entries.map((entry) => entry.at));
   const calls = whole.observations.map((seen) => callFacts(seen, entries, end));
   const failed = calls.find((call) => call.error !== null);
   return {
     ...traced,
-    start: first.at - thought.ms,
+    start: began.at - began.event.ms,
     end,
-    thought,
+    thoughts: [{ entry: first.n, at: first.at, event }, ...retried],
     calls,
     entries,
-    status: thought.type === 'think_failed' ? 'error' : (calls.find((call) => call.status !== 'ok')?.status ?? 'ok'),
-    fault: thought.type === 'think_failed' ? thought.error : (failed?.error ?? null),
+    status: event.type === 'think_failed' ? 'error' : (calls.find((call) => call.status !== 'ok')?.status ?? 'ok'),
+    fault: event.type === 'think_failed' ? event.error : (failed?.error ?? null),
   };
+}
+
+/** What can stand between a model call that failed and the next one of the same step. */
+const BETWEEN_TRIES: ReadonlySet<RunEvent['type']> = new Set([
+  'timer',
+  'claimed',
+  'parked',
+  'handed_over',
+  'pause',
+  'drain',
+  'resume',
+]);
+
+/** The model calls that were made again before the one in `entry`, newest first. */
+async function retriedBefore(entry: number, read: EntryReader): Promise<Thought[]> {
+  const found: Thought[] = [];
+  for (let n = entry - 1; n > 0 && entry - n <= MOST_ENTRIES; n--) {
+    const { at, events } = await read(n);
+    const event = events.find((one) => one.type === 'think_retry');
+    if (event !== undefined) found.push({ entry: n, at, event });
+    else if (!events.every((one) => BETWEEN_TRIES.has(one.type))) break;
+  }
+  return found;
 }
 
 function callFacts(seen: Observation, entries: JournalEntry[], end: number): CallFacts {
@@ -98,7 +131,8 @@ function isOf(c: string, event: RunEvent): boolean {
 }
 
 export function stepSpans(facts: StepFacts, ids: SpanIds, accepted: RunEventOf<'accepted'>): FinishedSpan[] {
-  const { thought, calls, entries, ref, step, plan } = facts;
+  const { thoughts, calls, entries, ref, step, plan } = facts;
+  const [{ event: thought }] = thoughts;
   const id = ids.step(ref.entry);
   const tools = [...new Set(calls.map((call) => call.tool))].join(',');
   const base = { 'agent.execution_id': accepted.run, 'agent.step': step };
@@ -116,22 +150,22 @@ export function stepSpans(facts: StepFacts, ids: SpanIds, accepted: RunEventOf<'
   };
   return [
     over,
-    modelSpan(facts, ids, accepted, base),
+    ...thoughts.map((one) => modelSpan(one, facts, ids, accepted, base)),
     ...calls.map((call) => callSpan(call, facts, ids, accepted, base)),
   ];
 }
 
 function modelSpan(
-  { thought, ref, start, entries }: StepFacts,
+  { entry, at, event }: Thought,
+  { ref }: StepFacts,
   ids: SpanIds,
   accepted: RunEventOf<'accepted'>,
   base: Attributes,
 ): FinishedSpan {
-  const { usage, model } = thought;
+  const { usage, model } = event;
   const asked = accepted.agent.model;
-  const at = entries[0]?.at ?? start;
   return {
-    ...span(`chat ${asked}`, ids.trace, ids.model(ref.entry), ids.step(ref.entry), start, at),
+    ...span(`chat ${asked}`, ids.trace, ids.model(entry), ids.step(ref.entry), at - event.ms, at),
     kind: 'client',
     attributes: {
       ...base,
@@ -147,7 +181,7 @@ function modelSpan(
       'gen_ai.agent.name': accepted.agent.name,
       'agent.cost_usd': usage.cost_usd,
     },
-    ...(thought.type === 'think_failed' ? failure(thought.error) : {}),
+    ...('error' in event ? failure(event.error) : {}),
   };
 }
 

@@ -240,6 +240,28 @@ describe('the spans of a run', () => {
 });
 
 describe('the figures of a run', () => {
+  it('count a model call that was made again, as do its spans', async () => {
+    const recorder = new Recorder();
+    const cluster = await new Cluster({ name: 'busy', model: 'busy' }).prepare();
+    let tries = 0;
+    cluster.modelMap.busy = {
+      think: () => {
+        if (++tries === 1) throw new AppError('rate_limit', 'slow down', { retryable: true });
+        return Promise.resolve(scripted({ action: 'final_answer', answer: 1 }));
+      },
+    };
+    await cluster.node('n1', { telemetry: recorder });
+    await cluster.submit({ input: 'x' }, 'busy');
+    await cluster.result();
+    await cluster.clock.advance(100);
+    const [step] = recorder.named('agent.step');
+    const models = recorder.named('chat busy').toSorted((a, b) => a.start - b.start);
+    expect(models.map((span) => span.error?.type)).toEqual(['rate_limit', undefined]);
+    expect(step?.start).toBe(models[0]?.start);
+    expect(step?.error).toBeUndefined();
+    expect(recorder.figures.filter(([what]) => what === 'model')).toHaveLength(2);
+  });
+
   it('count its steps, calls and time, and name tools that nobody defined as unknown', async () => {
     const recorder = new Recorder();
     const cluster = await new Cluster({ name: 'wild', model: 'wild' }).prepare();
