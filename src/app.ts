@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { aiModels } from './adapters/ai-sdk/models.ts';
 import { systemClock } from './adapters/clock/system-clock.ts';
 import { cryptoIds } from './adapters/crypto/ids.ts';
 import { type Embedded, startEmbedded } from './adapters/embedded-nats/embedded.ts';
@@ -16,6 +17,7 @@ import { defineAgent } from './core/agent-input.ts';
 import { type AppError, toAppError } from './core/errors.ts';
 import { streamsOf } from './core/streams.ts';
 import { Subjects } from './core/subjects.ts';
+import { costOf, type PricingTable, priceOf } from './policy/pricing.ts';
 import type { Bus } from './ports/bus.ts';
 import type { Cancel, Clock } from './ports/clock.ts';
 import type { Model } from './ports/model.ts';
@@ -57,8 +59,12 @@ export interface SupervisorOptions {
   agents?: AgentInput[];
   /** Where those come from, for whoever reads them later; default `a program`. */
   agentSource?: string;
-  /** Model adapters beside `plan`, by name. */
+  /** Model adapters beside `plan` and the providers, by name. */
   models?: Record<string, Model>;
+  /** Where keys and addresses of model providers come from, such as `process.env`; without it there are none. */
+  env?: Readonly<Record<string, string | undefined>>;
+  /** What models cost; a provider's model without a price is not used. */
+  pricing?: PricingTable;
   /** Folder that the file tools are confined to; without it there is no toolbox. */
   root?: string;
   /** Hosts that http_fetch may reach. */
@@ -74,7 +80,9 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const { bus, subjects, log } = options;
   const clock = systemClock(options.clockOffset ?? (() => 0));
   const node = options.name ?? `node-${cryptoIds.random()}`;
-  const known = models({ plan: planModel(), ...options.models });
+  const { env = {}, pricing = { v: 1, prices: [] } } = options;
+  const providers = aiModels({ env, clock, cost: (model, tokens, at) => costOf(priceOf(pricing, model, at), tokens) });
+  const known = models({ plan: planModel(), ...options.models }, providers);
   const sources: ToolSource[] = [...(options.tools ?? [])];
   if (options.root !== undefined) {
     const toolbox = createToolbox({ root: options.root, allowHosts: options.allowHosts ?? [], clock });
@@ -101,7 +109,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       log,
       node,
       given: givenAgents(options),
-      usable: (agent) => missing(() => known.get(agent.model)),
+      usable: (agent) => missing(() => known.check(agent)),
     }),
     faults: options.faults ?? NO_FAULTS,
     settings: NodeSettings.parse(options.settings ?? {}),
@@ -144,6 +152,9 @@ export interface StackOptions {
   /** Agents for the cluster beside `plan`, and where they come from. */
   agents?: AgentInput[];
   agentSource?: string;
+  /** As for a node: where keys of model providers come from, and what models cost. */
+  env?: Readonly<Record<string, string | undefined>>;
+  pricing?: PricingTable;
   log: Log;
   telemetry?: Telemetry | undefined;
 }

@@ -13,6 +13,7 @@ export { type ScriptedModel, type ScriptedReply, scripted, scriptedModel } from 
 export { spanIds } from './adapters/otel/forced-ids.ts';
 export { otelTelemetry } from './adapters/otel/telemetry.ts';
 export { type LogLevel, logTo, SILENT } from './app/local.ts';
+export { loadPricing } from './app/pricing.ts';
 export { type RunningTelemetry, startTelemetry, type TelemetryOptions } from './app/telemetry.ts';
 export { type StartWorkerOptions, startWorker } from './app/worker.ts';
 export {

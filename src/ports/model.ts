@@ -68,7 +68,10 @@ export interface Model {
   think(input: ThinkInput): Promise<ThinkReply>;
 }
 
-/** Finds the adapter that an agent definition names. Throws AppError `no_model`. */
+/** Finds the adapter that an agent definition names. */
 export interface Models {
+  /** Throws AppError `no_model`. */
   get(name: string): Model;
+  /** Asked when agents are loaded. Throws AppError `no_model` or `unknown_price` when the agent's model cannot be used. */
+  check(agent: AgentDefinition): void;
 }
