@@ -45,9 +45,12 @@ export {
   type RunFilter,
   type Verdict,
 } from './client/operator.ts';
+export type { ResultOptions } from './client/wait-result.ts';
+export type { RunStatus, RunUpdate, WatchOptions } from './client/watch.ts';
 export { AgentDefinition, type AgentInput } from './core/agent.ts';
 export { defineAgent } from './core/agent-input.ts';
 export { CallRequest, Decision, Usage } from './core/decision.ts';
+export { DecisionTrace, TraceCall, TraceEvent, TraceStep } from './core/decision-trace.ts';
 export { AppError, ErrorInfo } from './core/errors.ts';
 export { RunEvent } from './core/events.ts';
 export { JournalEntry } from './core/journal-entry.ts';

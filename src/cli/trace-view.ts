@@ -21,6 +21,7 @@ const WITHIN_STEP: ReadonlySet<string> = new Set([
   'call_started',
   'call_done',
   'call_failed',
+  'call_retry',
   'outcome_unknown',
   'resolved',
   'approval_decided',
@@ -32,20 +33,51 @@ const WITHIN_STEP: ReadonlySet<string> = new Set([
 export function traceText(io: Io, entries: JournalEntry[]): string {
   const paint = paintFor(io);
   const outcomes = outcomesOf(entries);
+  const began = entries[0]?.at ?? 0;
   const lines: string[] = [];
   let step = 0;
+  let node: string | null = null;
   for (const { n, at, events } of entries) {
-    const head = `${String(n).padStart(5)}  ${timeOfDay(at)}  `;
+    const head = `${String(n).padStart(5)}  ${timeOfDay(at)}  ${since(at, began)}  `;
     for (const event of events) {
       if (WITHIN_STEP.has(event.type)) continue;
       if (event.type === 'decided' || event.type === 'think_failed') {
         step++;
         lines.push('', paint.bold(`step ${step}`), ...stepLines(head, n, event, outcomes, paint));
+      } else if (event.type === 'claimed') {
+        const from = node !== null && node !== event.node ? `, taking over from ${line(node)}` : '';
+        const text = `${head}· claimed by ${line(event.node)}${from}`;
+        lines.push(from === '' ? paint.dim(text) : paint.warn(text));
+        ({ node } = event);
       } else if (PROTOCOL.has(event.type)) lines.push(paint.dim(`${head}· ${otherText(event)}`));
       else lines.push(`${head}${otherText(event)}`);
     }
   }
-  return lines.join('\n');
+  return [...lines, '', totalsLine(entries)].join('\n');
+}
+
+/** Time since the run was accepted, in a column of its own. */
+function since(at: number, began: number): string {
+  return `+${duration(at - began)}`.padEnd(10);
+}
+
+function totalsLine(entries: JournalEntry[]): string {
+  const events = entries.flatMap((entry) => entry.events);
+  const count = (type: RunEvent['type']) => events.filter((event) => event.type === type).length;
+  const usage = events.flatMap((event) => ('usage' in event && event.type !== 'child_ended' ? [event.usage] : []));
+  const tokens = usage.reduce((sum, one) => sum + one.input_tokens + one.output_tokens, 0);
+  const cost = usage.reduce((sum, one) => sum + one.cost_usd, 0);
+  const nodes = new Set(events.flatMap((event) => (event.type === 'claimed' ? [event.node] : [])));
+  const span = (entries.at(-1)?.at ?? 0) - (entries[0]?.at ?? 0);
+  const retries = count('call_retry') + count('think_retry');
+  const parts = [
+    `${entries.length} entries over ${duration(span)}`,
+    `${count('decided') + count('think_failed')} decisions`,
+    ...(tokens === 0 ? [] : [`${tokens} tokens, ${Number(cost.toPrecision(4))} USD`]),
+    `claimed ${count('claimed')} times by ${nodes.size} node${nodes.size === 1 ? '' : 's'}`,
+    ...(retries === 0 ? [] : [`${retries} calls made again`]),
+  ];
+  return parts.join(', ');
 }
 
 /** Everything that was journalled about each call, in order. */
@@ -141,6 +173,10 @@ function outcomeText(event: RunEvent, paint: Paint): string {
       return `${paint.good('ok')} ${duration(event.ms)}  ${preview(event.result, 160)}`;
     case 'call_failed':
       return `${paint.bad(`failed ${event.error.code}`)} ${duration(event.ms)}  ${preview(event.error.message, 300)}`;
+    case 'call_retry':
+      return paint.warn(
+        `${event.error.code} ${duration(event.ms)}, made again at ${timeOfDay(event.not_before)}  ${preview(event.error.message, 300)}`,
+      );
     case 'outcome_unknown':
       return paint.warn(`outcome unknown: ${preview(event.error.message, 300)}`);
     case 'resolved':
@@ -162,10 +198,10 @@ function otherText(event: RunEvent): string {
   switch (event.type) {
     case 'accepted':
       return `accepted: agent ${line(event.agent.name)}, user ${line(event.user)}, input ${preview(event.task.input, 160)}`;
-    case 'claimed':
-      return `claimed by ${line(event.node)}`;
     case 'quarantined':
       return `quarantined: entry ${event.entry} cannot be folded: ${preview(event.error.message, 200)}`;
+    case 'think_retry':
+      return `model call failed: ${event.error.code} ${preview(event.error.message, 300)}; asked again at ${timeOfDay(event.not_before)} (retry ${event.attempt})`;
     case 'limit':
       return `limit ${event.code}: ${preview(event.detail, 200)}`;
     case 'loop':

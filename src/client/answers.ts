@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AgentDefinition } from '../core/agent.ts';
+import { TracePage } from '../core/decision-trace.ts';
 import type { ApiVerb } from '../core/door-wire.ts';
 import { AppError, describeFaults } from '../core/errors.ts';
 import { RunId } from '../core/events.ts';
@@ -107,6 +108,7 @@ export const API_ANSWERS = {
   runs: z.object({ runs: z.array(StatusEvent), next: Next }),
   run: RunDetails,
   journal: z.object({ entries: z.array(JournalEntry), next: Next }),
+  trace: TracePage,
   result: RunResult,
   cancel: Accepted,
   pause: Accepted,

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { type DecisionTrace, TracePage } from '../core/decision-trace.ts';
 import { AppError } from '../core/errors.ts';
 import { RunResult } from '../core/result.ts';
 import { StatusEvent } from '../core/status.ts';
@@ -7,9 +8,10 @@ import type { Task } from '../core/task.ts';
 import type { Clock } from '../ports/clock.ts';
 import { Accepted } from './answers.ts';
 import { ask, type ClientBus } from './ask.ts';
+import { wholeTrace } from './pages.ts';
 import { nodeTimers } from './timers.ts';
-import { resultWhenEnded } from './wait-result.ts';
-import { statusIn, watchRun } from './watch.ts';
+import { type ResultOptions, readResult } from './wait-result.ts';
+import { type RunUpdate, statusIn, type WatchOptions, type WatchSource, watchRun } from './watch.ts';
 
 /**
  * The submitter's client: hands in tasks, follows its own runs, reads their results. It needs no more rights than a
@@ -41,13 +43,20 @@ export interface Client {
    * the task is stored then.
    */
   submit(task: z.input<typeof Task>, agent: string): Promise<Submitted>;
-  /** Statuses from now to the end, the present one first. Throws AppError `unknown_run`, `no_node`. */
-  watch(run: string, signal?: AbortSignal): AsyncIterable<StatusEvent>;
+  /**
+   * What happens to a run until its end: each finished step once and in order, also those from before the watching
+   * began; where it stands; what it waits for; at last its result. Goes on over lost connections and dead nodes.
+   * Throws AppError `unknown_run`, `no_node` (only at its start).
+   */
+  watch(run: string, options?: WatchOptions): AsyncIterable<RunUpdate>;
   /** Throws AppError `not_ended` (unless told to wait), `unknown_run`, `no_node`, `aborted`. */
-  result(run: string, options?: { wait?: boolean; signal?: AbortSignal }): Promise<RunResult>;
+  result(run: string, options?: ResultOptions): Promise<RunResult>;
   /** Resolves when the order is stored; throws AppError `already_ended`, `unknown_run`, `no_node`. */
   cancel(run: string, why?: string): Promise<Accepted>;
+  /** Where the run stands now. */
   status(run: string): Promise<StatusEvent>;
+  /** Why the run did what it did, step by step, without secrets; also while it works. */
+  trace(run: string): Promise<DecisionTrace>;
 }
 
 const ACCEPT_MS = 30_000;
@@ -58,21 +67,22 @@ export function createClient(options: ClientOptions): Client {
   const doors = <S extends z.ZodType>(verb: string, body: unknown, answer: S) =>
     ask(bus, subjects.ask(user, verb), body, answer);
   const status = (run: string) => doors('status', { run }, StatusEvent);
-  const watch = (run: string, signal?: AbortSignal) =>
-    watchRun({ bus, clock, signal, status: () => status(run), events: subjects.anyEvent(run, user) });
+  const source = (run: string, options: WatchOptions = {}): WatchSource => ({
+    ...options,
+    bus,
+    clock,
+    events: subjects.anyEvent(run, user),
+    status: () => status(run),
+    trace: (at) => doors('trace', { run, ...at }, TracePage),
+    result: () => doors('result', { run }, RunResult),
+  });
   return {
     submit: (task, agent) => submit({ ...options, clock, acceptMs: options.acceptMs ?? ACCEPT_MS }, task, agent),
     status,
-    watch,
-    result: (run, { wait = false, signal } = {}) =>
-      resultWhenEnded({
-        run,
-        clock,
-        signal,
-        read: () => doors('result', { run }, RunResult),
-        watch: wait ? () => watch(run, signal) : null,
-      }),
+    watch: (run, how) => watchRun(source(run, how)),
+    result: (run, { wait = false, ...how } = {}) => readResult(run, source(run, how), wait),
     cancel: (run, why = '') => doors('cancel', { run, why }, Accepted),
+    trace: (run) => wholeTrace((at) => doors('trace', { run, ...at }, TracePage)),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { AgentInput } from '../core/agent.ts';
+import type { DecisionTrace } from '../core/decision-trace.ts';
 import type { ApiInput, ApiVerb } from '../core/door-wire.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import type { Json } from '../core/json.ts';
@@ -20,9 +21,10 @@ import {
   type RunDetails,
 } from './answers.ts';
 import { ask, type ClientBus } from './ask.ts';
+import { pages, wholeTrace } from './pages.ts';
 import { nodeTimers } from './timers.ts';
-import { resultWhenEnded } from './wait-result.ts';
-import { watchRun } from './watch.ts';
+import { type ResultOptions, readResult } from './wait-result.ts';
+import { type RunUpdate, type WatchOptions, type WatchSource, watchRun } from './watch.ts';
 
 /** The operator's client: all runs of all users. It needs the rights to `api.*` and to hear `evt.>`. */
 
@@ -52,8 +54,12 @@ export interface Operator {
   run(run: string): Promise<RunDetails>;
   /** Journal entries from a number on, in order; pages are followed. */
   journal(run: string, from?: number): AsyncIterable<JournalEntry>;
-  watch(run: string, signal?: AbortSignal): AsyncIterable<StatusEvent>;
-  result(run: string, options?: { wait?: boolean; signal?: AbortSignal }): Promise<RunResult>;
+  /** Like a submitter's, of any run. */
+  watch(run: string, options?: WatchOptions): AsyncIterable<RunUpdate>;
+  /** Throws AppError `not_ended` (unless told to wait), `aborted`. */
+  result(run: string, options?: ResultOptions): Promise<RunResult>;
+  /** Why the run did what it did, step by step, without secrets. */
+  trace(run: string): Promise<DecisionTrace>;
   cancel(run: string, why?: string): Promise<Accepted>;
   pause(run: string, why?: string): Promise<Accepted>;
   resume(run: string, why?: string): Promise<Accepted>;
@@ -89,9 +95,15 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
     (verb: 'cancel' | 'pause' | 'resume' | 'release' | 'fail') =>
     (run: string, why = '') =>
       call(verb, { run, by, why });
-  const status = async (run: string) => (await call('run', { run })).status;
-  const watch = (run: string, signal?: AbortSignal) =>
-    watchRun({ bus, clock, signal, status: () => status(run), events: subjects.anyEvent(run) });
+  const source = (run: string, options: WatchOptions = {}): WatchSource => ({
+    ...options,
+    bus,
+    clock,
+    events: subjects.anyEvent(run),
+    status: async () => (await call('run', { run })).status,
+    trace: (at) => call('trace', { run, ...at }),
+    result: () => call('result', { run }),
+  });
 
   return {
     runs: (filter = {}) =>
@@ -105,15 +117,9 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
         const page = await call('journal', { run, from: next });
         return { items: page.entries, next: page.next };
       }, from),
-    watch,
-    result: (run, { wait = false, signal } = {}) =>
-      resultWhenEnded({
-        run,
-        clock,
-        signal,
-        read: () => call('result', { run }),
-        watch: wait ? () => watch(run, signal) : null,
-      }),
+    watch: (run, how) => watchRun(source(run, how)),
+    result: (run, { wait = false, ...how } = {}) => readResult(run, source(run, how), wait),
+    trace: (run) => wholeTrace((at) => call('trace', { run, ...at })),
     cancel: order('cancel'),
     pause: order('pause'),
     resume: order('resume'),
@@ -136,15 +142,4 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
     agent: (name, version) => call('agent', { name, ...(version === undefined ? {} : { version }) }),
     putAgent: (definition, source = '') => call('agent_put', { definition, by, source }),
   };
-}
-
-async function* pages<T, At>(
-  read: (at: At) => Promise<{ items: T[]; next: At | null }>,
-  first: At,
-): AsyncGenerator<T, void, void> {
-  for (let at: At | null = first; at !== null; ) {
-    const page = await read(at);
-    yield* page.items;
-    at = page.next;
-  }
 }

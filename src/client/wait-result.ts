@@ -1,33 +1,23 @@
 import { AppError } from '../core/errors.ts';
 import type { RunResult } from '../core/result.ts';
-import type { StatusEvent } from '../core/status.ts';
-import type { Clock } from '../ports/clock.ts';
+import { type WatchSource, watchRun } from './watch.ts';
 
 export interface ResultOptions {
-  run: string;
-  clock: Pick<Clock, 'after'>;
-  signal: AbortSignal | undefined;
-  read: () => Promise<RunResult>;
-  /** Ends with the run; null when the end is not to be waited for. */
-  watch: (() => AsyncIterable<StatusEvent>) | null;
+  /** Wait for the end; default false: a run that has not ended is an error. */
+  wait?: boolean;
+  /** Gives up waiting; the run goes on. */
+  signal?: AbortSignal;
 }
 
-/** Between the journal's last entry and the stored result, milliseconds. */
-const AGAIN_MS = 100;
-
-/** The result of a run. Throws AppError `not_ended`, or `aborted` when the signal aborts the wait. */
-export async function resultWhenEnded({ run, clock, signal, read, watch }: ResultOptions): Promise<RunResult> {
-  for (;;) {
-    try {
-      return await read();
-    } catch (thrown) {
-      if (watch === null || !(thrown instanceof AppError && thrown.code === 'not_ended')) throw thrown;
-    }
-    for await (const _status of watch()) {
-      // Only the end counts, and it ends the loop.
-    }
-    if (signal?.aborted === true)
-      throw new AppError('aborted', `the wait for run ${run} was given up; the run goes on`);
-    await new Promise<void>((resolve) => void clock.after(AGAIN_MS, resolve));
+/** The result of a run. Throws AppError `not_ended` unless told to wait, `aborted` when the signal ends the wait. */
+export async function readResult(run: string, source: WatchSource, wait: boolean): Promise<RunResult> {
+  try {
+    return await source.result();
+  } catch (thrown) {
+    if (!wait || !(thrown instanceof AppError && thrown.code === 'not_ended')) throw thrown;
   }
+  for await (const update of watchRun({ ...source, steps: false })) {
+    if (update.type === 'ended') return update.result;
+  }
+  throw new AppError('aborted', `the wait for run ${run} was given up; the run goes on`);
 }

@@ -13,12 +13,15 @@ const V = z.literal(1).default(1);
 const Why = z.string().max(1024).default('');
 const By = z.string().min(1).max(128);
 const Page = { limit: z.int().min(1).max(500).default(100), after: z.int().min(0).default(0) };
+/** A page of the decision trace: entry that begins it, and steps before that entry; both from `next` of the page before. */
+const TraceAt = { from: z.int().min(0).default(0), step: z.int().min(0).default(0) };
 const DeadId = z.string().min(1).max(300);
 
 export const ASK_VERBS = {
   status: z.strictObject({ v: V, run: RunId }),
   result: z.strictObject({ v: V, run: RunId }),
   cancel: z.strictObject({ v: V, run: RunId, why: Why }),
+  trace: z.strictObject({ v: V, run: RunId, ...TraceAt }),
 } as const;
 
 export const API_VERBS = {
@@ -33,6 +36,7 @@ export const API_VERBS = {
   run: z.strictObject({ v: V, run: RunId }),
   /** Journal entries from number `from` on. */
   journal: z.strictObject({ v: V, run: RunId, from: z.int().min(0).default(0) }),
+  trace: z.strictObject({ v: V, run: RunId, ...TraceAt }),
   result: z.strictObject({ v: V, run: RunId }),
   cancel: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
   pause: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
@@ -65,6 +69,7 @@ export const API_VERBS = {
 
 export type AskVerb = keyof typeof ASK_VERBS;
 export type ApiVerb = keyof typeof API_VERBS;
+export type AskBody<K extends AskVerb> = z.output<(typeof ASK_VERBS)[K]>;
 export type ApiBody<K extends ApiVerb> = z.output<(typeof API_VERBS)[K]>;
 export type ApiInput<K extends ApiVerb> = z.input<(typeof API_VERBS)[K]>;
 

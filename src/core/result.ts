@@ -4,6 +4,10 @@ import { RunId } from './events.ts';
 import { Json } from './json.ts';
 import { Outcome, ReasonCode } from './reasons.ts';
 
+/** What came of a call; `open` while nothing has. */
+export const ObservedStatus = z.enum(['ok', 'error', 'refused', 'unknown', 'unavailable', 'open']);
+export type ObservedStatus = z.infer<typeof ObservedStatus>;
+
 /** One finished step as results, status events and traces show it; texts are previews. */
 export const StepSummary = z.strictObject({
   step: z.int(),
@@ -16,7 +20,7 @@ export const StepSummary = z.strictObject({
       z.strictObject({
         c: z.string(),
         tool: z.string(),
-        status: z.enum(['ok', 'error', 'refused', 'unknown', 'unavailable', 'open']),
+        status: ObservedStatus,
         ms: z.number(),
         preview: z.string().max(512),
       }),

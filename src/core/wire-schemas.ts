@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ActivationBody } from './activation-wire.ts';
 import { AgentChoice, AgentDefinition, AgentRecord } from './agent.ts';
 import { Decision } from './decision.ts';
+import { DecisionTrace, TracePage } from './decision-trace.ts';
 import { API_VERBS, ASK_VERBS } from './door-wire.ts';
 import { ErrorInfo } from './errors.ts';
 import { INBOX_KINDS } from './inbox-wire.ts';
@@ -23,6 +24,8 @@ const WIRE_SCHEMAS: Record<string, z.ZodType> = {
   tool: ToolDefinition,
   status: StatusEvent,
   result: RunResult,
+  trace: DecisionTrace,
+  'trace-page': TracePage,
   error: ErrorInfo,
   'journal-entry': JournalEntry,
   activation: ActivationBody,

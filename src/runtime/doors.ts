@@ -1,5 +1,13 @@
 import type { z } from 'zod';
-import { API_VERBS, type ApiBody, type ApiVerb, ASK_VERBS, type AskVerb, type NodeInfo } from '../core/door-wire.ts';
+import {
+  API_VERBS,
+  type ApiBody,
+  type ApiVerb,
+  ASK_VERBS,
+  type AskBody,
+  type AskVerb,
+  type NodeInfo,
+} from '../core/door-wire.ts';
 import { AppError, describeFaults } from '../core/errors.ts';
 import type { RunEventOf } from '../core/events.ts';
 import type { InboxKind } from '../core/inbox-wire.ts';
@@ -11,6 +19,7 @@ import type { Subscription } from '../ports/bus.ts';
 import type { Activations } from './activations.ts';
 import { agentDetails, listAgents, putAgent, serveAgentReports } from './agent-doors.ts';
 import { deadLetter, listDeadLetters, retryDeadLetter } from './dead-letter-doors.ts';
+import { tracePage } from './decision-trace.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
 import { statusOf } from './views.ts';
@@ -72,6 +81,7 @@ function askHandlers(deps: NodeDeps) {
     const { accepted } = await runOf(deps, body.run, user);
     if (verb === 'status') return statusOf(await folded(deps, accepted.run));
     if (verb === 'result') return storedResult(deps, accepted);
+    if (verb === 'trace') return traceOf(deps, accepted, body as AskBody<'trace'>);
     return toInbox(deps, accepted.run, 'cancel', { by: user, why: body.why ?? '' });
   };
 }
@@ -100,6 +110,7 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
       };
     },
     journal: (body: ApiBody<'journal'>) => journalPage(deps, body),
+    trace: async (body: ApiBody<'trace'>) => traceOf(deps, (await runOf(deps, body.run)).accepted, body),
     result: async (body: ApiBody<'result'>) => storedResult(deps, (await runOf(deps, body.run)).accepted),
     cancel: command('cancel'),
     pause: command('pause'),
@@ -163,6 +174,12 @@ async function storedResult(deps: NodeDeps, accepted: RunEventOf<'accepted'>): P
   if (stored !== null) return JSON.parse(stored.data);
   const fold = await folded(deps, accepted.run);
   throw new AppError('not_ended', `run ${accepted.run} has no result yet: it is ${fold.path}`, { retryable: true });
+}
+
+async function traceOf(deps: NodeDeps, accepted: RunEventOf<'accepted'>, at: { from: number; step: number }) {
+  // Before the entries are read: what counts as finished has all its outcomes among them.
+  const fold = await folded(deps, accepted.run);
+  return tracePage(fold, accepted, deps.journal.entries(accepted.run, at.from), at.step);
 }
 
 async function toInbox(deps: NodeDeps, run: string, kind: InboxKind, body: Record<string, unknown>): Promise<unknown> {

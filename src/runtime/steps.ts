@@ -4,6 +4,7 @@ import type { RunEvent } from '../core/events.ts';
 import { parseCallId } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import type { Json } from '../core/json.ts';
+import { redact, redactText } from '../core/redact.ts';
 import type { StepSummary } from '../core/result.ts';
 import type { Observation, WindowStep } from '../ports/model.ts';
 
@@ -17,7 +18,8 @@ export interface StepRef {
   outcomes: number[];
 }
 
-type Outcome = Extract<RunEvent, { c: string }>;
+/** An event about a call. */
+export type Outcome = Extract<RunEvent, { c: string }>;
 
 /** Entry n of the run; at once when it is at hand. */
 export type EntryReader = (n: number) => JournalEntry | Promise<JournalEntry>;
@@ -58,7 +60,9 @@ export async function readStep(ref: StepRef, read: EntryReader): Promise<ReadSte
 }
 
 /** What a decision asks for, by the names that its calls have in the chart. */
-function askedOf(decision: Decision): { tool: string; plan_step?: string | undefined }[] {
+export function askedOf(
+  decision: Decision,
+): { tool: string; plan_step?: string | undefined; args?: Record<string, Json> }[] {
   switch (decision.action) {
     case 'tool_call':
       return decision.calls;
@@ -71,13 +75,15 @@ function askedOf(decision: Decision): { tool: string; plan_step?: string | undef
   }
 }
 
-function settles(event: Outcome): boolean {
+/** Whether nothing more comes of the call. */
+export function settles(event: Outcome): boolean {
   if (event.type === 'resolved') return event.verdict !== 'repeat';
   if (event.type === 'approval_decided') return event.verdict === 'denied';
   return ['call_done', 'call_failed', 'approval_expired', 'child_ended'].includes(event.type);
 }
 
-function observed(event: Outcome | undefined): Pick<Observation, 'status' | 'result' | 'error'> {
+/** What the model sees of a call that this event settled. */
+export function observed(event: Outcome | undefined): Pick<Observation, 'status' | 'result' | 'error'> {
   const no = (code: string, message: string) => ({
     status: 'refused' as const,
     result: null,
@@ -122,16 +128,16 @@ export async function summarise(ref: StepRef, step: number, read: EntryReader): 
       tool,
       status,
       ms: whole.ms.get(c) ?? 0,
-      preview: error === undefined ? preview(result) : clip(error.message, PREVIEW),
+      preview: error === undefined ? preview(result) : clip(redactText(error.message), PREVIEW),
     })),
     ...(whole.error === undefined ? {} : { error: whole.error }),
   };
 }
 
-/** The first characters of a value as JSON text; a long text is cut before it is escaped. */
+/** The first characters of a value as JSON text, without secrets; a long text is cut before it is looked through. */
 export function preview(value: Json): string {
-  if (typeof value === 'string') return clip(value, PREVIEW);
-  return clip(JSON.stringify(value), PREVIEW);
+  if (typeof value === 'string') return clip(redactText(value.slice(0, 4 * PREVIEW)), PREVIEW);
+  return clip(JSON.stringify(redact(value)), PREVIEW);
 }
 
 /** The result that call `c` brought, from the entry that holds its outcome. */

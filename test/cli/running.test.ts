@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/adapters/clock/system-clock.ts';
 import { connectBus } from '../../src/app/connect.ts';
 import { readConnection, readSeed, SILENT } from '../../src/app/local.ts';
+import { DecisionTrace } from '../../src/core/decision-trace.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import { ToolDefinition } from '../../src/core/tool.ts';
 import { serveTools } from '../../src/worker/serve-tools.ts';
@@ -57,6 +58,15 @@ async function submitted(task: unknown, ...more: string[]): Promise<string> {
   expect(code, err).toBe(0);
   expect(out).toMatch(/^\d{8}-[A-Za-z0-9-]+\n$/);
   return out.trim();
+}
+
+interface JournalLine {
+  n: number;
+  events: { type: string }[];
+}
+
+function parsed<T>(text: string): T {
+  return JSON.parse(text) as T;
 }
 
 interface Status {
@@ -236,16 +246,29 @@ describe('a run', () => {
 
     const trace = await proctor('trace', run);
     expect(trace.out.match(/^step \d$/gm)).toEqual(['step 1', 'step 2', 'step 3']);
-    expect(trace.out).toMatch(/^ +0 {2}[\d:.]+ {2}accepted: agent plan, user default/m);
-    expect(trace.out).toMatch(/^ +1 {2}[\d:.]+ {2}· claimed by node-/m);
+    expect(trace.out).toMatch(/^ +0 {2}[\d:.]+ {2}\+0 ms +accepted: agent plan, user default/m);
+    expect(trace.out).toMatch(/^ +1 {2}[\d:.]+ {2}\+\d+ ms +· claimed by node-/m);
     expect(trace.out).toMatch(/2-0 {2}read_file \[orders\] .*orders\.json.*\n +ok .*\(entry 3\)/);
     expect(trace.out).toMatch(/failed not_found .*no-such-file\.json/);
-    const entries = JSON.parse((await proctor('trace', run, '--json')).last) as {
-      n: number;
-      events: { type: string }[];
-    }[];
+    expect(trace.out).toMatch(/^\d+ entries over .*, 3 decisions, claimed 1 times by 1 node$/m);
+
+    const entries = (await proctor('trace', run, '--entries')).out
+      .trimEnd()
+      .split('\n')
+      .map(parsed<JournalLine>);
     expect(entries.map((entry) => entry.n)).toEqual(entries.map((_, i) => i));
     expect(entries[0]?.events[0]?.type).toBe('accepted');
+    for (const as of [[], ['--user', 'default']]) {
+      const json = DecisionTrace.parse(JSON.parse((await proctor('trace', run, '--json', ...as)).last));
+      expect(json.steps.map((step) => [step.step, step.action.tool, step.observation.status])).toEqual([
+        [1, 'read_file', 'ok'],
+        [2, 'read_file', 'error'],
+        [3, null, 'error'],
+      ]);
+      expect(json.outcome).toMatchObject({ status: 'failed', code: 'error', state: 'failed.error' });
+    }
+    const other = await proctor('trace', run, '--json', '--user', 'alice@example.com');
+    expect([other.code, other.err]).toEqual([1, expect.stringContaining('there is no run')]);
   });
 
   it('is paused, resumed and cancelled, and says what it waits for', async () => {

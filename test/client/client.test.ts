@@ -1,25 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { scripted, scriptedModel } from '../../src/adapters/model/scripted.ts';
 import type { ClientBus } from '../../src/client/ask.ts';
-import { type Client, createClient } from '../../src/client/client.ts';
 import { AppError } from '../../src/core/errors.ts';
-import type { StatusEvent } from '../../src/core/status.ts';
 import { Cluster, chain } from '../runtime/support.ts';
-
-function clientOf(cluster: Cluster, user = 'u', bus: ClientBus = cluster.client): Client {
-  return createClient({ bus, subjects: cluster.subjects, user, clock: cluster.clock });
-}
-
-/** Lets simulated time go by until a promise has settled. */
-async function drive<T>(cluster: Cluster, promise: Promise<T>): Promise<T> {
-  let settled = false;
-  const watched = promise.finally(() => {
-    settled = true;
-  });
-  watched.catch(() => undefined);
-  await cluster.until('settled promise', async () => settled);
-  return watched;
-}
+import { all, clientOf, drive } from './support.ts';
 
 async function errorOf(cluster: Cluster, promise: Promise<unknown>): Promise<AppError> {
   const thrown = await drive(cluster, promise).then(
@@ -28,12 +12,6 @@ async function errorOf(cluster: Cluster, promise: Promise<unknown>): Promise<App
   );
   if (thrown instanceof AppError) return thrown;
   throw new Error(`expected an AppError, got ${String(thrown)}`);
-}
-
-async function collected(statuses: AsyncIterable<StatusEvent>): Promise<StatusEvent[]> {
-  const found: StatusEvent[] = [];
-  for await (const status of statuses) found.push(status);
-  return found;
 }
 
 describe('a submitter', () => {
@@ -48,11 +26,10 @@ describe('a submitter', () => {
     const { run, seq, status } = await drive(cluster, client.submit(chain(3, 'slow'), 'plan'));
     expect(seq).toBe(1);
     expect(status).toMatchObject({ run, state: 'idle.accepted', task_seq: 1 });
-    const seen = await drive(cluster, collected(client.watch(run)));
-    expect(seen.at(-1)).toMatchObject({ run, phase: 'complete', code: 'completed' });
-    expect(seen.flatMap((one) => one.steps ?? []).map((step) => step.step)).toEqual([1, 2, 3, 4]);
+    const seen = await drive(cluster, all(client.watch(run)));
+    expect(seen.at(-1)).toMatchObject({ type: 'ended', status: { run, code: 'completed' }, result: { run } });
+    expect(seen.flatMap((one) => (one.type === 'step' ? one.step.step : []))).toEqual([1, 2, 3, 4]);
     expect(await drive(cluster, client.result(run))).toMatchObject({ run, status: 'completed', answer: { i: 2 } });
-    expect(await drive(cluster, collected(client.watch(run)))).toHaveLength(1);
   });
 
   it('gets its own run for each of several tasks handed in at once', async () => {
@@ -169,7 +146,7 @@ describe('a submitter', () => {
     await cluster.node();
     const { run } = await drive(cluster, clientOf(cluster, 'alice').submit(chain(1), 'plan'));
     const bob = clientOf(cluster, 'bob');
-    const asks = [() => bob.status(run), () => bob.result(run), () => bob.cancel(run), () => collected(bob.watch(run))];
+    const asks = [() => bob.status(run), () => bob.result(run), () => bob.cancel(run), () => all(bob.watch(run))];
     for (const asked of asks) {
       expect((await errorOf(cluster, asked())).code).toBe('unknown_run');
     }

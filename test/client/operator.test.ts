@@ -5,25 +5,10 @@ import { createOperator, type Operator } from '../../src/client/operator.ts';
 import { API_VERBS } from '../../src/core/door-wire.ts';
 import { AppError } from '../../src/core/errors.ts';
 import { Cluster, chain } from '../runtime/support.ts';
+import { all, drive } from './support.ts';
 
 function operatorOf(cluster: Cluster): Operator {
   return createOperator({ bus: cluster.client, subjects: cluster.subjects, by: 'olga', clock: cluster.clock });
-}
-
-async function drive<T>(cluster: Cluster, promise: Promise<T>): Promise<T> {
-  let settled = false;
-  const watched = promise.finally(() => {
-    settled = true;
-  });
-  watched.catch(() => undefined);
-  await cluster.until('settled promise', async () => settled);
-  return watched;
-}
-
-async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = [];
-  for await (const item of items) found.push(item);
-  return found;
 }
 
 const codeOf = (promise: Promise<unknown>): Promise<string> =>
