@@ -88,7 +88,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     const toolbox = createToolbox({ root: options.root, allowHosts: options.allowHosts ?? [], clock });
     sources.push(localToolSource(toolbox, clock));
   }
-  sources.push(remoteToolSource({ bus, subjects, clock, log }));
+  sources.push(remoteToolSource({ bus, subjects, clock, log, random: cryptoIds.random }));
   return startNode({
     node,
     bus,

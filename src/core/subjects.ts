@@ -172,6 +172,11 @@ export class Subjects {
     return `${this.prefix}.tool.${encodeToken(tool)}.cancel.${run}.${c}`;
   }
 
+  /** Where a worker shows that a call is in work; the address comes with the call. */
+  beat(address: string): string {
+    return `${this.prefix}.beat.${address}`;
+  }
+
   /** Below this, workers receive answers: the inbox prefix that a worker connects with. Nodes answer workers nowhere else. */
   get workerInbox(): string {
     return `_INBOX_${this.prefix}_worker`;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BeatAddress, HEARTBEAT_KEY, HeartbeatMs } from './beat-wire.ts';
 import { AppError, describeFaults } from './errors.ts';
 import { byteLength, Json, JsonObject, MAX_RESULT_BYTES } from './json.ts';
 import { Name } from './task.ts';
@@ -23,6 +24,8 @@ export const CALL_HEADERS = {
   attempt: 'Proctor-Attempt',
   /** `1`: the last try failed with `auth_error`; the worker renews its credentials before it begins. */
   refresh: 'Proctor-Refresh',
+  /** Where the caller hears signs of life: below `<prefix>.beat.` */
+  beat: 'Proctor-Beat',
   /** W3C trace context; lower case, as tracing tools write it. */
   traceparent: 'traceparent',
 } as const;
@@ -60,6 +63,7 @@ const CallHeaders = z.object({
     .transform(Number)
     .default(1),
   [CALL_HEADERS.refresh]: z.string().max(8).optional(),
+  [CALL_HEADERS.beat]: BeatAddress.optional(),
   [CALL_HEADERS.traceparent]: z.string().max(128).optional(),
 });
 
@@ -75,6 +79,8 @@ export interface WireCall {
   deadline: number;
   attempt: number;
   refresh: boolean;
+  /** Where the caller hears signs of life; undefined: it listens to none. */
+  beat?: string | undefined;
   traceparent?: string | undefined;
 }
 
@@ -90,6 +96,7 @@ export function encodeToolCall(call: WireCall): { data: string; headers: Record<
       [CALL_HEADERS.call]: c,
       [CALL_HEADERS.attempt]: String(call.attempt),
       ...(call.refresh ? { [CALL_HEADERS.refresh]: '1' } : {}),
+      ...(call.beat === undefined ? {} : { [CALL_HEADERS.beat]: call.beat }),
       ...(call.traceparent === undefined ? {} : { [CALL_HEADERS.traceparent]: call.traceparent }),
     },
   };
@@ -109,6 +116,7 @@ export function parseToolCall(data: string, headers: Record<string, string>): Wi
     deadline: head.data[CALL_HEADERS.deadline],
     attempt: head.data[CALL_HEADERS.attempt],
     refresh: head.data[CALL_HEADERS.refresh] === '1',
+    beat: head.data[CALL_HEADERS.beat],
     traceparent: head.data[CALL_HEADERS.traceparent],
   };
 }
@@ -147,10 +155,18 @@ const ServiceInfo = z.object({
   metadata: z.record(z.string(), z.string()).nullish(),
 });
 
-/** The definition in the answer of a worker to `$SRV.INFO`. Throws AppError `bad_definition`. */
-export function parseAnnouncement(data: string, tool: string): ToolDefinition {
+/** What a worker says about its tool. */
+export interface Announcement {
+  definition: ToolDefinition;
+  /** How often it shows that a call is in work, milliseconds; undefined: it does not. */
+  heartbeatMs: number | undefined;
+}
+
+/** The answer of a worker to `$SRV.INFO`. Throws AppError `bad_definition`. */
+export function parseAnnouncement(data: string, tool: string): Announcement {
   const info = ServiceInfo.safeParse(parseJson(data, 'bad_definition', 'the announcement'));
-  const text = info.data?.metadata?.[DEFINITION_KEY];
+  const metadata = info.data?.metadata ?? {};
+  const text = metadata[DEFINITION_KEY];
   if (text === undefined) {
     throw new AppError('bad_definition', `the service ${toolService(tool)} announces no ${DEFINITION_KEY}`);
   }
@@ -161,7 +177,7 @@ export function parseAnnouncement(data: string, tool: string): ToolDefinition {
   if (definition.data.name !== tool) {
     throw new AppError('bad_definition', `${toolService(tool)} announces the tool "${definition.data.name}"`);
   }
-  return definition.data;
+  return { definition: definition.data, heartbeatMs: HeartbeatMs.safeParse(metadata[HEARTBEAT_KEY]).data };
 }
 
 function parseJson(text: string, code: string, what: string): unknown {

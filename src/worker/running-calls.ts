@@ -1,3 +1,4 @@
+import { encodeBeat } from '../core/beat-wire.ts';
 import { AppError, toAppError } from '../core/errors.ts';
 import type { WireCall } from '../core/tool-wire.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -15,16 +16,31 @@ export class RunningCalls {
   }
 
   /** The outcome of the running call with this key, or of `start`, whose signal aborts at the latest deadline asked for. */
-  join(call: WireCall, start: (signal: AbortSignal) => Promise<string>): Promise<string> {
+  join(call: WireCall, start: (running: CallHandle) => Promise<string>): Promise<string> {
     const known = this.#calls.get(call.idempotencyKey);
     if (known !== undefined) {
+      if (call.beat !== undefined && known.beats.size < MAX_LISTENERS) known.beats.add(call.beat);
       known.deadline = Math.max(known.deadline, call.deadline);
       return known.outcome;
     }
     const controller = new AbortController();
-    const running: RunningCall = { run: call.run, c: call.c, deadline: call.deadline, controller, outcome: NEVER };
+    const running: RunningCall = {
+      run: call.run,
+      c: call.c,
+      deadline: call.deadline,
+      controller,
+      beats: new Set(call.beat === undefined ? [] : [call.beat]),
+      progress: undefined,
+      outcome: NEVER,
+    };
     const disarm = this.#watch(running);
-    running.outcome = start(controller.signal)
+    const handle: CallHandle = {
+      signal: controller.signal,
+      progress: (fraction, text) => {
+        running.progress = { fraction: Math.min(1, Math.max(0, fraction || 0)), text };
+      },
+    };
+    running.outcome = start(handle)
       .catch((thrown: unknown) => {
         // Whatever an aborted handler says, its effect is open.
         throw controller.signal.aborted ? abortReason(controller.signal) : toAppError(thrown, 'tool_error');
@@ -42,6 +58,14 @@ export class RunningCalls {
     for (const call of this.#calls.values()) {
       if (call.run !== run || call.c !== c) continue;
       call.controller.abort(new AppError('aborted', 'the caller cancelled the call while the tool was running'));
+    }
+  }
+
+  /** Shows everybody who waits for a running call that it is in work. */
+  beat(send: (address: string, data: string) => void): void {
+    for (const call of this.#calls.values()) {
+      const data = encodeBeat(call.progress);
+      for (const address of call.beats) send(address, data);
     }
   }
 
@@ -78,12 +102,25 @@ export class RunningCalls {
   }
 }
 
+/** What a call in work can do besides answering. */
+export interface CallHandle {
+  /** Aborts at the latest deadline asked for, or when the caller has given up. */
+  signal: AbortSignal;
+  /** Goes out with the next sign of life. */
+  progress(fraction: number, text?: string): void;
+}
+
+/** Callers of one call that hear its signs of life. */
+const MAX_LISTENERS = 16;
+
 interface RunningCall {
   run: string;
   c: string;
   /** Epoch milliseconds. */
   deadline: number;
   controller: AbortController;
+  beats: Set<string>;
+  progress: { fraction: number; text: string | undefined } | undefined;
   outcome: Promise<string>;
 }
 

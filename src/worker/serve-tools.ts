@@ -1,9 +1,10 @@
+import { BEAT_MS, HeartbeatMs } from '../core/beat-wire.ts';
 import { AppError, describeFaults } from '../core/errors.ts';
 import type { Subjects } from '../core/subjects.ts';
 import { ToolDefinition } from '../core/tool.ts';
 import { toolService } from '../core/tool-wire.ts';
 import type { Bus, Subscription } from '../ports/bus.ts';
-import type { Clock } from '../ports/clock.ts';
+import type { Cancel, Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/telemetry.ts';
 import { Room } from './room.ts';
 import { describeService, SERVICE_VERBS, serviceSubjects } from './service-info.ts';
@@ -22,6 +23,8 @@ export interface ServeToolsOptions {
   version?: string;
   /** Calls that all tools together carry out at once; default 64. What comes above it is refused with `busy`. */
   concurrency?: number;
+  /** How often a call in work shows a sign of life, 50 to 60,000 milliseconds; default 2,000. */
+  heartbeatMs?: number;
 }
 
 /** Calls that one tool carries out at once, and all of them, where nothing else is said. */
@@ -39,7 +42,7 @@ export interface Worker {
  * Resolves when the server knows about it. Throws AppError `bad_worker` for an unusable id, version or definition.
  */
 export async function serveTools(options: ServeToolsOptions): Promise<Worker> {
-  const { bus, subjects, clock, log, id, version = '1.0.0' } = options;
+  const { bus, subjects, clock, log, id, version = '1.0.0', heartbeatMs = BEAT_MS } = options;
   check(options, version);
   const started = clock.now();
   const all = new Room(options.concurrency ?? WORKER_CONCURRENCY);
@@ -52,7 +55,7 @@ export async function serveTools(options: ServeToolsOptions): Promise<Worker> {
   for (const endpoint of endpoints) {
     const { name } = endpoint.tool.definition;
     const service = toolService(name);
-    const identity = { id, version, started, subject: subjects.toolCall(name) };
+    const identity = { id, version, started, heartbeatMs, subject: subjects.toolCall(name) };
     subscriptions.push(bus.serve(identity.subject, (request) => endpoint.answer(request), { queue: service }));
     subscriptions.push(
       bus.serve(subjects.toolCancel(name, '*', '*'), async (request) => {
@@ -66,6 +69,12 @@ export async function serveTools(options: ServeToolsOptions): Promise<Worker> {
       for (const subject of serviceSubjects(verb, service, id)) subscriptions.push(bus.serve(subject, answer));
     }
   }
+  let nextBeat: Cancel;
+  const beat = (): void => {
+    nextBeat = clock.after(heartbeatMs, beat);
+    for (const { running } of endpoints) running.beat((address, data) => bus.emit(subjects.beat(address), data));
+  };
+  nextBeat = clock.after(heartbeatMs, beat);
   await bus.flush();
   log.info('worker.start', { id, version, tools: endpoints.map((endpoint) => endpoint.tool.definition.name) });
 
@@ -74,6 +83,7 @@ export async function serveTools(options: ServeToolsOptions): Promise<Worker> {
     const stopped = Promise.all(subscriptions.map((subscription) => subscription.stop()));
     await Promise.all(endpoints.map((endpoint) => endpoint.running.idle()));
     await stopped;
+    nextBeat();
     log.info('worker.stop', { id });
   };
   return {
@@ -86,13 +96,16 @@ export async function serveTools(options: ServeToolsOptions): Promise<Worker> {
 }
 
 /** Everything that is wrong, in one error: an author corrects it in one go. */
-function check({ tools, id, concurrency }: ServeToolsOptions, version: string): void {
+function check({ tools, id, concurrency, heartbeatMs }: ServeToolsOptions, version: string): void {
   const faults: string[] = [];
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(id)) faults.push(`id "${id}": expected 1 to 64 letters, digits, _ or -`);
   if (!/^\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]+)?$/.test(version)) {
     faults.push(`version "${version}": expected a semantic version, such as 1.0.0`);
   }
   if (!isCount(concurrency)) faults.push('concurrency: expected a whole number from 1');
+  if (heartbeatMs !== undefined && !HeartbeatMs.safeParse(heartbeatMs).success) {
+    faults.push('heartbeatMs: expected 50 to 60000');
+  }
   if (tools.length === 0) faults.push('tools: expected at least one');
   const names = new Set<string>();
   for (const tool of tools) {

@@ -1,3 +1,4 @@
+import { HEARTBEAT_KEY } from '../core/beat-wire.ts';
 import type { AppError } from '../core/errors.ts';
 import { DEFINITION_KEY, toolService } from '../core/tool-wire.ts';
 import type { WorkerTool } from './worker-tool.ts';
@@ -16,6 +17,8 @@ export interface ServiceIdentity {
   subject: string;
   /** Epoch milliseconds. */
   started: number;
+  /** How often it shows that a call is in work, milliseconds. */
+  heartbeatMs: number;
 }
 
 export const SERVICE_VERBS = ['PING', 'INFO', 'STATS'] as const;
@@ -36,7 +39,10 @@ export function describeService(
   stats: EndpointStats,
 ): string {
   const name = toolService(tool.definition.name);
-  const metadata = { [DEFINITION_KEY]: JSON.stringify(tool.definition) };
+  const metadata = {
+    [DEFINITION_KEY]: JSON.stringify(tool.definition),
+    [HEARTBEAT_KEY]: String(identity.heartbeatMs),
+  };
   const common = { name, id: identity.id, version: identity.version, metadata };
   const endpoint = { name: ENDPOINT, subject: identity.subject, queue_group: name };
   switch (verb) {

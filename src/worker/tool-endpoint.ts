@@ -6,7 +6,7 @@ import type { IncomingRequest } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/telemetry.ts';
 import type { Room } from './room.ts';
-import { RunningCalls } from './running-calls.ts';
+import { type CallHandle, RunningCalls } from './running-calls.ts';
 import { EndpointStats } from './service-info.ts';
 import type { WorkerCallContext, WorkerTool } from './worker-tool.ts';
 
@@ -56,7 +56,7 @@ export class ToolEndpoint {
       const call = parseToolCall(request.data, request.headers);
       const { run: run_id, c, agent, user: user_id, attempt } = call;
       log = log.child({ run_id, call: c, agent, user_id, attempt });
-      const reply = await this.running.join(call, (signal) => this.#carryOut(call, signal, log));
+      const reply = await this.running.join(call, (handle) => this.#carryOut(call, handle, log));
       log.info('tool.call', { status: 'ok', ms: this.#clock.now() - began });
       return reply;
     } catch (thrown) {
@@ -70,7 +70,7 @@ export class ToolEndpoint {
     }
   }
 
-  async #carryOut(call: WireCall, signal: AbortSignal, log: Log): Promise<string> {
+  async #carryOut(call: WireCall, handle: CallHandle, log: Log): Promise<string> {
     const now = this.#clock.now();
     if (now > call.startBy || now >= call.deadline) {
       const late = now - Math.min(call.startBy, call.deadline);
@@ -84,7 +84,8 @@ export class ToolEndpoint {
     for (const room of this.#rooms) room.enter();
     try {
       const { idempotencyKey, deadline, run, c, agent, user, attempt, traceparent } = call;
-      const context = { idempotencyKey, signal, deadline, run, call: c, agent, user, attempt, traceparent, log };
+      const about = { idempotencyKey, deadline, run, call: c, agent, user, attempt, traceparent };
+      const context: WorkerCallContext = { ...about, ...handle, log };
       if (call.refresh) await this.tool.refresh?.(context);
       return encodeToolReply(this.#checked(await this.#handle(args, context)));
     } finally {

@@ -22,6 +22,8 @@ export interface WorkerCallContext {
   traceparent?: string | undefined;
   /** Structured log; every line names the run, the call and the tool. */
   log: Log;
+  /** Says how far the call is, 0 to 1, and what it is at (at most 200 characters); goes out with the next sign of life. */
+  progress(fraction: number, text?: string): void;
 }
 
 /** A tool as a worker offers it; `defineTool` makes one from zod schemas. */

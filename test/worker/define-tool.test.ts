@@ -1,17 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { cryptoIds } from '../../src/adapters/crypto/ids.ts';
 import { MemoryBroker } from '../../src/adapters/memory/memory-broker.ts';
 import { MemoryBus } from '../../src/adapters/memory/memory-bus.ts';
 import { SimulatedClock } from '../../src/adapters/memory/simulated-clock.ts';
 import { remoteToolSource } from '../../src/adapters/remote-tools/source.ts';
-import { StoredResult } from '../../src/core/blob.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import type { ToolCall } from '../../src/ports/tools.ts';
 import { defineTool } from '../../src/worker/define-tool.ts';
 import { serveTools, type Worker } from '../../src/worker/serve-tools.ts';
 import { toolError } from '../../src/worker/tool-error.ts';
 import type { WorkerCallContext, WorkerTool } from '../../src/worker/worker-tool.ts';
-import { open, RUN, recordingLog } from './support.ts';
+import { open, RUN, recordingLog, toolCall } from './support.ts';
 
 const subjects = new Subjects();
 let clock: SimulatedClock;
@@ -37,18 +37,10 @@ async function serve(tools: WorkerTool[], more: { concurrency?: number } = {}): 
   workers.push(await serveTools({ bus, subjects, clock, tools, log: recordingLog(), id: 'w1', ...more }));
 }
 
-const source = () => remoteToolSource({ bus: caller, subjects, clock, log: recordingLog() });
+const source = () => remoteToolSource({ bus: caller, subjects, clock, log: recordingLog(), random: cryptoIds.random });
 
-function call(tool: string, args: ToolCall['args'] = {}, more: Partial<ToolCall> = {}): ReturnType<typeof run> {
-  return run({ tool, args, ...more });
-}
-
-let calls = 0;
-async function run(more: Partial<ToolCall> & Pick<ToolCall, 'tool' | 'args'>): Promise<unknown> {
-  const common = { run: RUN, c: `1-${calls++}`, agent: 'a', user: 'u', attempt: 1, refresh: false };
-  const times = { startBy: clock.now() + 1000, timeoutMs: 5000, signal: new AbortController().signal };
-  const result = await source().call({ ...common, idempotencyKey: `${RUN}:1-${calls}`, ...times, ...more });
-  return result instanceof StoredResult ? result.ref : result;
+async function call(tool: string, args: ToolCall['args'] = {}, more: Partial<ToolCall> = {}): Promise<unknown> {
+  return source().call(toolCall(tool, clock, { args, timeoutMs: 5000, ...more }));
 }
 
 const greet = defineTool({

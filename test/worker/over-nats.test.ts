@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { connect, type NatsConnection, RequestStrategy } from 'nats';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/adapters/clock/system-clock.ts';
+import { cryptoIds } from '../../src/adapters/crypto/ids.ts';
 import type { NatsBus } from '../../src/adapters/nats/bus.ts';
 import { connectNats } from '../../src/adapters/nats/connect.ts';
 import { remoteToolSource } from '../../src/adapters/remote-tools/source.ts';
@@ -9,7 +10,7 @@ import { Subjects } from '../../src/core/subjects.ts';
 import { parseAnnouncement } from '../../src/core/tool-wire.ts';
 import { type ToolCall, type ToolSource, UNKNOWN_EFFECT } from '../../src/ports/tools.ts';
 import { type NatsServer, startNatsServer } from '../support/nats-server.ts';
-import { RUN, recordingLog } from './support.ts';
+import { failure, recordingLog, toolCall } from './support.ts';
 import { startWorkerProcess, type WorkerProcess } from './worker-process.ts';
 
 const subjects = new Subjects();
@@ -23,7 +24,7 @@ let workers: WorkerProcess[] = [];
 beforeAll(async () => {
   server = await startNatsServer();
   bus = await connectNats({ servers: server.url, name: 'test', subjects, log, random: randomUUID });
-  tools = remoteToolSource({ bus, subjects, clock, log });
+  tools = remoteToolSource({ bus, subjects, clock, log, random: cryptoIds.random });
 });
 
 afterEach(async () => {
@@ -42,26 +43,7 @@ async function start(id: string): Promise<WorkerProcess> {
   return worker;
 }
 
-function callOf(tool: string, more: Partial<ToolCall> = {}): ToolCall {
-  const common = { run: RUN, c: '1-0', agent: 'a', user: 'u', args: {}, idempotencyKey: randomUUID() };
-  const signal = new AbortController().signal;
-  return {
-    tool,
-    ...common,
-    startBy: clock.now() + 10_000,
-    timeoutMs: 10_000,
-    attempt: 1,
-    refresh: false,
-    signal,
-    ...more,
-  };
-}
-
-const failure = (call: Promise<unknown>): Promise<{ code: string }> =>
-  call.then(
-    (value) => Promise.reject(new Error(`expected a failure, got ${JSON.stringify(value)}`)),
-    (error) => error,
-  );
+const callOf = (tool: string, more: Partial<ToolCall> = {}): ToolCall => toolCall(tool, clock, more);
 
 describe('a worker process on a real server', () => {
   it('is found, called, and answers with results and errors', async () => {
@@ -88,7 +70,7 @@ describe('a worker process on a real server', () => {
       expect(names).toEqual(new Set(['tool_hang', 'tool_upper', 'tool_whoami']));
       for await (const info of await asking(1).info('tool_whoami', 'w1')) {
         expect(info).toMatchObject({ id: 'w1', version: '2.1.0', endpoints: [{ queue_group: 'tool_whoami' }] });
-        expect(parseAnnouncement(JSON.stringify(info), 'whoami').name).toBe('whoami');
+        expect(parseAnnouncement(JSON.stringify(info), 'whoami').definition.name).toBe('whoami');
       }
       const figures: unknown[] = [];
       for await (const stats of await asking(1).stats('tool_upper')) figures.push(stats.endpoints?.[0]);

@@ -174,6 +174,27 @@ describe('a tool worker', () => {
       });
     });
 
+  it('shows every two seconds that a call is in work, with how far it is, to all who wait for it', async () => {
+    const gate = open<Json>();
+    await serve([
+      toolNamed('job', (_, { progress }) => {
+        progress(0.25, 'a quarter');
+        return gate.promise;
+      }),
+    ]);
+    const beats: string[] = [];
+    caller.subscribe(subjects.beat('>'), ({ subject, data }) => beats.push(`${subject} ${data}`));
+    const [one, two] = ['aaaaaaaa.11111111', 'aaaaaaaa.22222222'];
+    const both = [call('job', { beat: one }), call('job', { beat: two })];
+    await clock.advance(2000);
+    const said = '{"v":1,"progress":0.25,"text":"a quarter"}';
+    expect(beats).toEqual([`proctor.beat.${one} ${said}`, `proctor.beat.${two} ${said}`]);
+    gate.resolve('done');
+    await Promise.all(both);
+    await clock.advance(10_000);
+    expect(beats).toHaveLength(2);
+  });
+
   it('aborts the handler at the deadline, and says that the outcome is open', async () => {
     const signals: AbortSignal[] = [];
     await serve([untilAborted(signals)]);
@@ -270,7 +291,7 @@ describe('what a tool worker says about itself', () => {
       name: 'tool_greet',
       id: 'w1',
       version: '1.0.0',
-      metadata: { 'proctor.definition': JSON.stringify(tool.definition) },
+      metadata: { 'proctor.definition': JSON.stringify(tool.definition), 'proctor.heartbeat_ms': '2000' },
     });
   });
 

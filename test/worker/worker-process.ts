@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 const PATIENCE_MS = 20_000;
 const LOADER = new URL('../support/typescript.mjs', import.meta.url);
-const FIXTURE = fileURLToPath(new URL('./fixtures/worker.ts', import.meta.url));
+const FIXTURES = new URL('./fixtures/', import.meta.url);
 
 export interface WorkerProcess {
   readonly child: ChildProcess;
@@ -14,9 +14,18 @@ export interface WorkerProcess {
   end(signal: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts `fixtures/worker.ts` against a server; resolves when its tools can be called. */
-export async function startWorkerProcess(url: string, id: string): Promise<WorkerProcess> {
-  const child = spawn(process.execPath, ['--import', LOADER.href, FIXTURE, url, id], {
+/**
+ * Starts a script of `fixtures/` against a server; resolves when its tools can be called.
+ * @param more further arguments of the script
+ */
+export async function startWorkerProcess(
+  url: string,
+  id: string,
+  script = 'worker.ts',
+  more: string[] = [],
+): Promise<WorkerProcess> {
+  const file = fileURLToPath(new URL(script, FIXTURES));
+  const child = spawn(process.execPath, ['--import', LOADER.href, file, url, id, ...more], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit');

@@ -8,7 +8,8 @@ import type { Keys } from './keys.ts';
  * Roles are accounts, joined by service imports. Permissions on subjects would not do: a server does not check the
  * *reply* subject of a message, so who may publish one task could have JetStream's acknowledgement sent to
  * `$JS.API.STREAM.PURGE.…` and purge a stream. A service import replaces the reply subject. Workers, which must sit
- * in the nodes' account, may publish replies and nothing else, so they have nothing to forge a reply subject on.
+ * in the nodes' account, may publish one reply to a call, and signs of life, on which nobody ever replies; so they have
+ * nothing to forge a reply subject on.
  */
 
 export interface ServerConfig {
@@ -51,7 +52,7 @@ accounts {
           publish: { allow: ${list([`${p}.>`, '$JS.>', '$KV.>', '$O.>', '$SRV.>', '_INBOX.>', '_R_.>'])} },
           subscribe: { allow: ${list([`${p}.>`, '$JS.EVENT.>', '$KV.>', '$SRV.>', '_INBOX.>'])} } } }
       { nkey: ${roles.worker.publicKey}, permissions: {
-          publish: { deny: ">" },
+          publish: { allow: ${list([`${p}.beat.>`])} },
           subscribe: { allow: ${list([`${p}.tool.*.call`, `${p}.tool.*.cancel.>`, '$SRV.>', `${new Subjects(p).workerInbox}.>`])} },
           allow_responses: { max: 1, expires: "24h" } } }
     ]

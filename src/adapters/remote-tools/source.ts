@@ -2,11 +2,18 @@ import { LRUCache } from 'lru-cache';
 import { AppError, toAppError } from '../../core/errors.ts';
 import type { Subjects } from '../../core/subjects.ts';
 import type { ToolDefinition } from '../../core/tool.ts';
-import { encodeToolCall, parseAnnouncement, parseToolReply, toolService } from '../../core/tool-wire.ts';
+import {
+  type Announcement,
+  encodeToolCall,
+  parseAnnouncement,
+  parseToolReply,
+  toolService,
+} from '../../core/tool-wire.ts';
 import type { Bus, Reply } from '../../ports/bus.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/telemetry.ts';
 import type { ToolCall, ToolSource } from '../../ports/tools.ts';
+import { Heartbeats } from './heartbeats.ts';
 
 /**
  * Tools that workers offer on the bus. Nothing is registered: a tool exists while a worker answers for it, and what it
@@ -19,6 +26,8 @@ export interface RemoteToolOptions {
   subjects: Subjects;
   clock: Clock;
   log: Log;
+  /** Source of fresh ids: letters and digits, not to be guessed. */
+  random: () => string;
   /** How long an announcement is believed, milliseconds; default 5000. */
   ttlMs?: number;
   /** How long a worker may take to announce its tool, milliseconds; default 2000. */
@@ -34,7 +43,8 @@ const CACHED_TOOLS = 1000;
  */
 export function remoteToolSource(options: RemoteToolOptions): ToolSource {
   const { bus, subjects, clock, log, ttlMs = 5000, findTimeoutMs = 2000 } = options;
-  const known = new LRUCache<string, { definition: ToolDefinition; until: number }>({ max: CACHED_TOOLS });
+  const known = new LRUCache<string, Announcement & { until: number }>({ max: CACHED_TOOLS });
+  const heartbeats = new Heartbeats(options);
   const asking = new Map<string, Promise<ToolDefinition | null>>();
 
   const ask = async (name: string): Promise<ToolDefinition | null> => {
@@ -52,9 +62,9 @@ export function remoteToolSource(options: RemoteToolOptions): ToolSource {
       return null;
     }
     try {
-      const definition = parseAnnouncement(reply.data, name);
-      known.set(name, { definition, until: clock.now() + ttlMs });
-      return definition;
+      const announcement = parseAnnouncement(reply.data, name);
+      known.set(name, { ...announcement, until: clock.now() + ttlMs });
+      return announcement.definition;
     } catch (thrown) {
       log.warn('tool.bad_definition', { tool: name, message: toAppError(thrown).message });
       return null;
@@ -75,30 +85,46 @@ export function remoteToolSource(options: RemoteToolOptions): ToolSource {
     },
 
     async call(call) {
-      const { data, headers } = encodeToolCall({ ...call, deadline: clock.now() + call.timeoutMs });
-      const cancel = (): void => {
+      const controller = new AbortController();
+      const stop = (why: unknown): void => {
         try {
           bus.emit(subjects.toolCancel(call.tool, call.run, call.c), '{"v":1}');
         } catch (thrown) {
           // The worker stops at the deadline anyway.
           log.debug('tool.cancel_not_sent', { tool: call.tool, message: toAppError(thrown).message });
         }
+        controller.abort(why);
       };
-      call.signal.addEventListener('abort', cancel, { once: true });
-      let reply: Reply;
+      const giveUp = (): void => stop(call.signal.reason);
+      if (call.signal.aborted) controller.abort(call.signal.reason);
+      else call.signal.addEventListener('abort', giveUp, { once: true });
+      let lost: AppError | undefined;
+      const watch = heartbeats.watch(call.tool, known.get(call.tool)?.heartbeatMs, (silenceMs) => {
+        lost = workerLost(call, `its worker gave no sign of life for ${silenceMs} ms`);
+        stop(lost);
+      });
+      const deadline = clock.now() + call.timeoutMs;
+      const { data, headers } = encodeToolCall({ ...call, deadline, beat: watch.address });
       try {
-        const { timeoutMs, signal } = call;
-        reply = await bus.request(subjects.toolCall(call.tool), data, { headers, timeoutMs, signal });
+        const { timeoutMs } = call;
+        const { signal } = controller;
+        const reply = await bus.request(subjects.toolCall(call.tool), data, { headers, timeoutMs, signal });
+        return parseToolReply(reply.data);
       } catch (thrown) {
-        const error = callError(call, toAppError(thrown));
+        const error = lost ?? callError(call, toAppError(thrown));
         if (error.code === 'no_worker') known.delete(call.tool);
         throw error;
       } finally {
-        call.signal.removeEventListener('abort', cancel);
+        watch.stop();
+        call.signal.removeEventListener('abort', giveUp);
       }
-      return parseToolReply(reply.data);
     },
   };
+}
+
+function workerLost(call: ToolCall, why: string, cause?: unknown): AppError {
+  const message = `the tool "${call.tool}": ${why}; it may have done its work`;
+  return new AppError('worker_lost', message, { retryable: true, cause });
 }
 
 function callError(call: ToolCall, error: AppError): AppError {
@@ -119,11 +145,7 @@ function callError(call: ToolCall, error: AppError): AppError {
         { retryable: true, cause: error },
       );
     case 'unavailable':
-      return new AppError(
-        'worker_lost',
-        `the connection was lost during the call of "${call.tool}"; it may have done its work`,
-        { retryable: true, cause: error },
-      );
+      return workerLost(call, 'the connection was lost during the call', error);
     default:
       return error;
   }

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { cryptoIds } from '../../../src/adapters/crypto/ids.ts';
 import { MemoryBroker } from '../../../src/adapters/memory/memory-broker.ts';
 import { MemoryBus } from '../../../src/adapters/memory/memory-bus.ts';
 import { SimulatedClock } from '../../../src/adapters/memory/simulated-clock.ts';
@@ -24,7 +25,7 @@ beforeEach(() => {
   broker = new MemoryBroker({ clock });
   bus = new MemoryBus(broker, 'node');
   log = recordingLog();
-  source = remoteToolSource({ bus, subjects, clock, log });
+  source = remoteToolSource({ bus, subjects, clock, log, random: cryptoIds.random });
 });
 
 const serve = (tools: WorkerTool[], id = 'w1') =>
@@ -47,9 +48,14 @@ async function failure(call: Promise<unknown>): Promise<AppError> {
 
 /** A bus whose requests end in a given way. */
 function busWhere(request: Bus['request'], connected = true): Bus {
-  return Object.create(bus, { request: { value: request }, connected: { value: connected } });
+  const subscribe: Bus['subscribe'] = (subject, handler) => bus.subscribe(subject, handler);
+  return Object.create(bus, {
+    request: { value: request },
+    subscribe: { value: subscribe },
+    connected: { value: connected },
+  });
 }
-const sourceOn = (other: Bus) => remoteToolSource({ bus: other, subjects, clock, log });
+const sourceOn = (other: Bus) => remoteToolSource({ bus: other, subjects, clock, log, random: cryptoIds.random });
 
 describe('finding a tool', () => {
   it('takes the definition that its worker announces', async () => {
@@ -153,6 +159,7 @@ describe('calling a tool', () => {
         'Proctor-Deadline': String(clock.now() + 5000),
         'Proctor-Run': RUN,
         'Proctor-Attempt': '2',
+        'Proctor-Beat': expect.stringMatching(/^[0-9a-f]{16}\.[0-9a-f]{16}$/),
         'Proctor-Refresh': '1',
         traceparent: '00-a-b-01',
         'Proctor-Call': '1-0',
@@ -210,6 +217,76 @@ describe('calling a tool', () => {
       expect(UNKNOWN_EFFECT.has(error.code)).toBe(true);
     },
   );
+
+  describe('whose worker announced signs of life', () => {
+    const silent = async () => {
+      const tool = toolNamed('job', () => new Promise<never>(() => undefined));
+      const workerBus = new MemoryBus(broker, 'w');
+      await serveTools({
+        bus: workerBus,
+        subjects,
+        clock,
+        tools: [tool],
+        log: recordingLog(),
+        id: 'w',
+        heartbeatMs: 1000,
+      });
+      await source.find('job');
+      return workerBus;
+    };
+
+    it('fails with worker_lost once five in a row are missing: nobody knows', async () => {
+      const workerBus = await silent();
+      const outcome = failure(source.call(callOf('job', { timeoutMs: 60_000 })));
+      let over = false;
+      void outcome.then(() => {
+        over = true;
+      });
+      await clock.advance(20_000);
+      expect(over).toBe(false);
+      workerBus.crash();
+      await clock.advance(4_000);
+      expect(over).toBe(false);
+      await clock.advance(1_500);
+      expect(over).toBe(true);
+      const error = await outcome;
+      expect(error).toMatchObject({ code: 'worker_lost', retryable: true });
+      expect(UNKNOWN_EFFECT.has(error.code)).toBe(true);
+    });
+
+    it('still ends at the deadline while they come', async () => {
+      await silent();
+      const outcome = failure(source.call(callOf('job', { timeoutMs: 60_000 })));
+      await clock.advance(59_999);
+      await clock.advance(1);
+      expect(await outcome).toMatchObject({ code: 'timeout' });
+    });
+
+    it('takes no sign of life of another call for one of its own, and none for an answer', async () => {
+      const workerBus = await silent();
+      let beat = '';
+      bus.serve(subjects.toolCall('job'), ({ headers }) => {
+        beat = headers['Proctor-Beat'] ?? '';
+        return Promise.resolve(null);
+      });
+      const outcome = failure(source.call(callOf('job', { timeoutMs: 60_000 })));
+      await clock.settle();
+      workerBus.crash();
+      const [own] = beat.split('.');
+      for (let i = 0; i < 12; i++) {
+        bus.emit(subjects.beat(`${own}.0000000000000000`), '{"v":1,"result":"forged"}');
+        await clock.advance(500);
+      }
+      expect(await outcome).toMatchObject({ code: 'worker_lost' });
+    });
+  });
+
+  it('whose worker announced none waits until the deadline', async () => {
+    bus.serve(subjects.toolCall('mute'), () => Promise.resolve(null));
+    const outcome = failure(source.call(callOf('mute', { timeoutMs: 60_000 })));
+    await clock.advance(60_000);
+    expect(await outcome).toMatchObject({ code: 'timeout' });
+  });
 
   it('tells the worker when the caller gives up', async () => {
     const aborted: unknown[] = [];
