@@ -10,6 +10,7 @@ import {
   streamText,
   type ToolSet,
   type TypedToolCall,
+  wrapLanguageModel,
 } from 'ai';
 import { boundedFetch, type Fetch } from './fetch.ts';
 import type { Prompt } from './prompt.ts';
@@ -44,12 +45,14 @@ export interface AskOptions {
   fetch: Fetch;
 }
 
+export const ENDED_EARLY = 'ended its stream before the reply was complete';
+
 /** A stream came to its end without saying that the reply is complete; what it said of usage, if anything. */
 export class EndedEarly extends Error {
   readonly usage: LanguageModelUsage | undefined;
 
   constructor(usage: LanguageModelUsage | undefined) {
-    super('the stream ended before the reply was complete');
+    super(ENDED_EARLY);
     this.usage = usage;
   }
 }
@@ -60,9 +63,11 @@ globalThis.AI_SDK_LOG_WARNINGS ??= false;
 /** Throws whatever the SDK throws; `failureOf` names it. */
 export async function ask(prompt: Prompt, options: AskOptions): Promise<ModelReply> {
   const { temperature, signal: abortSignal, maxOutputTokens } = options;
+  const { forced, ...content } = prompt;
+  const model = languageModel(options);
   const request = {
-    ...prompt,
-    model: languageModel(options),
+    ...content,
+    model: forced === undefined ? model : forcing(model, forced),
     maxOutputTokens,
     abortSignal,
     maxRetries: 0,
@@ -71,7 +76,7 @@ export async function ask(prompt: Prompt, options: AskOptions): Promise<ModelRep
   return options.stream ? streamed(request) : whole(request);
 }
 
-type Request = Prompt & {
+type Request = Omit<Prompt, 'forced'> & {
   model: LanguageModel;
   maxOutputTokens: number;
   abortSignal: AbortSignal;
@@ -137,11 +142,26 @@ function callOf(call: TypedToolCall<ToolSet>): ModelCall {
   return { name, input, broken: call.dynamic === true && call.invalid === true && typeof input === 'string' };
 }
 
+type SpecificModel = ReturnType<ReturnType<typeof createOpenAI>['chat']>;
+
+/**
+ * A model that is told which tool to call. Were this said to the SDK, it would throw away a reply that calls another,
+ * and what that reply used with it.
+ */
+function forcing(model: SpecificModel, toolName: string): SpecificModel {
+  const toolChoice = { type: 'tool' as const, toolName };
+  const middleware = { specificationVersion: 'v3' as const, transformParams };
+  async function transformParams({ params }: { params: Parameters<SpecificModel['doGenerate']>[0] }) {
+    return { ...params, toolChoice };
+  }
+  return wrapLanguageModel({ model, middleware });
+}
+
 /**
  * Keys and addresses are always given: the SDK would look for absent ones in the process's environment. OpenAI is
  * spoken to through chat completions, which its compatible servers and proxies speak too.
  */
-function languageModel({ target, fetch: given }: AskOptions): LanguageModel {
+function languageModel({ target, fetch: given }: AskOptions): SpecificModel {
   const { provider, modelId, baseUrl: baseURL, key } = target;
   const fetch = boundedFetch(given);
   switch (provider) {

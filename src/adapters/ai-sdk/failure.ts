@@ -3,11 +3,12 @@ import {
   EmptyResponseBodyError,
   InvalidResponseDataError,
   JSONParseError,
+  NoOutputGeneratedError,
   TypeValidationError,
 } from 'ai';
 import { AppError, clip } from '../../core/errors.ts';
 import { REDACTED, redactText } from '../../core/redact.ts';
-import { EndedEarly } from './ask.ts';
+import { ENDED_EARLY, EndedEarly } from './ask.ts';
 import { type Headers, retryAfterMs } from './retry-after.ts';
 import type { Target } from './target.ts';
 
@@ -17,6 +18,7 @@ import type { Target } from './target.ts';
  */
 
 const MAX_QUOTE = 600;
+const NO_REPLY = 'answered with something that is no reply of a model';
 
 export interface FailureContext {
   target: Target;
@@ -37,11 +39,13 @@ export function failureOf(thrown: unknown, context: FailureContext): AppError {
   const say = (code: string, text: string, words?: string, retryable = false, retryAfter?: number) =>
     new AppError(code, sentence(target, text, words), { retryable, retryAfterMs: retryAfter });
   if (APICallError.isInstance(thrown)) return ofResponse(thrown, context, say);
-  if (thrown instanceof EndedEarly) return say('model_unavailable', thrown.message, undefined, true);
+  if (thrown instanceof EndedEarly || NoOutputGeneratedError.isInstance(thrown)) {
+    return say('model_unavailable', ENDED_EARLY, undefined, true);
+  }
   if (EmptyResponseBodyError.isInstance(thrown))
     return say('model_unavailable', 'answered with an empty body', undefined, true);
   if (isUnreadable(thrown) || InvalidResponseDataError.isInstance(thrown)) {
-    return say('bad_reply', 'answered with something that is no reply of a model', undefined, true);
+    return say('bad_reply', NO_REPLY, undefined, true);
   }
   const said = saidIn(thrown);
   if (said !== null) return ofKind(said, say);
@@ -59,6 +63,8 @@ function ofResponse(error: APICallError, { target, now }: FailureContext, say: S
   const later = retryAfterMs(headers, now);
   if (status === undefined) return say('model_unavailable', 'cannot be reached', networkWords(error), true);
   if (status < 300) return ofBrokenReply(error, say);
+  // The SDK's own finding about the first event of a stream, which it reports as a status of 500.
+  if (responseBody.startsWith('{"name":"AI_')) return say('bad_reply', NO_REPLY, undefined, true);
   if (status < 400)
     return say('model_error', `redirects to another address (${status}), which is not followed: correct the base URL`);
   if (status === 401) return say('auth_error', `refuses the key (${status}): ${keyAdvice(target)}`);
@@ -80,12 +86,7 @@ function ofResponse(error: APICallError, { target, now }: FailureContext, say: S
 /** The status was fine and the body was not. */
 function ofBrokenReply(error: APICallError, say: Say): AppError {
   if (isUnreadable(error.cause) && error.responseBody?.trim() !== '') {
-    return say(
-      'bad_reply',
-      'answered with something that is no reply of a model',
-      clip(error.responseBody ?? '', 200),
-      true,
-    );
+    return say('bad_reply', NO_REPLY, clip(error.responseBody ?? '', 200), true);
   }
   const what = isUnreadable(error.cause) ? 'answered with an empty body' : 'broke off its answer';
   return say('model_unavailable', what, networkWords(error), true);

@@ -1,4 +1,4 @@
-import type { ModelMessage, ToolChoice, ToolSet } from 'ai';
+import type { ModelMessage, ToolSet } from 'ai';
 import type { ToolDefinition } from '../../core/tool.ts';
 import type { ThinkInput, WindowStep } from '../../ports/model.ts';
 import { BUILT_IN, decidingTools, ownTools, planningTools, reviewingTools } from './tools.ts';
@@ -13,7 +13,8 @@ export interface Prompt {
   system: string;
   messages: ModelMessage[];
   tools: ToolSet;
-  toolChoice: ToolChoice<ToolSet>;
+  /** The one tool that has to be called; any, or none, when absent. */
+  forced?: string;
 }
 
 const RULES = `How you work here:
@@ -47,7 +48,7 @@ export function promptFor(
       system: `${system}\n\n${PLANNING}`,
       messages,
       tools: planningTools(),
-      toolChoice: only(BUILT_IN.makePlan),
+      forced: BUILT_IN.makePlan,
     };
   }
   if (phase === 'reviewing') {
@@ -56,12 +57,12 @@ export function promptFor(
       system: `${system}\n\n${REVIEWING}`,
       messages,
       tools: reviewingTools(),
-      toolChoice: only(BUILT_IN.review),
+      forced: BUILT_IN.review,
     };
   }
   const note = noteOf(input) ?? (messages.at(-1)?.role === 'assistant' ? 'Go on with the task.' : undefined);
   if (note !== undefined) messages.push({ role: 'user', content: note });
-  return { system, messages, tools: decidingTools(definitions, input), toolChoice: 'auto' };
+  return { system, messages, tools: decidingTools(definitions, input) };
 }
 
 function systemOf({ agent }: ThinkInput): string {
@@ -94,8 +95,4 @@ function noteOf({ plan, remaining }: ThinkInput): string | undefined {
 
 function user(what: string, value: unknown): ModelMessage {
   return { role: 'user', content: `${what}, as JSON:\n${JSON.stringify(value)}` };
-}
-
-function only(toolName: string): ToolChoice<ToolSet> {
-  return { type: 'tool', toolName };
 }

@@ -114,21 +114,23 @@ function nameOf(tool: string): string {
 }
 
 function observed({ status, result, error, large }: Observation, allowance: Allowance): string {
-  const about =
-    error === undefined ? {} : { error: { code: error.code, message: error.message, retryable: error.retryable } };
-  if (large !== undefined) {
-    const begins = typeof result === 'string' ? result : JSON.stringify(result);
-    return JSON.stringify({
-      status,
-      ...about,
-      ...cutMark(begins, take(begins.length, allowance), large.bytes, 'bytes'),
-    });
-  }
-  const text = JSON.stringify(result);
+  const about = error === undefined ? { status } : { status, error: told(error) };
+  if (error !== undefined && result === null) return JSON.stringify(about);
+  const text = large !== undefined && typeof result === 'string' ? result : JSON.stringify(result);
   const given = take(text.length, allowance);
-  if (given < text.length)
-    return JSON.stringify({ status, ...about, ...cutMark(text, given, text.length, 'characters') });
-  return JSON.stringify({ status, ...about, ...(error !== undefined && result === null ? {} : { result }) });
+  if (large !== undefined) return JSON.stringify({ ...about, ...cutMark(text, given, large.bytes, 'bytes') });
+  if (given < text.length) return JSON.stringify({ ...about, ...cutMark(text, given, text.length, 'characters') });
+  return JSON.stringify({ ...about, result });
+}
+
+function told({ code, message, retryable, field, suggestion }: ErrorInfo): ErrorInfo {
+  return {
+    code,
+    message,
+    retryable,
+    ...(field === undefined ? {} : { field }),
+    ...(suggestion === undefined ? {} : { suggestion }),
+  };
 }
 
 function cutMark(text: string, given: number, whole: number, unit: string) {
