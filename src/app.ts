@@ -73,12 +73,14 @@ export interface SupervisorOptions {
   tools?: ToolSource[];
   /** Server time minus this process's time, milliseconds. */
   clockOffset?: () => number;
+  /** Time and timers; default this process's, moved by `clockOffset`. */
+  clock?: Clock;
   faults?: FaultPoints;
 }
 
 export async function startSupervisor(options: SupervisorOptions): Promise<SupervisorNode> {
   const { bus, subjects, log } = options;
-  const clock = systemClock(options.clockOffset ?? (() => 0));
+  const clock = options.clock ?? systemClock(options.clockOffset ?? (() => 0));
   const node = options.name ?? `node-${cryptoIds.random()}`;
   const { env = {}, pricing = { v: 1, prices: [] } } = options;
   const providers = aiModels({ env, clock, cost: (model, tokens, at) => costOf(priceOf(pricing, model, at), tokens) });

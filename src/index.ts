@@ -1,17 +1,14 @@
 /**
- * The public API. `createClient` and `createOperator` talk to a running Proctor, `defineTool` and `startWorker` offer tools to it,
- * `startSupervisor` and `startStack` run it inside a process of yours; the rest are the shapes they speak, and what
- * tests of agents need.
+ * The public API. `connectClient` and `connectOperator` talk to a running Proctor (`createClient` and `createOperator`
+ * over a bus of yours), `defineTool` and `startWorker` offer tools to it, `startSupervisor` and `startStack` run it
+ * inside a process of yours; the rest are the shapes they speak. What tests need is in `proctor/testing`.
  */
 
 export { systemClock } from './adapters/clock/system-clock.ts';
 export { cryptoIds } from './adapters/crypto/ids.ts';
-export { MemoryBroker, type MemoryBrokerOptions } from './adapters/memory/memory-broker.ts';
-export { MemoryBus } from './adapters/memory/memory-bus.ts';
-export { SimulatedClock } from './adapters/memory/simulated-clock.ts';
-export { type ScriptedModel, type ScriptedReply, scripted, scriptedModel } from './adapters/model/scripted.ts';
 export { spanIds } from './adapters/otel/forced-ids.ts';
 export { otelTelemetry } from './adapters/otel/telemetry.ts';
+export { type Connected, type ConnectOptions, connectClient, connectOperator } from './app/connect-client.ts';
 export { type LogLevel, logTo, SILENT } from './app/local.ts';
 export { loadPricing } from './app/pricing.ts';
 export { type RunningTelemetry, startTelemetry, type TelemetryOptions } from './app/telemetry.ts';

@@ -1,13 +1,12 @@
-import { join } from 'node:path';
 import { systemClock } from '../adapters/clock/system-clock.ts';
 import { cryptoIds } from '../adapters/crypto/ids.ts';
-import { AppError } from '../core/errors.ts';
 import { Subjects } from '../core/subjects.ts';
 import type { Log } from '../ports/telemetry.ts';
 import { serveTools, type Worker } from '../worker/serve-tools.ts';
 import type { WorkerTool } from '../worker/worker-tool.ts';
 import { connectBus, type NatsAddress } from './connect.ts';
-import { logTo, readConnection, readSeed } from './local.ts';
+import { loginIn } from './folder.ts';
+import { logTo } from './local.ts';
 
 /** A tool worker with a connection of its own: what a script of a user's needs. */
 
@@ -37,7 +36,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
   const log = (options.log ?? logTo((line) => void process.stderr.write(line), 'info')).child({ worker: id });
   const { address, subjects } =
     options.nats === undefined
-      ? await ofFolder(dir, options.prefix)
+      ? await loginIn(dir, { role: 'worker' }, options.prefix)
       : { address: options.nats, subjects: new Subjects(options.prefix) };
   const bus = await connectBus({ inboxPrefix: subjects.workerInbox, ...address }, `worker-${id}`, subjects, log);
   try {
@@ -62,16 +61,4 @@ export async function startWorker(options: StartWorkerOptions): Promise<Worker> 
     await bus.close();
     throw error;
   }
-}
-
-async function ofFolder(
-  dir: string,
-  prefix: string | undefined,
-): Promise<{ address: NatsAddress; subjects: Subjects }> {
-  const connection = await readConnection(dir);
-  if (connection === null) {
-    throw new AppError('not_running', `nothing runs in ${dir}: start it with "proctor up", or name another folder`);
-  }
-  const nkeySeed = await readSeed(join(dir, connection.credentials.worker));
-  return { address: { url: connection.url, nkeySeed }, subjects: new Subjects(prefix ?? connection.prefix) };
 }

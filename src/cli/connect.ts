@@ -1,10 +1,9 @@
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
 import { connectBus, type NatsAddress } from '../app/connect.ts';
-import { type Connection, type NatsBus, readConnection, readPassword, readSeed, SILENT } from '../app/local.ts';
+import { type Found, type Login, loginIn } from '../app/folder.ts';
+import { type NatsBus, readSeed, SILENT } from '../app/local.ts';
 import { type Client, createClient } from '../client/client.ts';
 import { createOperator, type Operator } from '../client/operator.ts';
-import { AppError } from '../core/errors.ts';
 import { Subjects } from '../core/subjects.ts';
 import { fromEnvironment } from './environment.ts';
 
@@ -30,41 +29,10 @@ export async function natsOfEnvironment(): Promise<NatsAddress | null> {
   return file === undefined ? { url } : { url, nkeySeed: await readSeed(file) };
 }
 
-/** The connection of a folder. Throws AppError `not_running`. */
-export async function connectionOf(dir: string): Promise<Connection> {
-  const connection = await readConnection(dir);
-  if (connection !== null) return connection;
-  throw new AppError(
-    'not_running',
-    `nothing runs in ${dir}: start it with "proctor up" in another terminal, name its folder with --dir, or set NATS_URL`,
-  );
-}
-
-export interface Found {
-  address: NatsAddress;
-  subjects: Subjects;
-}
-
-export type Login = { role: 'operator' | 'node' | 'worker' } | { role: 'submitter'; user: string };
-
 export async function find(place: Place, login: Login): Promise<Found> {
   const own = await natsOfEnvironment();
   if (own !== null) return { address: own, subjects: new Subjects(place.prefix ?? DEFAULT_PREFIX) };
-  const connection = await connectionOf(place.dir);
-  const subjects = new Subjects(place.prefix ?? connection.prefix);
-  const { url, credentials } = connection;
-  if (login.role !== 'submitter') {
-    return { address: { url, nkeySeed: await readSeed(join(place.dir, credentials[login.role])) }, subjects };
-  }
-  const file = credentials.submitters[login.user];
-  if (file === undefined) {
-    const known = Object.keys(credentials.submitters).join(', ');
-    throw new AppError(
-      'no_credential',
-      `user "${login.user}" may not submit here; these may: ${known}. Start with: proctor up --user ${login.user}`,
-    );
-  }
-  return { address: { url, ...(await readPassword(place.dir, file)) }, subjects };
+  return loginIn(place.dir, login, place.prefix);
 }
 
 /** Connects, does something, and always closes. */

@@ -1,3 +1,4 @@
+import { connectionOf, type Login } from '../app/folder.ts';
 import type { NatsBus } from '../app/local.ts';
 import { createClient } from '../client/client.ts';
 import { createOperator } from '../client/operator.ts';
@@ -6,7 +7,7 @@ import { periodOf } from '../core/ids.ts';
 import { journalStream, type StreamSpec, snapshotStream, streamsOf } from '../core/streams.ts';
 import type { Subjects } from '../core/subjects.ts';
 import { VERSION } from '../core/version.ts';
-import { connectionOf, type Login, type Place, withBus } from './connect.ts';
+import { type Place, withBus } from './connect.ts';
 import { duration } from './format.ts';
 
 /** The server and what runs on it, seen with the rights that this user has. */

@@ -6,7 +6,9 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/adapters/clock/system-clock.ts';
 import { connectBus } from '../../src/app/connect.ts';
+import { connectClient, connectOperator } from '../../src/app/connect-client.ts';
 import { readConnection, readSeed, SILENT } from '../../src/app/local.ts';
+import type { RunUpdate } from '../../src/client/watch.ts';
 import { DecisionTrace } from '../../src/core/decision-trace.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import { ToolDefinition } from '../../src/core/tool.ts';
@@ -222,6 +224,33 @@ describe('a task', () => {
     expect(err).toMatch(
       /^proctor: user "mallory" may not submit here; these may: default, alice@example\.com\. .*--user mallory/,
     );
+  });
+});
+
+describe('the client library', () => {
+  it('finds the Proctor of a folder, hands in a task and watches it', async () => {
+    const client = await connectClient({ dir, user: 'alice@example.com' });
+    const { run } = await client.submit(SUM, 'plan');
+    const seen: RunUpdate[] = [];
+    for await (const update of client.watch(run)) seen.push(update);
+    expect(seen.flatMap((one) => (one.type === 'step' ? [one.step.action] : []))).toEqual([
+      'tool_call',
+      'final_answer',
+    ]);
+    expect(seen.at(-1)).toMatchObject({ type: 'ended', result: { run, answer: { result: 5 } } });
+    expect((await client.trace(run)).steps[0]?.action).toMatchObject({ tool: 'calculate' });
+    await client.close();
+    await expect(connectClient({ dir, user: 'mallory' })).rejects.toMatchObject({ code: 'no_credential' });
+  });
+
+  it('takes an address with a login, and an operator sees the same run', async () => {
+    const client = await connectClient({ nats: { url: await loginUrl(dir) } });
+    const { run } = await client.submit(SUM, 'plan');
+    expect((await client.result(run, { wait: true })).status).toBe('completed');
+    await client.close();
+    const operator = await connectOperator({ dir, by: 'olga' });
+    expect(await operator.run(run)).toMatchObject({ status: { run, user: 'default' } });
+    await operator.close();
   });
 });
 

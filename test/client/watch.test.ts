@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { MemoryBus } from '../../src/adapters/memory/memory-bus.ts';
 import { scripted, scriptedModel } from '../../src/adapters/model/scripted.ts';
 import type { ClientBus } from '../../src/client/ask.ts';
 import type { RunUpdate } from '../../src/client/watch.ts';
@@ -44,6 +45,26 @@ describe('watching a run', () => {
     const seen = await drive(cluster, all(watcher.watch(run)));
     expect(stepsIn(seen)).toEqual(upTo(13));
     expect(seen.at(-1)).toMatchObject({ type: 'ended', result: { run, status: 'completed' } });
+  });
+
+  it('loses nothing while its connection is away', async () => {
+    const cluster = slowCluster();
+    await cluster.node();
+    const { run } = await drive(cluster, clientOf(cluster).submit(chain(15, 'slow'), 'plan'));
+    const bus = new MemoryBus(cluster.broker, 'watcher');
+    const seen: RunUpdate[] = [];
+    const watching = (async () => {
+      for await (const update of clientOf(cluster, 'u', bus).watch(run)) seen.push(update);
+    })();
+    await cluster.until('step 3', async () => stepsIn(seen).includes(3));
+    bus.cut();
+    await cluster.clock.advance(8_000);
+    const before = stepsIn(seen);
+    expect(before.length).toBeLessThan(8);
+    bus.heal();
+    await drive(cluster, watching);
+    expect(stepsIn(seen)).toEqual(upTo(16));
+    expect(seen.at(-1)?.type).toBe('ended');
   });
 
   it('hears of the end by asking when it hears nothing at all', async () => {
