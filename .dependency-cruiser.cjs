@@ -50,7 +50,7 @@ module.exports = {
     only(
       'worker',
       '^src/worker/',
-      ['^src/worker/', '^src/core/', '^src/ports/', ...packages('zod'), NODE],
+      ['^src/worker/', '^src/core/', '^src/ports/', ...packages('zod', '@opentelemetry/api'), NODE],
       'the tool SDK',
     ),
     only(

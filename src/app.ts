@@ -170,6 +170,8 @@ export interface Stack {
   embedded: Embedded | null;
   /** Resolves when the embedded server cannot be kept alive; pending for ever otherwise. */
   failed: Promise<AppError>;
+  /** Why the node takes no work now; empty when it does. */
+  notReady(): string[];
   /** Hands runs over, then stops everything in the reverse order of its start. */
   stop(): Promise<void>;
 }
@@ -188,6 +190,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const offset = await followServerClock(bus, subjects, log);
     const node = await startSupervisor({ ...options, bus, subjects, clockOffset: offset.read });
     const connected = bus;
+    let stopping = false;
     return {
       url: embedded?.url ?? options.nats?.url ?? '',
       subjects,
@@ -195,7 +198,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       node,
       embedded,
       failed: embedded?.failed ?? new Promise(() => {}),
+      notReady: () => [
+        ...(stopping ? ['draining: the node hands its runs over and takes no more'] : []),
+        ...(connected.connected ? [] : ['nats: not connected, the node waits for the server']),
+      ],
       stop: async () => {
+        stopping = true;
         offset.stop();
         await node.stop();
         await connected.close();

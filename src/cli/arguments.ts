@@ -25,6 +25,14 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
+/** `9464`, `0.0.0.0:9464`, `[::1]:9464`; this machine alone when no host is named. */
+export function hostAndPort(text: string): { host: string; port: number } {
+  const match = /^(?:(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s]+)):)?(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match !== null && port <= 65_535) return { host: match[1] ?? match[2] ?? '127.0.0.1', port };
+  throw new InvalidArgumentError('Expected a port such as 9464, or an address such as 0.0.0.0:9464.');
+}
+
 const UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000 };
 
 /** `2s`, `500ms`, `1m`; in milliseconds. */

@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import type { Ops } from '../app/ops.ts';
 import { toolboxNames } from '../app/toolbox-names.ts';
 import { PLAN_AGENT, type Stack } from '../app.ts';
 import { VERSION } from '../core/version.ts';
@@ -24,9 +25,11 @@ export interface UpFacts {
   tools: string[];
   root: string;
   users: string[];
+  /** Where /healthz, /readyz and /metrics answer; null without --http. */
+  http: string | null;
 }
 
-export function upFacts(options: NamedStackOptions, stack: Stack): UpFacts {
+export function upFacts(options: NamedStackOptions, stack: Stack, ops: Ops): UpFacts {
   return {
     version: VERSION,
     url: withoutLogin(stack.url),
@@ -39,6 +42,7 @@ export function upFacts(options: NamedStackOptions, stack: Stack): UpFacts {
     tools: toolboxNames(options.root),
     root: options.root,
     users: stack.embedded === null ? [] : options.users,
+    http: ops.url,
   };
 }
 
@@ -57,6 +61,7 @@ export function bannerText(io: Io, up: UpFacts, stack: Stack, options: NamedStac
     ['agents', up.agents.join(', ')],
     ['tools', up.tools.join(', ')],
     ['files', `the file tools see ${up.root}`],
+    ...(up.http === null ? [] : [['http', `${up.http}: /healthz /readyz /metrics`] as [string, string]]),
     ...(up.users.length === 0 ? [] : [['users', up.users.join(', ')] as [string, string]]),
   ];
   return [

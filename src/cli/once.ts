@@ -9,7 +9,7 @@ import { Ended, EXIT, failureLine, sentence } from './failure.ts';
 import type { Io } from './io.ts';
 import { follow } from './progress.ts';
 import { forceQuit, onQuit, type Quit } from './quit.ts';
-import { type NamedStackOptions, stackOptions, type UpOptions } from './up-options.ts';
+import { type NamedStackOptions, opsOf, stackOptions, type UpOptions } from './up-options.ts';
 
 /**
  * `up --once FILE`: brings everything up, runs one task, says how it ended, and stops. Whatever happens, the last line
@@ -36,7 +36,8 @@ export async function once(io: Io, options: UpOptions, file: string): Promise<vo
   let exitCode: number = EXIT.failed;
   try {
     const task = await readTaskFile(file);
-    const result = await withStack(io, await stackOptions(io, options), async (client, signal) => {
+    const settings = await stackOptions(io, options);
+    const result = await withStack(io, options, settings, async (client, signal) => {
       const submitted = await client.submit(task as Parameters<typeof client.submit>[0], options.agent);
       progress.run = submitted.run;
       io.err(`run ${submitted.run}`);
@@ -56,11 +57,12 @@ export async function once(io: Io, options: UpOptions, file: string): Promise<vo
 
 type Work<T> = (client: Client, signal: AbortSignal) => Promise<T>;
 
-async function withStack<T>(io: Io, options: NamedStackOptions, work: Work<T>): Promise<T> {
+async function withStack<T>(io: Io, asked: UpOptions, options: NamedStackOptions, work: Work<T>): Promise<T> {
   let stack: Stack | null = null;
+  const ops = await opsOf(asked, options, () => stack);
   const quit = onQuit(() => forceQuit(stack));
   try {
-    stack = await startStack(options).catch((thrown: unknown) => {
+    stack = await startStack({ ...options, telemetry: ops.telemetry }).catch((thrown: unknown) => {
       if (toAppError(thrown).code !== 'held') throw thrown;
       io.err(`${failureLine(thrown)} Using the one that runs there.`);
       return null;
@@ -73,6 +75,7 @@ async function withStack<T>(io: Io, options: NamedStackOptions, work: Work<T>): 
     return await untilQuit(quit, stack, client, work);
   } finally {
     await stack?.stop();
+    await ops.stop();
     quit.release();
   }
 }

@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type LogLevel, logTo } from '../app/local.ts';
-import type { StackOptions } from '../app.ts';
+import { type Ops, startOps } from '../app/ops.ts';
+import type { Stack, StackOptions } from '../app.ts';
 import { AppError } from '../core/errors.ts';
 import { Name } from '../core/task.ts';
 import { natsOfEnvironment } from './connect.ts';
-import { fromEnvironment } from './environment.ts';
+import { fromEnvironment, openTelemetryEnvironment } from './environment.ts';
 import type { Io } from './io.ts';
 
 /** What `up` was told, as what the stack needs. */
@@ -22,6 +23,7 @@ export interface UpOptions {
   lease?: number;
   name?: string;
   logLevel?: LogLevel;
+  http?: { host: string; port: number };
   once?: string;
   agent: string;
   json?: boolean;
@@ -58,6 +60,19 @@ export async function stackOptions(io: Io, options: UpOptions): Promise<NamedSta
     name: options.name ?? `node-${randomBytes(4).toString('hex')}`,
     log: logTo((text) => void process.stderr.write(text), levelOf(io, options)),
   };
+}
+
+/** Traces, figures and the HTTP server of a node, as the options and the environment want them. */
+export function opsOf(options: UpOptions, settings: NamedStackOptions, stack: () => Stack | null): Promise<Ops> {
+  return startOps({
+    service: 'proctor',
+    instance: settings.name,
+    env: openTelemetryEnvironment(),
+    http: options.http,
+    token: fromEnvironment('PROCTOR_HTTP_TOKEN'),
+    notReady: () => stack()?.notReady() ?? ['the node is starting'],
+    log: settings.log,
+  });
 }
 
 /** A person at the terminal wants to hear of trouble only; a collector of logs wants everything. */

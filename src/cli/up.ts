@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { collect, durationIn, wholeNumber } from './arguments.ts';
+import { collect, durationIn, hostAndPort, wholeNumber } from './arguments.ts';
 import { addCommand } from './command.ts';
 import { DEFAULT_DIR } from './connect.ts';
 import type { Io } from './io.ts';
@@ -27,6 +27,11 @@ export function addUp(program: Command, io: Io): void {
     .option('--lease <time>', 'how long a silent node keeps its runs (default: 10s)', durationIn(500, 600_000))
     .option('--name <name>', 'name of the node, unique among those that run (default: a random one)')
     .addOption(new Option('--log-level <level>', 'default: warn when a person watches, else info').choices(LOG_LEVELS))
+    .option(
+      '--http <[host:]port>',
+      'answer /healthz, /readyz and /metrics there; beyond this machine only with PROCTOR_HTTP_TOKEN set',
+      hostAndPort,
+    )
     .option('--once <file>', 'run one task, print its outcome as the last line of stdout, and stop')
     .option('--agent <name>', 'with --once: agent that gets the task', 'plan')
     .option('--json', 'print what is up as JSON')

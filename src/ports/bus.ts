@@ -42,6 +42,9 @@ export interface Bus {
   /** Opens a durable consumer that `ensureQueue` made. */
   queue(spec: QueueSpec): Promise<Queue>;
 
+  /** What waits in a queue that was handed to nobody yet. Throws AppError `unavailable` without such a queue. */
+  backlog(spec: QueueSpec): Promise<Backlog>;
+
   /** Resolves when the server has confirmed everything sent before. */
   flush(): Promise<void>;
   readonly connected: boolean;
@@ -110,6 +113,12 @@ export interface Delivery extends StoredMessage {
   nak(delayMs: number): void;
   /** Sign of life: starts the ack wait anew. */
   working(): void;
+}
+
+export interface Backlog {
+  messages: number;
+  /** When the oldest of them was stored, epoch milliseconds; null without one. */
+  oldestAt: number | null;
 }
 
 export interface Queue {

@@ -79,6 +79,11 @@ export interface Metrics {
 }
 
 export interface NodeFigures {
-  /** By agent: runs in work on this node, runs that wait for any node, and for how long the first of those has waited. */
-  agents: { agent: string; active: number; queued: number; oldest_seconds: number }[];
+  agents: {
+    agent: string;
+    /** Runs in work on this node. */
+    active: number;
+    /** Runs that no node has taken yet, and for how long the first of them has waited; null while nobody can say. */
+    queue: { depth: number; oldest_seconds: number } | null;
+  }[];
 }

@@ -3,6 +3,7 @@ import { type QueueSpec, streamsOf } from '../core/streams.ts';
 import { encodeToken } from '../core/tokens.ts';
 import type { Delivery, Subscription } from '../ports/bus.ts';
 import type { Cancel } from '../ports/clock.ts';
+import type { NodeFigures } from '../ports/telemetry.ts';
 import { Activations } from './activations.ts';
 import type { NodeDeps } from './deps.ts';
 import { serveDoors } from './doors.ts';
@@ -88,16 +89,31 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
       (delivery) => inbox.take(delivery),
     ),
   ]);
+  const runQueues = new Map<string, QueueSpec>();
   const takeRunsOf = async (agent: string) => {
     const name = `runs_${encodeToken(agent)}`;
+    const filter = subjects.activationsOf(agent);
+    const spec = { stream: streams.queue.name, name, filter, ackWaitMs: settings.lease_ms };
     const start = await open(
-      { stream: streams.queue.name, name, filter: subjects.activationsOf(agent), ackWaitMs: settings.lease_ms },
+      spec,
       settings.slots,
       () => activations.activeOf(agent) + inWork(name),
       (delivery) => activations.take(delivery),
     );
+    runQueues.set(agent, spec);
     if (!stopping) start();
   };
+  const figures = async (): Promise<NodeFigures> => ({
+    agents: await Promise.all(
+      [...runQueues].map(async ([agent, spec]) => {
+        const active = activations.activeOf(agent);
+        if (!bus.connected) return { agent, active, queue: null };
+        const { messages: depth, oldestAt } = await bus.backlog(spec);
+        const oldest_seconds = oldestAt === null ? 0 : Math.max(0, clock.now() - oldestAt) / 1000;
+        return { agent, active, queue: { depth, oldest_seconds } };
+      }),
+    ),
+  });
 
   const served: Subscription[] = [
     inbox.serveOffers(),
@@ -111,6 +127,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   for (const start of starts) start();
   const heartbeat = startHeartbeat(deps, activations);
   const sweep = startSweep(deps);
+  const unobserve = deps.telemetry?.metrics?.observe(figures) ?? (() => {});
   log.info('node.started', {
     node: deps.node,
     agents: agents.names(),
@@ -120,6 +137,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
 
   const quit = async () => {
     sweep();
+    unobserve();
     stopping = true;
     unfollow();
     await agents.stop();

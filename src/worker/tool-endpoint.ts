@@ -5,6 +5,7 @@ import { encodeToolReply, parseToolCall, type WireCall } from '../core/tool-wire
 import type { IncomingRequest } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/telemetry.ts';
+import { inCallSpan, traceOf } from './call-span.ts';
 import type { Room } from './room.ts';
 import { type CallHandle, RunningCalls } from './running-calls.ts';
 import { EndpointStats } from './service-info.ts';
@@ -55,8 +56,11 @@ export class ToolEndpoint {
     try {
       const call = parseToolCall(request.data, request.headers);
       const { run: run_id, c, agent, user: user_id, attempt } = call;
-      log = log.child({ run_id, call: c, agent, user_id, attempt });
-      const reply = await this.running.join(call, (handle) => this.#carryOut(call, handle, log));
+      log = log.child({ run_id, call: c, agent, user_id, attempt, ...traceOf(call) });
+      const { name } = this.tool.definition;
+      const reply = await this.running.join(call, (handle) =>
+        inCallSpan(call, name, () => this.#carryOut(call, handle, log)),
+      );
       log.info('tool.call', { status: 'ok', ms: this.#clock.now() - began });
       return reply;
     } catch (thrown) {

@@ -388,6 +388,26 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         expect(got.map((d) => Number(d.data)).sort((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, i) => i));
       });
 
+      it('tells how much was handed to nobody yet, and how old the oldest of it is', async () => {
+        const s = await stream({ retention: 'workqueue' });
+        const spec = { stream: s.name, name: 'b', filter: `${s.subject}.b.>`, ackWaitMs: ACK_WAIT_MS };
+        await bus.ensureQueue(spec);
+        expect(await bus.backlog(spec)).toEqual({ messages: 0, oldestAt: null });
+        for (const name of ['b.1', 'a.1', 'b.2', 'b.3']) await bus.publish(`${s.subject}.${name}`, '');
+        const first = await bus.last(s.name, `${s.subject}.b.1`);
+        expect(await bus.backlog(spec)).toEqual({ messages: 3, oldestAt: first?.at });
+        const taken = await takeOne(await bus.queue(spec));
+        expect(taken.subject).toBe(`${s.subject}.b.1`);
+        const second = await bus.last(s.name, `${s.subject}.b.2`);
+        expect(await bus.backlog(spec)).toEqual({ messages: 2, oldestAt: second?.at });
+      });
+
+      it('has no backlog to tell of where there is no queue', async () => {
+        const s = await stream({ retention: 'workqueue' });
+        const spec = { stream: s.name, name: 'none', filter: `${s.subject}.>`, ackWaitMs: ACK_WAIT_MS };
+        expect(await codeOf(bus.backlog(spec))).toBe('unavailable');
+      });
+
       it('hands out only what its filter matches', async () => {
         const s = await stream({ retention: 'workqueue' });
         const spec = { stream: s.name, name: 'b', filter: `${s.subject}.b.>`, ackWaitMs: ACK_WAIT_MS };

@@ -1,6 +1,7 @@
 import { AppError, fromInfo, toAppError } from '../../core/errors.ts';
 import type { QueueSpec, StreamSpec } from '../../core/streams.ts';
 import type {
+  Backlog,
   Bus,
   IncomingRequest,
   PubAck,
@@ -139,6 +140,10 @@ export class MemoryBus implements Bus {
     const queue = new MemoryQueue(spec, this.#broker, this.#link, this.#work);
     this.#queues.add(queue);
     return queue;
+  }
+
+  backlog(spec: QueueSpec): Promise<Backlog> {
+    return this.#ask('read', spec.stream, () => this.#broker.consumer(spec).backlog());
   }
 
   flush(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { QueueSpec } from '../../core/streams.ts';
-import type { StoredMessage } from '../../ports/bus.ts';
+import type { Backlog, StoredMessage } from '../../ports/bus.ts';
 import type { Cancel, Clock } from '../../ports/clock.ts';
 
 /**
@@ -51,6 +51,16 @@ export class MemoryConsumer {
   /** Messages that were delivered and not acked. */
   get unacked(): number {
     return this.#pending.size;
+  }
+
+  /** What was delivered to nobody yet. */
+  backlog(): Backlog {
+    const found: StoredMessage[] = [];
+    for (let at = this.#cursor; ; at = (found.at(-1)?.seq ?? at) + 1) {
+      const message = this.#source.from(at, this.filter);
+      if (message === null) return { messages: found.length, oldestAt: found[0]?.at ?? null };
+      found.push(message);
+    }
   }
 
   open(pull: PullRequest): void {

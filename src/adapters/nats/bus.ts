@@ -1,6 +1,7 @@
 import { type AppError, toAppError } from '../../core/errors.ts';
 import type { QueueSpec, StreamSpec } from '../../core/streams.ts';
 import type {
+  Backlog,
   Bus,
   IncomingRequest,
   PubAck,
@@ -157,6 +158,13 @@ export class NatsBus implements Bus {
   queue(spec: QueueSpec): Promise<Queue> {
     const options = { link: this.#link, log: this.#log, streams: this.#streams, spec, nextReply: this.#nextReply };
     return Promise.resolve(new NatsQueue(options));
+  }
+
+  async backlog(spec: QueueSpec): Promise<Backlog> {
+    const { waiting, last } = await this.#streams.progress(spec);
+    if (waiting === 0) return { messages: 0, oldestAt: null };
+    const oldest = await this.#reader.fromLeader(spec.stream, { seq: last + 1, next_by_subj: spec.filter });
+    return { messages: waiting, oldestAt: oldest?.at ?? null };
   }
 
   async flush(): Promise<void> {

@@ -38,6 +38,7 @@ const ConsumerConfig = z.looseObject({
 type ConsumerConfig = z.infer<typeof ConsumerConfig>;
 
 const ConsumerAnswer = z.object({ config: ConsumerConfig });
+const ConsumerProgress = z.object({ num_pending: z.int().min(0), delivered: z.object({ stream_seq: z.int().min(0) }) });
 
 /** What readers must know of a stream. */
 export interface StreamFacts {
@@ -91,6 +92,13 @@ export class StreamStore {
 
   async hasQueue(spec: QueueSpec): Promise<boolean> {
     return (await this.#consumer(spec)).found !== null;
+  }
+
+  /** How far a consumer has come: what waits for it, and the sequence of the last message that it handed out. */
+  async progress(spec: QueueSpec): Promise<{ waiting: number; last: number }> {
+    const answer = await this.#api.call(`CONSUMER.INFO.${spec.stream}.${spec.name}`, null, ConsumerProgress);
+    const { num_pending, delivered } = need(answer, `consumer ${spec.name} of stream ${spec.stream}`);
+    return { waiting: num_pending, last: delivered.stream_seq };
   }
 
   /** Facts of a stream, remembered until the next reconnect; null when there is no such stream. */

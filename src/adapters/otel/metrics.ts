@@ -64,10 +64,11 @@ function observeNode(meter: Meter, log: Log, read: () => Promise<NodeFigures>): 
   const observed = [active, queued, oldest];
   const collect = async (result: { observe(of: typeof active, value: number, labels: Attributes): void }) => {
     try {
-      for (const { agent, ...figures } of (await read()).agents) {
+      for (const { agent, queue, ...figures } of (await read()).agents) {
         result.observe(active, figures.active, { agent });
-        result.observe(queued, figures.queued, { agent });
-        result.observe(oldest, figures.oldest_seconds, { agent });
+        if (queue === null) continue;
+        result.observe(queued, queue.depth, { agent });
+        result.observe(oldest, queue.oldest_seconds, { agent });
       }
     } catch (thrown) {
       log.warn('telemetry.not_observed', {

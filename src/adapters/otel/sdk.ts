@@ -43,6 +43,8 @@ export interface Sdk {
 }
 
 const STOP_MS = 5_000;
+/** A scrape does not wait longer for the figures that are asked of the server. */
+const COLLECT_MS = 2_000;
 
 export function startSdk(options: SdkOptions): Sdk {
   const { log, service, instance } = options;
@@ -76,7 +78,7 @@ export function startSdk(options: SdkOptions): Sdk {
   return {
     async prometheusText() {
       if (scraped === null) return '';
-      const { resourceMetrics, errors } = await scraped.collect();
+      const { resourceMetrics, errors } = await scraped.collect({ timeoutMillis: COLLECT_MS });
       for (const error of errors) log.warn('telemetry.not_collected', { message: String(error) });
       return serializer.serialize(resourceMetrics);
     },
