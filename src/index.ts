@@ -28,13 +28,20 @@ export type {
   AgentDetails,
   AgentPut,
   AgentSummary,
+  Continued,
   DeadLetter,
   DeadLetterBody,
   DeadLetterRetried,
   NodeAnswer,
   RunDetails,
 } from './client/answers.ts';
-export { type Client, type ClientOptions, createClient, type Submitted } from './client/client.ts';
+export {
+  type Client,
+  type ClientOptions,
+  type ContinueOptions,
+  createClient,
+  type Submitted,
+} from './client/client.ts';
 export {
   createOperator,
   type Operator,

@@ -38,6 +38,7 @@ export const EMPTY_CONTEXT: RunContext = {
   children: 0,
   decision: null,
   calls: [],
+  runs: [],
   plan: null,
   window: [],
   last_result: null,
@@ -50,7 +51,9 @@ export const EMPTY_CONTEXT: RunContext = {
 };
 
 export function acceptedContext(event: ChartEventOf<'accepted'>): RunContext {
-  const { task, agent } = event;
+  const { task, agent, continues } = event;
+  const own = task.plan === undefined ? null : { entry: event.n, size: task.plan.steps.length, done: {} };
+  const plan = continues?.plan ?? own;
   return {
     ...EMPTY_CONTEXT,
     run: event.run,
@@ -60,11 +63,14 @@ export function acceptedContext(event: ChartEventOf<'accepted'>): RunContext {
     ...(task.session_id === undefined ? {} : { session_id: task.session_id }),
     limits: event.limits,
     backoff_ms: agent.retry_backoff_ms,
-    planning: agent.planning && task.plan === undefined,
+    planning: agent.planning && plan === null,
     review: agent.review,
     accepted_at: event.at,
     not_before: task.not_before === undefined ? event.at : Math.max(event.at, Date.parse(task.not_before)),
-    plan: task.plan === undefined ? null : { entry: event.n, size: task.plan.steps.length, done: {} },
+    plan,
+    ...(continues === undefined
+      ? {}
+      : { runs: continues.runs, window: continues.window, last_result: continues.last_result }),
   };
 }
 

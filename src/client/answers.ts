@@ -3,7 +3,7 @@ import { AgentDefinition } from '../core/agent.ts';
 import { TracePage } from '../core/decision-trace.ts';
 import type { ApiVerb } from '../core/door-wire.ts';
 import { AppError, describeFaults } from '../core/errors.ts';
-import { RunId } from '../core/events.ts';
+import { Continues, RunId } from '../core/events.ts';
 import { JournalEntry } from '../core/journal-entry.ts';
 import { Json } from '../core/json.ts';
 import { Limits } from '../core/limits.ts';
@@ -18,12 +18,17 @@ import { Task } from '../core/task.ts';
 export const Accepted = z.object({ ok: z.literal(true), run: RunId, state: z.string() });
 export type Accepted = z.infer<typeof Accepted>;
 
+/** A new run goes on where `continues` ended. */
+export const Continued = Accepted.extend({ continues: RunId });
+export type Continued = z.infer<typeof Continued>;
+
 /** Everything about one run but its journal. */
 export const RunDetails = z.object({
   status: StatusEvent,
   task: Task,
   limits: Limits,
   ancestors: z.array(z.string()),
+  continues: Continues.optional(),
   context: RunContext,
   protocol: Protocol,
 });
@@ -116,6 +121,7 @@ export const API_ANSWERS = {
   release: Accepted,
   fail: Accepted,
   resolve: Accepted,
+  continue: Continued,
   dead_letters: z.object({ letters: z.array(DeadLetter), next: Next }),
   dead_letter: DeadLetterBody,
   dead_letter_retry: DeadLetterRetried,

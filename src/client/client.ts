@@ -1,12 +1,13 @@
 import type { z } from 'zod';
 import { type DecisionTrace, TracePage } from '../core/decision-trace.ts';
+import type { ASK_VERBS } from '../core/door-wire.ts';
 import { AppError } from '../core/errors.ts';
 import { RunResult } from '../core/result.ts';
 import { StatusEvent } from '../core/status.ts';
 import type { Subjects } from '../core/subjects.ts';
 import type { Task } from '../core/task.ts';
 import type { Clock } from '../ports/clock.ts';
-import { Accepted } from './answers.ts';
+import { Accepted, Continued } from './answers.ts';
 import { ask, type ClientBus } from './ask.ts';
 import { wholeTrace } from './pages.ts';
 import { nodeTimers } from './timers.ts';
@@ -27,6 +28,9 @@ export interface ClientOptions {
   /** How long `submit` waits for a node's word, milliseconds; default 30,000. */
   acceptMs?: number;
 }
+
+/** How a run goes on. Two orders with one `key` are one run. */
+export type ContinueOptions = Omit<z.input<(typeof ASK_VERBS)['continue']>, 'v' | 'run'>;
 
 export interface Submitted {
   run: string;
@@ -53,6 +57,11 @@ export interface Client {
   result(run: string, options?: ResultOptions): Promise<RunResult>;
   /** Resolves when the order is stored; throws AppError `already_ended`, `unknown_run`, `no_node`. */
   cancel(run: string, why?: string): Promise<Accepted>;
+  /**
+   * Lets a run that ended short of its answer go on as a new one, with the agent's limits or those given. Throws AppError
+   * `not_ended`, `already_completed`, `not_allowed`, `outcome_unknown`, `invalid_request`, `unknown_run`, `no_node`.
+   */
+  continue(run: string, how?: ContinueOptions): Promise<Continued>;
   /** Where the run stands now. */
   status(run: string): Promise<StatusEvent>;
   /** Why the run did what it did, step by step, without secrets; also while it works. */
@@ -82,6 +91,7 @@ export function createClient(options: ClientOptions): Client {
     watch: (run, how) => watchRun(source(run, how)),
     result: (run, { wait = false, ...how } = {}) => readResult(run, source(run, how), wait),
     cancel: (run, why = '') => doors('cancel', { run, why }, Accepted),
+    continue: (run, how = {}) => doors('continue', { run, ...how }, Continued),
     trace: (run) => wholeTrace((at) => doors('trace', { run, ...at }, TracePage)),
   };
 }

@@ -14,6 +14,7 @@ import {
   type AgentSummary,
   API_ANSWERS,
   type ApiAnswer,
+  type Continued,
   type DeadLetter,
   type DeadLetterBody,
   type DeadLetterRetried,
@@ -21,6 +22,7 @@ import {
   type RunDetails,
 } from './answers.ts';
 import { ask, type ClientBus } from './ask.ts';
+import type { ContinueOptions } from './client.ts';
 import { pages, wholeTrace } from './pages.ts';
 import { nodeTimers } from './timers.ts';
 import { type ResultOptions, readResult } from './wait-result.ts';
@@ -68,6 +70,8 @@ export interface Operator {
   /** Ends a held run. */
   fail(run: string, why?: string): Promise<Accepted>;
   resolve(run: string, call: string, verdict: Verdict, why?: string): Promise<Accepted>;
+  /** Like a submitter's, of any run that has ended; its limits may pass what the agent allows. */
+  continue(run: string, how?: ContinueOptions): Promise<Continued>;
   /** Oldest first; pages are followed. */
   deadLetters(): AsyncIterable<DeadLetter>;
   deadLetter(id: string): Promise<DeadLetterBody>;
@@ -126,6 +130,7 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
     release: order('release'),
     fail: order('fail'),
     resolve: (run, c, verdict, why = '') => call('resolve', { run, c, by, why, ...verdict }),
+    continue: (run, how = {}) => call('continue', { run, by, ...how }),
     deadLetters: () =>
       pages(async (after) => {
         const page = await call('dead_letters', { limit: PAGE, after });

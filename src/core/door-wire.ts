@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { AgentDefinition } from './agent.ts';
 import { CallId, RunId } from './events.ts';
 import { ResultJson } from './json.ts';
+import { LimitOverrides } from './limits.ts';
 import { Name } from './task.ts';
 
 /**
@@ -15,6 +16,16 @@ const By = z.string().min(1).max(128);
 const Page = { limit: z.int().min(1).max(500).default(100), after: z.int().min(0).default(0) };
 /** A page of the decision trace: entry that begins it, and steps before that entry; both from `next` of the page before. */
 const TraceAt = { from: z.int().min(0).default(0), step: z.int().min(0).default(0) };
+/** `limits` for the run that goes on, otherwise those of its agent; `key`: two orders with one key are one run. */
+const Continue = {
+  v: V,
+  run: RunId,
+  limits: LimitOverrides.optional(),
+  key: z.string().min(1).max(256).optional(),
+  /** Calls of which nobody knows whether they took effect may be made anew. */
+  repeat_unknown: z.boolean().default(false),
+  why: Why,
+};
 const DeadId = z.string().min(1).max(300);
 
 export const ASK_VERBS = {
@@ -22,6 +33,8 @@ export const ASK_VERBS = {
   result: z.strictObject({ v: V, run: RunId }),
   cancel: z.strictObject({ v: V, run: RunId, why: Why }),
   trace: z.strictObject({ v: V, run: RunId, ...TraceAt }),
+  /** Lets a run that ended short of its answer go on, as a new run. */
+  continue: z.strictObject(Continue),
 } as const;
 
 export const API_VERBS = {
@@ -54,6 +67,8 @@ export const API_VERBS = {
     by: By,
     why: Why,
   }),
+  /** Like a submitter's; the limits may pass what the agent allows. */
+  continue: z.strictObject({ ...Continue, by: By }),
   dead_letters: z.strictObject({ v: V, ...Page }),
   dead_letter: z.strictObject({ v: V, id: DeadId }),
   /** Publishes the original once more on its own subject and removes the dead letter. */

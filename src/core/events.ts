@@ -7,6 +7,7 @@ import { isCallId, isRunId, MAX_RUN_ID } from './ids.ts';
 import { Json } from './json.ts';
 import { Limits } from './limits.ts';
 import { FailureCode } from './reasons.ts';
+import { PlanRef, ResultRef, StepRef } from './step-ref.ts';
 import { Name, Task } from './task.ts';
 
 /**
@@ -40,6 +41,22 @@ const Who = { by: z.string().max(128), why: z.string().max(1024) };
 const FromInbox = { inbox: z.int().min(0).optional() };
 const Ms = z.number().min(0);
 
+/** Longest chain of runs that continue one another. */
+export const MAX_CONTINUED = 32;
+
+/** What a run takes over from the run that it continues (RUN-13), and by whose word. */
+export const Continues = z.strictObject({
+  /** That run, then the one that it continued, and so on. */
+  runs: z.array(RunId).min(1).max(MAX_CONTINUED),
+  ...Who,
+  window: z.array(StepRef).max(64),
+  plan: PlanRef.nullable(),
+  last_result: ResultRef.nullable(),
+  /** What all runs of the chain have used; nothing of it counts against the new limits. */
+  spent: z.strictObject({ steps: z.int(), tool_calls: z.int(), usage: Usage }),
+});
+export type Continues = z.infer<typeof Continues>;
+
 /** Kinds of passing failures of a call; each has its own number of retries and its own waits (TOOL-6). */
 export const RetryClass = z.enum(['rate_limit', 'timeout', 'auth_error', 'tool_crash']);
 export type RetryClass = z.infer<typeof RetryClass>;
@@ -56,6 +73,7 @@ export const RunEvent = z.discriminatedUnion('type', [
     limits: Limits,
     /** The run and call that delegated this one. */
     parent: z.strictObject({ run: RunId, c: CallId, queue: z.string().max(600) }).optional(),
+    continues: Continues.optional(),
     ancestors: z.array(z.string().max(MAX_RUN_ID)).max(64),
     /** W3C trace context of whoever submitted or delegated the run: its spans hang there. */
     traceparent: z.string().max(64).optional(),

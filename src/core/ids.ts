@@ -34,6 +34,11 @@ export function runIdOfChild(startedAt: number, hash: string): string {
   return `${periodOf(startedAt)}-d${hash}`;
 }
 
+/** The id of a run that continues another; `hash` is over that run and the request. */
+export function runIdOfContinuation(startedAt: number, hash: string): string {
+  return `${periodOf(startedAt)}-c${hash}`;
+}
+
 export function isRunId(text: string): boolean {
   return text.length <= MAX_RUN_ID && RUN_ID.test(text);
 }

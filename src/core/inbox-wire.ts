@@ -3,11 +3,12 @@ import { Usage } from './decision.ts';
 import { clip, ErrorInfo } from './errors.ts';
 import { CallId, type RunEvent, RunId } from './events.ts';
 import { ResultJson } from './json.ts';
+import { LimitOverrides } from './limits.ts';
 import { Outcome } from './reasons.ts';
 
 /**
  * What reaches a run from outside: a message in the inbox stream, `in.<run>.<kind>.<id>`. Each becomes one event of the
- * run. Version 1.
+ * run, but `continue`, which begins another. Version 1.
  */
 
 const V = z.literal(1).default(1);
@@ -30,6 +31,15 @@ export const INBOX_KINDS = {
     by: By,
     why: Why,
   }),
+  /** Lets the run, which has ended, go on as the run `as`; no event of its own. */
+  continue: z.strictObject({
+    v: V,
+    as: RunId,
+    at: z.int().min(0),
+    by: By,
+    why: Why,
+    limits: LimitOverrides.default({}),
+  }),
   timer: z.strictObject({ v: V, due: z.int().min(0) }),
   child: z.strictObject({
     v: V,
@@ -50,7 +60,7 @@ export function isInboxKind(kind: string): kind is InboxKind {
 }
 
 /** The event that a message becomes; `inbox` is its sequence in the inbox stream. */
-export function eventOfInbox(kind: InboxKind, body: unknown, inbox: number): RunEvent {
+export function eventOfInbox(kind: Exclude<InboxKind, 'continue'>, body: unknown, inbox: number): RunEvent {
   const message = body as Record<string, unknown>;
   const { v: _version, ...rest } = message;
   switch (kind) {

@@ -42,9 +42,21 @@ export function exceededLimits(agent: Limits, task: LimitOverrides): (keyof Limi
 }
 
 export function applyLimits(agent: Limits, task: LimitOverrides | undefined): Limits {
-  if (task === undefined) return agent;
+  return overridden(agent, task, (allowed, wanted) => Math.min(allowed, wanted));
+}
+
+/** What an operator says goes, also above what the agent allows. */
+export function overrideLimits(agent: Limits, operator: LimitOverrides | undefined): Limits {
+  return overridden(agent, operator, (_allowed, wanted) => wanted);
+}
+
+function overridden(
+  agent: Limits,
+  by: LimitOverrides | undefined,
+  choose: (allowed: number, wanted: number) => number,
+): Limits {
+  if (by === undefined) return agent;
   const out: Limits = { ...agent };
-  for (const name of Object.keys(task) as (keyof Limits)[])
-    out[name] = Math.min(agent[name], task[name] ?? agent[name]);
+  for (const name of Object.keys(by) as (keyof Limits)[]) out[name] = choose(agent[name], by[name] ?? agent[name]);
   return out;
 }

@@ -38,6 +38,8 @@ export const RunResult = z.strictObject({
   agent_version: z.string(),
   user: z.string(),
   session_id: z.string().optional(),
+  /** The run that this one continues. */
+  continues: RunId.optional(),
   status: z.enum(['completed', 'failed']),
   outcome: Outcome,
   /** The answer, or null; after a failure what was found so far stands in `partial`. */

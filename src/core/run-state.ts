@@ -4,6 +4,7 @@ import { Activation, CallId, RetryClass, RunId } from './events.ts';
 import { MAX_RUN_ID } from './ids.ts';
 import { Limits } from './limits.ts';
 import { ReasonCode } from './reasons.ts';
+import { PlanRef, ResultRef, StepRef } from './step-ref.ts';
 
 /**
  * The state of a run between two events, as data: the context of the agent-run chart, and the ownership protocol's
@@ -89,13 +90,12 @@ export const RunContext = z.strictObject({
   /** Entry of the decision that is being carried out, and its calls. */
   decision: z.int().nullable(),
   calls: z.array(RunCall),
-  /** Entry that holds the plan; for each step that is done, the entry and call of its result. */
-  plan: z
-    .strictObject({ entry: z.int(), size: z.int(), done: z.record(z.string(), z.tuple([z.int(), z.string()])) })
-    .nullable(),
-  window: z.array(z.strictObject({ entry: z.int(), outcomes: z.array(z.int()) })),
-  /** Entry of the last call outcome that was a success: the partial result. */
-  last_result: z.strictObject({ entry: z.int(), c: z.string() }).nullable(),
+  /** The runs that this one continues, newest first: what `from` in a reference counts. */
+  runs: z.array(RunId),
+  plan: PlanRef.nullable(),
+  window: z.array(StepRef),
+  /** The last call outcome that was a success: the partial result. */
+  last_result: ResultRef.nullable(),
   /** Entry of the final answer. */
   answer: z.int().nullable(),
   degraded: z.string().nullable(),

@@ -10,6 +10,8 @@ import type { ToolDefinition } from '../core/tool.ts';
 /** What a step that is still in the window asked for and saw. */
 export interface WindowStep {
   entry: number;
+  /** It was made by a run that this one continues; what failed then may be tried anew. */
+  earlier?: true;
   decision: Decision;
   observations: Observation[];
   /** The step failed before it decided anything. */

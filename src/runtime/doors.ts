@@ -18,6 +18,7 @@ import { VERSION } from '../core/version.ts';
 import type { Subscription } from '../ports/bus.ts';
 import type { Activations } from './activations.ts';
 import { agentDetails, listAgents, putAgent, serveAgentReports } from './agent-doors.ts';
+import { continueRun } from './continuation.ts';
 import { deadLetter, listDeadLetters, retryDeadLetter } from './dead-letter-doors.ts';
 import { tracePage } from './decision-trace.ts';
 import type { NodeDeps } from './deps.ts';
@@ -82,6 +83,9 @@ function askHandlers(deps: NodeDeps) {
     if (verb === 'status') return statusOf(await folded(deps, accepted.run));
     if (verb === 'result') return storedResult(deps, accepted);
     if (verb === 'trace') return traceOf(deps, accepted, body as AskBody<'trace'>);
+    if (verb === 'continue') {
+      return continueRun(deps, accepted, { ...(body as AskBody<'continue'>), by: user }, 'submitter');
+    }
     return toInbox(deps, accepted.run, 'cancel', { by: user, why: body.why ?? '' });
   };
 }
@@ -105,6 +109,7 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
         task: accepted.task,
         limits: accepted.limits,
         ancestors: accepted.ancestors,
+        ...(accepted.continues === undefined ? {} : { continues: accepted.continues }),
         context,
         protocol,
       };
@@ -130,6 +135,8 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
       const { run, v: _version, ...rest } = body;
       return toInbox(deps, run, 'resolve', rest);
     },
+    continue: async (body: ApiBody<'continue'>) =>
+      continueRun(deps, (await runOf(deps, body.run)).accepted, body, 'operator'),
     dead_letters: (body: ApiBody<'dead_letters'>) => listDeadLetters(deps, body),
     dead_letter: (body: ApiBody<'dead_letter'>) => deadLetter(deps, body.id),
     dead_letter_retry: (body: ApiBody<'dead_letter_retry'>) => retryDeadLetter(deps, body.id),

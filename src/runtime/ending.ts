@@ -40,7 +40,7 @@ type Ended = Pick<OwnedRun, 'deps' | 'fold' | 'accepted' | 'steps' | 'read' | 't
 
 async function settle({ deps, fold, accepted, steps, read, telemetry }: Ended, delivery: Delivery): Promise<void> {
   const { run, user, agent } = accepted;
-  const result = await resultOfRun(fold, await steps.forResult(fold.context), read);
+  const result = await resultOfRun(fold, await steps.forResult(fold.context), read, deps.journal);
   await once(deps, deps.subjects.result(agent.name, user, run), JSON.stringify(result));
   deps.faults.hit('end.result_stored');
   await tellOthers({ deps, fold, accepted, read }, result);

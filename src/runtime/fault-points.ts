@@ -34,7 +34,11 @@ export const FAULT_POINTS = [
   'end.event_stored',
   'end.acked',
 ] as const;
-export type FaultPoint = (typeof FAULT_POINTS)[number];
+
+/** The gaps of an order that lets an ended run go on. */
+export const CONTINUE_POINTS = ['continue.stored', 'continue.entry_written', 'continue.activated'] as const;
+
+export type FaultPoint = (typeof FAULT_POINTS)[number] | (typeof CONTINUE_POINTS)[number];
 
 export interface FaultPoints {
   hit(point: FaultPoint): void;

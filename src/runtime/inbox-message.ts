@@ -1,7 +1,7 @@
 import { describeFaults } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
 import { isRunId } from '../core/ids.ts';
-import { eventOfInbox, INBOX_KINDS, isInboxKind } from '../core/inbox-wire.ts';
+import { eventOfInbox, INBOX_KINDS, type InboxBody, isInboxKind } from '../core/inbox-wire.ts';
 import type { InboxAddress, Subjects } from '../core/subjects.ts';
 import type { StoredMessage } from '../ports/bus.ts';
 
@@ -9,6 +9,8 @@ import type { StoredMessage } from '../ports/bus.ts';
 export interface InboxRead {
   address?: InboxAddress;
   event?: RunEvent;
+  /** The order to let the run, which has ended, go on as another. */
+  order?: InboxBody<'continue'>;
   fault?: string;
 }
 
@@ -26,5 +28,6 @@ export function inboxEvent(subjects: Subjects, message: StoredMessage): InboxRea
   }
   const body = INBOX_KINDS[address.kind].safeParse(value);
   if (!body.success) return { address, fault: describeFaults(body.error, 'body').message };
+  if (address.kind === 'continue') return { address, order: body.data as InboxBody<'continue'> };
   return { address, event: eventOfInbox(address.kind, body.data, message.seq) };
 }

@@ -1,8 +1,10 @@
 import { toAppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
+import type { InboxBody } from '../core/inbox-wire.ts';
 import { streamsOf } from '../core/streams.ts';
 import type { Delivery, Subscription } from '../ports/bus.ts';
 import type { Activations } from './activations.ts';
+import { carryOut } from './continuation.ts';
 import { bury } from './dead-letters.ts';
 import type { NodeDeps } from './deps.ts';
 import { inboxEvent } from './inbox-message.ts';
@@ -46,6 +48,9 @@ export class Inbox {
 
   private async route(delivery: Delivery): Promise<void> {
     const read = inboxEvent(this.deps.subjects, delivery);
+    if (read.order !== undefined && read.address !== undefined) {
+      return this.letGoOn(read.address.run, read.order, delivery);
+    }
     if (read.event === undefined || read.address === undefined) {
       return this.toDeadLetters(delivery, 'invalid_message', read.fault ?? 'invalid');
     }
@@ -61,6 +66,17 @@ export class Inbox {
     if (state === 'unknown run') return this.toDeadLetters(delivery, 'unknown_run', `no run ${run} was ever accepted`);
     if (state === 'settled') return delivery.ack();
     await this.callForOwner(run, state.subject, delivery);
+  }
+
+  private async letGoOn(run: string, order: InboxBody<'continue'>, delivery: Delivery): Promise<void> {
+    const { journal } = this.deps;
+    const accepted = (await journal.entry(run, 0))?.events.find((event) => event.type === 'accepted');
+    if (accepted === undefined) {
+      if (await journal.exists(run)) return delivery.nak(AGAIN_MS);
+      return this.toDeadLetters(delivery, 'unknown_run', `no run ${run} was ever accepted`);
+    }
+    await carryOut(this.deps, accepted, order);
+    delivery.ack();
   }
 
   private async giveToOwnerHere(run: string, event: RunEvent, delivery: Delivery): Promise<boolean> {

@@ -1,10 +1,7 @@
-import { z } from 'zod';
-import { AppError, describeFaults, type ErrorInfo, toAppError } from '../core/errors.ts';
-import { RunId } from '../core/events.ts';
+import { describeFaults, type ErrorInfo, toAppError } from '../core/errors.ts';
 import { runIdOfKey, runIdOfMessage } from '../core/ids.ts';
 import { exceededLimits } from '../core/limits.ts';
 import type { StatusEvent } from '../core/status.ts';
-import { streamsOf } from '../core/streams.ts';
 import { MAX_TASK_BYTES, Name, Task } from '../core/task.ts';
 import { decodeToken, encodeToken } from '../core/tokens.ts';
 import { formatTraceparent, parseTraceparent, TRACEPARENT_HEADER } from '../core/traceparent.ts';
@@ -12,6 +9,7 @@ import type { Delivery, StoredMessage } from '../ports/bus.ts';
 import { unknownAgent } from './agent-doors.ts';
 import { bury } from './dead-letters.ts';
 import type { NodeDeps } from './deps.ts';
+import { runOfKey } from './run-keys.ts';
 import { activationSubject, publishActivation, writeEntryZero } from './starting.ts';
 import { statusOf } from './views.ts';
 
@@ -19,8 +17,6 @@ import { statusOf } from './views.ts';
  * The door for tasks: each message of the task stream becomes a run or a dead letter, and only then leaves the stream.
  * Every step is write-once under a name that follows from the message, so a message worked on twice makes one run.
  */
-
-const KeyRecord = z.strictObject({ v: z.literal(1), run: RunId });
 
 export class Intake {
   private readonly deps: NodeDeps;
@@ -52,7 +48,7 @@ export class Intake {
     const read = await this.read(message);
     if ('error' in read) return this.reject(message, own, read.error);
     const { task, agent, user } = read;
-    const run = task.key === undefined ? own : await this.runOfKey(message, user, task.key);
+    const run = task.key === undefined ? own : await this.runOf(message, user, task.key);
     const birth = { run, agent, user, task, ancestors: [], traceparent: traceparentOf(message), at: message.at };
     let fresh: boolean;
     try {
@@ -127,23 +123,9 @@ export class Intake {
     return { task: task.data, agent, user: address.user };
   }
 
-  /** The run that a user's key stands for: whoever writes the record first decides. */
-  private async runOfKey(message: StoredMessage, user: string, key: string): Promise<string> {
-    const { bus, subjects, ids } = this.deps;
-    const hash = ids.hash(user, key);
-    const subject = subjects.key(user, hash);
-    const run = runIdOfKey(message.at, hash);
-    try {
-      await bus.publish(subject, JSON.stringify({ v: 1, run }));
-      this.deps.faults.hit('intake.key_written');
-      return run;
-    } catch (error) {
-      if (!(error instanceof AppError) || error.code !== 'taken') throw error;
-    }
-    const stored = await bus.last(streamsOf(subjects).keys.name, subject, { authoritative: true });
-    if (stored === null)
-      throw new AppError('unavailable', `the record of key ${hash} cannot be read`, { retryable: true });
-    return KeyRecord.parse(JSON.parse(stored.data)).run;
+  private runOf(message: StoredMessage, user: string, key: string): Promise<string> {
+    const hash = this.deps.ids.hash(user, key);
+    return runOfKey(this.deps, user, hash, runIdOfKey(message.at, hash));
   }
 
   private async reject(message: Delivery, run: string, error: ErrorInfo): Promise<void> {

@@ -1,9 +1,9 @@
 import type { AgentDefinition } from '../core/agent.ts';
 import { AppError } from '../core/errors.ts';
-import type { RunEventOf } from '../core/events.ts';
+import type { Continues, RunEventOf } from '../core/events.ts';
 import { periodOfRun } from '../core/ids.ts';
 import { encodeEntry, JOURNAL_VERSION } from '../core/journal-entry.ts';
-import { applyLimits } from '../core/limits.ts';
+import { applyLimits, type Limits } from '../core/limits.ts';
 import { laneOf } from '../core/subjects.ts';
 import type { Task } from '../core/task.ts';
 import type { NodeDeps } from './deps.ts';
@@ -16,6 +16,9 @@ export interface Birth {
   user: string;
   task: Task;
   parent?: RunEventOf<'accepted'>['parent'];
+  continues?: Continues;
+  /** As its agent and its task have it, when absent. */
+  limits?: Limits;
   ancestors: string[];
   traceparent?: string | undefined;
   at: number;
@@ -28,8 +31,9 @@ export function acceptedEvent(birth: Birth): RunEventOf<'accepted'> {
     agent: birth.agent,
     user: birth.user,
     task: birth.task,
-    limits: applyLimits(birth.agent.limits, birth.task.limits),
+    limits: birth.limits ?? applyLimits(birth.agent.limits, birth.task.limits),
     ...(birth.parent === undefined ? {} : { parent: birth.parent }),
+    ...(birth.continues === undefined ? {} : { continues: birth.continues }),
     ancestors: birth.ancestors,
     ...(birth.traceparent === undefined ? {} : { traceparent: birth.traceparent }),
   };

@@ -1,10 +1,11 @@
 import type { StepSummary } from '../core/result.ts';
 import type { RunContext } from '../core/run-state.ts';
 import { WINDOW_STEPS } from '../core/run-state.ts';
+import type { StepRef } from '../core/step-ref.ts';
 import { RunFold } from './fold.ts';
 import type { Journal } from './journal.ts';
 import { newestOf } from './step-pages.ts';
-import { type EntryReader, type StepRef, summarise } from './steps.ts';
+import { type EntryReader, summarise } from './steps.ts';
 
 /** Steps that a result shows; earlier ones stand in the trace only. */
 export const RESULT_STEPS = 50;

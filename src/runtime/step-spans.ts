@@ -2,11 +2,12 @@ import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { parseCallId } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import { redactText } from '../core/redact.ts';
+import type { StepRef } from '../core/step-ref.ts';
 import type { Observation } from '../ports/model.ts';
 import type { Attributes, FinishedSpan } from '../ports/telemetry.ts';
 import { callEvents, runEvents } from './span-events.ts';
 import type { SpanIds } from './span-ids.ts';
-import { type EntryReader, readStep, type StepRef } from './steps.ts';
+import { type EntryReader, readStep } from './steps.ts';
 
 /**
  * The spans of one step, made from the journal entries between its decision and its last outcome: whoever folds the

@@ -1,28 +1,39 @@
 import type { Decision } from '../core/decision.ts';
-import { clip } from '../core/errors.ts';
+import { AppError, clip } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
-import { parseCallId } from '../core/ids.ts';
+import { callId, parseCallId } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import type { Json } from '../core/json.ts';
 import { redact, redactText } from '../core/redact.ts';
 import type { StepSummary } from '../core/result.ts';
+import type { RunContext } from '../core/run-state.ts';
+import type { StepRef } from '../core/step-ref.ts';
 import type { Observation, WindowStep } from '../ports/model.ts';
+import type { Journal } from './journal.ts';
 
 /** Finished steps, read back from the entries that hold them. */
 
 const PREVIEW = 200;
-
-/** A step as the chart's window remembers it: the entry of its decision and those of its outcomes. */
-export interface StepRef {
-  entry: number;
-  outcomes: number[];
-}
 
 /** An event about a call. */
 export type Outcome = Extract<RunEvent, { c: string }>;
 
 /** Entry n of the run; at once when it is at hand. */
 export type EntryReader = (n: number) => JournalEntry | Promise<JournalEntry>;
+
+/** The reader for a reference with this `from`: the run's own, or one for a run that it continues. */
+export function readerAt(
+  from: number | undefined,
+  own: EntryReader,
+  journal: Pick<Journal, 'mustHave'>,
+  { run, runs }: Pick<RunContext, 'run' | 'runs'>,
+): EntryReader {
+  if (from === undefined) return own;
+  const earlier = runs[from];
+  if (earlier === undefined)
+    throw new AppError('journal_corrupt', `run ${run} refers to run ${from} of its ${runs.length}`);
+  return (n) => journal.mustHave(earlier, n);
+}
 
 interface ReadStep extends WindowStep {
   at: number;
@@ -32,7 +43,7 @@ interface ReadStep extends WindowStep {
 
 export async function readStep(ref: StepRef, read: EntryReader): Promise<ReadStep | null> {
   const entry = await read(ref.entry);
-  const base = { entry: ref.entry, at: entry.at };
+  const base = { entry: ref.entry, at: entry.at, ...(ref.from === undefined ? {} : { earlier: true as const }) };
   const failed = entry.events.find((event) => event.type === 'think_failed');
   if (failed !== undefined) {
     return { ...base, decision: { action: 'think' }, observations: [], error: failed.error, ms: new Map() };
@@ -50,8 +61,10 @@ export async function readStep(ref: StepRef, read: EntryReader): Promise<ReadSte
   }
   const { decision } = decided;
   const observations = askedOf(decision).map(({ tool, plan_step }, index): Observation => {
-    const c = `${ref.entry}-${index}`;
-    const asked = { c, tool, ...(plan_step === undefined ? {} : { plan_step }) };
+    const c = callId(ref.entry, index);
+    // Call ids of different runs may be the same.
+    const shown = ref.from === undefined ? c : `earlier${ref.from + 1}-${c}`;
+    const asked = { c: shown, tool, ...(plan_step === undefined ? {} : { plan_step }) };
     const refused = decided.calls?.[index]?.refused;
     if (refused !== undefined) return { ...asked, status: 'refused', result: null, error: refused };
     return { ...asked, ...observed(outcomes.get(c)) };

@@ -5,7 +5,7 @@ import type { Plan } from '../core/plan.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 import type { ThinkInput } from '../ports/model.ts';
 import type { EffectScope } from './effects.ts';
-import { readStep, resultOf } from './steps.ts';
+import { type EntryReader, readerAt, readStep, resultOf } from './steps.ts';
 
 /** What a model is shown of a run: read from the journal when it asks, never kept. */
 
@@ -13,7 +13,7 @@ import { readStep, resultOf } from './steps.ts';
 const PLANNING_TOKENS = 2_000;
 
 export async function thinkInput(scope: EffectScope, phase: ThinkInput['phase']): Promise<ThinkInput> {
-  const { deps, accepted, context, read, effort } = scope;
+  const { deps, accepted, context, effort } = scope;
   const { limits } = context;
   const plan = await planOf(scope);
   const draft = phase === 'reviewing' ? await draftOf(scope) : undefined;
@@ -25,7 +25,7 @@ export async function thinkInput(scope: EffectScope, phase: ThinkInput['phase'])
     phase,
     plan,
     window: async () => {
-      const steps = await Promise.all(context.window.map((ref) => readStep(ref, read)));
+      const steps = await Promise.all(context.window.map((ref) => readStep(ref, readerFor(scope, ref.from))));
       return steps.filter((step) => step !== null);
     },
     tools: () => toolsOf(scope),
@@ -43,6 +43,10 @@ export async function thinkInput(scope: EffectScope, phase: ThinkInput['phase'])
       return effort.signal;
     },
   };
+}
+
+function readerFor({ deps, context, read }: EffectScope, from: number | undefined): EntryReader {
+  return readerAt(from, read, deps.journal, context);
 }
 
 /** The tools that the agent's list names, and those that its patterns find; each once. */
@@ -83,17 +87,18 @@ async function planOf(scope: EffectScope): Promise<ThinkInput['plan']> {
     result: async (step) => {
       const where = Object.hasOwn(done, step) ? done[step] : undefined;
       if (where === undefined) throw new AppError('bad_reference', `plan step "${step}" has no result yet`);
-      return resultOf(where[1], where[0], scope.read);
+      return resultOf(where[1], where[0], readerFor(scope, where[2]));
     },
   };
 }
 
 /** The task's own plan, or the last one that the model made. */
-export async function planInForce({ context, accepted, read }: EffectScope): Promise<Plan | null> {
+export async function planInForce(scope: EffectScope): Promise<Plan | null> {
+  const { context, accepted } = scope;
   if (context.plan === null) return null;
-  const { entry } = context.plan;
+  const { entry, from } = context.plan;
   if (entry === 0) return accepted.task.plan ?? null;
-  const decided = (await read(entry)).events.find((event) => event.type === 'decided');
+  const decided = (await readerFor(scope, from)(entry)).events.find((event) => event.type === 'decided');
   return decided?.decision.action === 'plan' ? decided.decision.plan : null;
 }
 

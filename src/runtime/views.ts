@@ -6,7 +6,8 @@ import type { RunResult, StepSummary } from '../core/result.ts';
 import type { RunContext } from '../core/run-state.ts';
 import type { StatusEvent } from '../core/status.ts';
 import type { RunFold } from './fold.ts';
-import { type EntryReader, resultOf } from './steps.ts';
+import type { Journal } from './journal.ts';
+import { type EntryReader, readerAt, resultOf } from './steps.ts';
 
 /** What the outside sees of a run: its status while it lives, its result when it has ended. */
 
@@ -62,12 +63,17 @@ function requirementOf(path: string, context: RunContext): StatusEvent['requires
 }
 
 /** The result of a run that has ended: the same from every node, as it follows from the journal alone. */
-export async function resultOfRun(fold: RunFold, steps: StepSummary[], read: EntryReader): Promise<RunResult> {
+export async function resultOfRun(
+  fold: RunFold,
+  steps: StepSummary[],
+  read: EntryReader,
+  journal: Pick<Journal, 'mustHave'>,
+): Promise<RunResult> {
   const { context } = fold;
   const end = context.end;
   if (end === null) throw new RangeError(`run ${context.run} has not ended`);
   const answer = end.code === 'completed' ? await answerOf(context, read) : null;
-  const partial = end.code === 'completed' ? null : await partialOf(context, read);
+  const partial = end.code === 'completed' ? null : await partialOf(context, read, journal);
   return {
     v: 1,
     run: context.run,
@@ -75,6 +81,7 @@ export async function resultOfRun(fold: RunFold, steps: StepSummary[], read: Ent
     agent_version: context.agent_version,
     user: context.user,
     ...(context.session_id === undefined ? {} : { session_id: context.session_id }),
+    ...(context.runs[0] === undefined ? {} : { continues: context.runs[0] }),
     status: end.code === 'completed' ? 'completed' : 'failed',
     outcome: outcomeOf(end.code),
     answer,
@@ -90,7 +97,7 @@ export async function resultOfRun(fold: RunFold, steps: StepSummary[], read: Ent
     steps_omitted: Math.max(0, context.steps - steps.length),
     tools_used: context.tools_used,
     tool_calls: context.tool_calls,
-    unknown_outcomes: [...new Set([...context.unknown, ...openCalls(context)])],
+    unknown_outcomes: unknownOutcomes(context),
     input_tokens: context.input_tokens,
     output_tokens: context.output_tokens,
     cost_usd: context.cost_usd,
@@ -107,9 +114,10 @@ function lastFault(steps: StepSummary[]): string {
   return call?.preview ?? last?.error?.message ?? '';
 }
 
-/** Calls that must not be repeated, were sent, and had no outcome when the run ended. */
-function openCalls(context: RunContext): string[] {
-  return context.calls.filter((call) => call.status === 'started').map((call) => call.c);
+/** Calls that must not be repeated, were sent, and whose outcome nobody knows. */
+export function unknownOutcomes(context: RunContext): string[] {
+  const open = context.calls.filter((call) => call.status === 'started').map((call) => call.c);
+  return [...new Set([...context.unknown, ...open])];
 }
 
 async function answerOf(context: RunContext, read: EntryReader): Promise<Json> {
@@ -119,10 +127,10 @@ async function answerOf(context: RunContext, read: EntryReader): Promise<Json> {
   return decided?.decision.action === 'final_answer' ? decided.decision.answer : null;
 }
 
-async function partialOf(context: RunContext, read: EntryReader): Promise<Json> {
+async function partialOf(context: RunContext, read: EntryReader, journal: Pick<Journal, 'mustHave'>): Promise<Json> {
   if (context.last_result === null) return null;
-  const { entry, c } = context.last_result;
-  return resultOf(c, entry, read);
+  const { entry, c, from } = context.last_result;
+  return resultOf(c, entry, readerAt(from, read, journal, context));
 }
 
 const REASONS: Record<ReasonCode, string> = {

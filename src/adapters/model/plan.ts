@@ -48,6 +48,8 @@ async function decide(input: ThinkInput): Promise<Decision> {
  */
 async function refuseHopeless(ready: PlanStep[], input: ThinkInput): Promise<void> {
   const last = (await input.window()).at(-1);
+  // Who lets a run go on wants what failed before tried anew.
+  if (last?.earlier === true) return;
   for (const { plan_step, status, error } of last?.observations ?? []) {
     if (status === 'ok' || error?.retryable === true || !ready.some((step) => step.id === plan_step)) continue;
     throw new AppError('step_failed', `plan step "${plan_step}" failed: ${error?.message ?? status}`, {

@@ -1,0 +1,25 @@
+import { z } from 'zod';
+
+/**
+ * Where steps and results stand: entries of the run's own journal, or, with `from`, of a run that this one continues
+ * (an index into the list of those, newest first).
+ */
+
+const From = z.int().min(0).optional();
+
+/** A step: the entry of its decision and those of its outcomes. */
+export const StepRef = z.strictObject({ entry: z.int(), outcomes: z.array(z.int()), from: From });
+export type StepRef = z.infer<typeof StepRef>;
+
+/** The result of a call, in the entry of its outcome. */
+export const ResultRef = z.strictObject({ entry: z.int(), c: z.string(), from: From });
+export type ResultRef = z.infer<typeof ResultRef>;
+
+/** A plan, in the entry that holds it; for each of its steps that is done entry, call and perhaps `from` of its result. */
+export const PlanRef = z.strictObject({
+  entry: z.int(),
+  from: From,
+  size: z.int(),
+  done: z.record(z.string(), z.tuple([z.int(), z.string()], z.int())),
+});
+export type PlanRef = z.infer<typeof PlanRef>;
