@@ -17,6 +17,7 @@ COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY bin ./bin
 COPY scripts ./scripts
+COPY examples/pricing.yaml ./examples/pricing.yaml
 RUN mkdir -m 700 /keys && chown node:node /keys
 USER node
 CMD ["node", "bin/proctor.mjs", "up"]

@@ -13,3 +13,8 @@ export function fromEnvironment(
 export function openTelemetryEnvironment(): Record<string, string | undefined> {
   return Object.fromEntries(Object.entries(env).filter(([name]) => name.startsWith('OTEL_')));
 }
+
+/** Keys and addresses of model providers: what ends in `_API_KEY` or `_BASE_URL`. */
+export function providerEnvironment(): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => /_(?:API_KEY|BASE_URL)$/.test(name)));
+}

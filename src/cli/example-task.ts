@@ -8,10 +8,17 @@ import { quoteArg } from './io.ts';
 
 /** The first example, as a path from here. */
 export function exampleTask(): string {
-  const example = join('examples', 'tasks', 'first.json');
+  const example = join('tasks', 'first.json');
+  const found = exampleFile(example);
+  return found === null ? join('examples', example) : quoteArg(relative(process.cwd(), found));
+}
+
+/** Where a file of the folder `examples` that comes with Proctor is; null when it was not installed. */
+export function exampleFile(name: string): string | null {
   for (let folder = fileURLToPath(new URL('.', import.meta.url)); ; folder = resolve(folder, '..')) {
-    if (existsSync(join(folder, example))) return quoteArg(relative(process.cwd(), join(folder, example)));
-    if (folder === resolve(folder, '..')) return example;
+    const path = join(folder, 'examples', name);
+    if (existsSync(path)) return path;
+    if (folder === resolve(folder, '..')) return null;
   }
 }
 

@@ -7,8 +7,9 @@ import type { Stack, StackOptions } from '../app.ts';
 import { AppError } from '../core/errors.ts';
 import { Name } from '../core/task.ts';
 import { natsOfEnvironment } from './connect.ts';
-import { fromEnvironment, openTelemetryEnvironment } from './environment.ts';
+import { fromEnvironment, openTelemetryEnvironment, providerEnvironment } from './environment.ts';
 import type { Io } from './io.ts';
+import { pricingTable } from './pricing-table.ts';
 
 /** What `up` was told, as what the stack needs. */
 
@@ -24,6 +25,7 @@ export interface UpOptions {
   name?: string;
   logLevel?: LogLevel;
   http?: { host: string; port: number };
+  pricing?: string;
   once?: string;
   agent: string;
   json?: boolean;
@@ -57,6 +59,8 @@ export async function stackOptions(io: Io, options: UpOptions): Promise<NamedSta
       ...(options.slots === undefined ? {} : { slots: options.slots }),
       ...(options.lease === undefined ? {} : { lease_ms: options.lease }),
     },
+    env: providerEnvironment(),
+    pricing: await pricingTable(options.pricing),
     name: options.name ?? `node-${randomBytes(4).toString('hex')}`,
     log: logTo((text) => void process.stderr.write(text), levelOf(io, options)),
   };

@@ -26,6 +26,7 @@ export function addUp(program: Command, io: Io): void {
     .option('--slots <n>', 'runs in work at once per agent (default: 10)', wholeNumber(1, 10_000))
     .option('--lease <time>', 'how long a silent node keeps its runs (default: 10s)', durationIn(500, 600_000))
     .option('--name <name>', 'name of the node, unique among those that run (default: a random one)')
+    .option('--pricing <file>', 'what models cost, in YAML (default: the example that comes with Proctor)')
     .addOption(new Option('--log-level <level>', 'default: warn when a person watches, else info').choices(LOG_LEVELS))
     .option(
       '--http <[host:]port>',

@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { builtCli, type Cli, type Folder, temporaryFolder } from './support.ts';
 
@@ -68,6 +71,24 @@ describe('wrong usage', () => {
     const { code, out, err } = await cli.run([]);
     expect([code, out]).toEqual([2, '']);
     expect(err).toContain('Usage: proctor');
+  });
+});
+
+describe('up --pricing', () => {
+  it.each([
+    ['a file that is not there', null, /no-such\.yaml cannot be read: ENOENT/],
+    [
+      'every fault of a file',
+      '- {model: a, from: soon, input: -1, output: 1}',
+      /prices\.0\.from: .*prices\.0\.input: /,
+    ],
+  ])('names %s, and nothing starts', async (_, prices, message) => {
+    const file = join(folder.dir, prices === null ? 'no-such.yaml' : 'prices.yaml');
+    if (prices !== null) await writeFile(file, `prices:\n${prices}`);
+    const { code, err } = await cli.run(['up', '--dir', join(folder.dir, 'data'), '--pricing', file]);
+    expect(code).toBe(1);
+    expect(err).toMatch(message);
+    expect(existsSync(join(folder.dir, 'data'))).toBe(false);
   });
 });
 
