@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AgentDefinition } from '../core/agent.ts';
+import { BlobRef } from '../core/blob.ts';
 import { TracePage } from '../core/decision-trace.ts';
 import type { ApiVerb } from '../core/door-wire.ts';
 import { AppError, describeFaults } from '../core/errors.ts';
@@ -108,6 +109,12 @@ export const AgentPut = z.object({
 });
 export type AgentPut = z.infer<typeof AgentPut>;
 
+/**
+ * One part of a result too large for the journal. All parts in order, put together, are its JSON text; `sha256` and
+ * `bytes` are of that.
+ */
+const StoredPart = z.object({ ...BlobRef.shape, part: z.int(), data: z.base64() });
+
 /** The answer to each operator's verb. */
 export const API_ANSWERS = {
   runs: z.object({ runs: z.array(StatusEvent), next: Next }),
@@ -115,6 +122,7 @@ export const API_ANSWERS = {
   journal: z.object({ entries: z.array(JournalEntry), next: Next }),
   trace: TracePage,
   result: RunResult,
+  blob: StoredPart,
   cancel: Accepted,
   pause: Accepted,
   resume: Accepted,

@@ -5,6 +5,9 @@ export const BLOB_PART_BYTES = 512 * 1024;
 /** Largest result that is stored in parts, bytes of its JSON. */
 export const MAX_BLOB_BYTES = 32 * 1024 * 1024;
 
+/** Of the JSON text, what the journal holds for who only glances at it. */
+export const BLOB_PREVIEW_CHARS = 1_000;
+
 /**
  * A result too large for a journal entry (TOOL-11). Its JSON text lies in parts, `blob.<period>.<run>.<c>.<sha256>.<i>`,
  * each written once; the journal holds this reference and a preview. The digest is part of the subject, so two attempts

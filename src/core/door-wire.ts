@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AgentDefinition } from './agent.ts';
+import type { BlobRef } from './blob.ts';
 import { CallId, RunId } from './events.ts';
 import { ResultJson } from './json.ts';
 import { LimitOverrides } from './limits.ts';
@@ -26,12 +27,15 @@ const Continue = {
   repeat_unknown: z.boolean().default(false),
   why: Why,
 };
+const Blob = { run: RunId, c: CallId, part: z.int().min(0).max(255) };
 const DeadId = z.string().min(1).max(300);
 
 export const ASK_VERBS = {
   status: z.strictObject({ v: V, run: RunId }),
   result: z.strictObject({ v: V, run: RunId }),
   cancel: z.strictObject({ v: V, run: RunId, why: Why }),
+  /** One part, from 0, of a result too large for the journal: a BlobPart. */
+  blob: z.strictObject({ v: V, ...Blob }),
   trace: z.strictObject({ v: V, run: RunId, ...TraceAt }),
   /** Lets a run that ended short of its answer go on, as a new run. */
   continue: z.strictObject(Continue),
@@ -51,6 +55,7 @@ export const API_VERBS = {
   journal: z.strictObject({ v: V, run: RunId, from: z.int().min(0).default(0) }),
   trace: z.strictObject({ v: V, run: RunId, ...TraceAt }),
   result: z.strictObject({ v: V, run: RunId }),
+  blob: z.strictObject({ v: V, ...Blob }),
   cancel: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
   pause: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
   resume: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
@@ -87,6 +92,13 @@ export type ApiVerb = keyof typeof API_VERBS;
 export type AskBody<K extends AskVerb> = z.output<(typeof ASK_VERBS)[K]>;
 export type ApiBody<K extends ApiVerb> = z.output<(typeof API_VERBS)[K]>;
 export type ApiInput<K extends ApiVerb> = z.input<(typeof API_VERBS)[K]>;
+
+/** One part of a large result; all parts in order, put together, are its JSON text. */
+export interface BlobPart extends BlobRef {
+  part: number;
+  /** Base64. */
+  data: string;
+}
 
 export interface DeadLetterInfo {
   id: string;

@@ -123,3 +123,14 @@ export function snapshotStream(subjects: Subjects, period: string): StreamSpec {
     storage: 'file',
   };
 }
+
+/** Results too large for the journal, in parts: see `blob.ts`. */
+export function blobStream(subjects: Subjects, period: string): StreamSpec {
+  return {
+    name: subjects.stream('BLOB', period),
+    subjects: [`${subjects.prefix}.blob.${period}.>`],
+    retention: 'limits',
+    perSubject: 'first',
+    storage: 'file',
+  };
+}

@@ -172,6 +172,16 @@ export class Subjects {
     return `${this.prefix}.tool.${encodeToken(tool)}.cancel.${run}.${c}`;
   }
 
+  /** Where one worker gives the parts of a large result that it keeps. */
+  toolResult(tool: string, worker: string, id: string): string {
+    return `${this.prefix}.tool.${encodeToken(tool)}.result.${worker}.${id}`;
+  }
+
+  /** One part of a large result; `sha256` is of the whole. */
+  blob(run: string, c: string, sha256: string, part: number): string {
+    return `${this.prefix}.blob.${run.slice(0, 8)}.${run}.${c}.${sha256}.${part}`;
+  }
+
   /** Where a worker shows that a call is in work; the address comes with the call. */
   beat(address: string): string {
     return `${this.prefix}.beat.${address}`;

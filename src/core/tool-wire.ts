@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { BeatAddress, HEARTBEAT_KEY, HeartbeatMs } from './beat-wire.ts';
 import { AppError, describeFaults } from './errors.ts';
-import { byteLength, Json, JsonObject, MAX_RESULT_BYTES } from './json.ts';
+import { Json, JsonObject } from './json.ts';
+import { LargeResult } from './result-wire.ts';
 import { Name } from './task.ts';
 import { ToolDefinition } from './tool.ts';
 
@@ -29,8 +30,6 @@ export const CALL_HEADERS = {
   /** W3C trace context; lower case, as tracing tools write it. */
   traceparent: 'traceparent',
 } as const;
-
-export { MAX_RESULT_BYTES };
 
 /** Where a worker's service metadata carries the definition of its tool, as JSON. */
 export const DEFINITION_KEY = 'proctor.definition';
@@ -121,30 +120,34 @@ export function parseToolCall(data: string, headers: Record<string, string>): Wi
   };
 }
 
-/** Throws AppError `bad_result` for what JSON cannot say, `result_too_large` above MAX_RESULT_BYTES. */
-export function encodeToolReply(result: unknown): string {
-  let text: string;
+/** The JSON text of what a handler returned. Throws AppError `bad_result` for what JSON cannot say. */
+export function encodeResult(result: unknown): string {
   try {
-    text = JSON.stringify(Json.parse(result ?? null));
+    return JSON.stringify(Json.parse(result ?? null));
   } catch (cause) {
     throw new AppError('bad_result', 'the tool ran, but its result is not JSON: return plain data', { cause });
   }
-  const bytes = byteLength(text);
-  if (bytes > MAX_RESULT_BYTES) {
-    throw new AppError(
-      'result_too_large',
-      `the tool ran, but its result has ${bytes} bytes and at most ${MAX_RESULT_BYTES} are allowed: return less`,
-    );
-  }
-  return `{"v":1,"result":${text}}`;
 }
 
-const ReplyBody = z.object({ v: z.literal(1), result: Json });
+/** The reply that holds a result of at most MAX_RESULT_BYTES. */
+export function replyWith(json: string): string {
+  return `{"v":1,"result":${json}}`;
+}
 
-/** The result in a worker's reply. Throws AppError `bad_result`: the tool may have done its work. */
-export function parseToolReply(data: string): Json {
+/** The reply that says where to fetch a larger one. */
+export function replyWithLarge(large: LargeResult): string {
+  return JSON.stringify({ v: 1, large });
+}
+
+const ReplyBody = z.union([
+  z.object({ v: z.literal(1), large: LargeResult }),
+  z.object({ v: z.literal(1), result: Json }),
+]);
+
+/** A worker's reply: the result, or where to fetch it. Throws AppError `bad_result`: the tool may have done its work. */
+export function parseToolReply(data: string): { result: Json } | { large: LargeResult } {
   const body = ReplyBody.safeParse(parseJson(data, 'bad_result', 'the reply of the worker'));
-  if (body.success) return body.data.result;
+  if (body.success) return body.data;
   throw new AppError('bad_result', `the reply of the worker: ${describeFaults(body.error, 'body').message}`);
 }
 

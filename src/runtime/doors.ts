@@ -18,6 +18,7 @@ import { VERSION } from '../core/version.ts';
 import type { Subscription } from '../ports/bus.ts';
 import type { Activations } from './activations.ts';
 import { agentDetails, listAgents, putAgent, serveAgentReports } from './agent-doors.ts';
+import { blobPart } from './blob-door.ts';
 import { continueRun } from './continuation.ts';
 import { deadLetter, listDeadLetters, retryDeadLetter } from './dead-letter-doors.ts';
 import { tracePage } from './decision-trace.ts';
@@ -82,6 +83,7 @@ function askHandlers(deps: NodeDeps) {
     const { accepted } = await runOf(deps, body.run, user);
     if (verb === 'status') return statusOf(await folded(deps, accepted.run));
     if (verb === 'result') return storedResult(deps, accepted);
+    if (verb === 'blob') return blobPart(deps, body as AskBody<'blob'>);
     if (verb === 'trace') return traceOf(deps, accepted, body as AskBody<'trace'>);
     if (verb === 'continue') {
       return continueRun(deps, accepted, { ...(body as AskBody<'continue'>), by: user }, 'submitter');
@@ -117,6 +119,10 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     journal: (body: ApiBody<'journal'>) => journalPage(deps, body),
     trace: async (body: ApiBody<'trace'>) => traceOf(deps, (await runOf(deps, body.run)).accepted, body),
     result: async (body: ApiBody<'result'>) => storedResult(deps, (await runOf(deps, body.run)).accepted),
+    blob: async (body: ApiBody<'blob'>) => {
+      await runOf(deps, body.run);
+      return blobPart(deps, body);
+    },
     cancel: command('cancel'),
     pause: command('pause'),
     resume: command('resume'),

@@ -6,6 +6,7 @@ import { toolService } from '../core/tool-wire.ts';
 import type { Bus, Subscription } from '../ports/bus.ts';
 import type { Cancel, Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/telemetry.ts';
+import { LargeResults } from './large-results.ts';
 import { Room } from './room.ts';
 import { describeService, SERVICE_VERBS, serviceSubjects } from './service-info.ts';
 import { ToolEndpoint } from './tool-endpoint.ts';
@@ -33,7 +34,10 @@ const WORKER_CONCURRENCY = 64;
 
 export interface Worker {
   readonly id: string;
-  /** Takes no further calls; resolves when the running ones have ended or passed their deadline. */
+  /**
+   * Takes no further calls; resolves when the running ones have ended or passed their deadline, and large results were
+   * fetched or kept for a minute.
+   */
   stop(): Promise<void>;
 }
 
@@ -45,28 +49,32 @@ export async function serveTools(options: ServeToolsOptions): Promise<Worker> {
   const { bus, subjects, clock, log, id, version = '1.0.0', heartbeatMs = BEAT_MS } = options;
   check(options, version);
   const started = clock.now();
+  const large = new LargeResults(id, clock);
   const all = new Room(options.concurrency ?? WORKER_CONCURRENCY);
   const endpoints = options.tools.map((tool) => {
     const rooms = [new Room(tool.concurrency ?? TOOL_CONCURRENCY), all];
-    return new ToolEndpoint({ tool, rooms, clock, log });
+    return new ToolEndpoint({ tool, rooms, large, clock, log });
   });
-  const subscriptions: Subscription[] = [];
+  // Those that bring new calls end first; the others serve the calls that still run.
+  const calls: Subscription[] = [];
+  const others: Subscription[] = [];
 
   for (const endpoint of endpoints) {
     const { name } = endpoint.tool.definition;
     const service = toolService(name);
     const identity = { id, version, started, heartbeatMs, subject: subjects.toolCall(name) };
-    subscriptions.push(bus.serve(identity.subject, (request) => endpoint.answer(request), { queue: service }));
-    subscriptions.push(
+    calls.push(bus.serve(identity.subject, (request) => endpoint.answer(request), { queue: service }));
+    others.push(
       bus.serve(subjects.toolCancel(name, '*', '*'), async (request) => {
         const [run, c] = request.subject.split('.').slice(-2);
         if (run !== undefined && c !== undefined) endpoint.running.cancel(run, c);
         return null;
       }),
+      bus.serve(subjects.toolResult(name, id, '*'), async (request) => large.answer(request)),
     );
     for (const verb of SERVICE_VERBS) {
       const answer = async (): Promise<string> => describeService(verb, endpoint.tool, identity, endpoint.stats);
-      for (const subject of serviceSubjects(verb, service, id)) subscriptions.push(bus.serve(subject, answer));
+      for (const subject of serviceSubjects(verb, service, id)) calls.push(bus.serve(subject, answer));
     }
   }
   let nextBeat: Cancel;
@@ -80,10 +88,11 @@ export async function serveTools(options: ServeToolsOptions): Promise<Worker> {
 
   let stopping: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
-    const stopped = Promise.all(subscriptions.map((subscription) => subscription.stop()));
+    await Promise.all(calls.map((subscription) => subscription.stop()));
     await Promise.all(endpoints.map((endpoint) => endpoint.running.idle()));
-    await stopped;
     nextBeat();
+    await large.idle();
+    await Promise.all(others.map((subscription) => subscription.stop()));
     log.info('worker.stop', { id });
   };
   return {

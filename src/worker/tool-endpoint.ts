@@ -1,11 +1,12 @@
 import type { z } from 'zod';
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
-import type { Json } from '../core/json.ts';
-import { encodeToolReply, parseToolCall, type WireCall } from '../core/tool-wire.ts';
+import { exceedsBytes, type Json, MAX_RESULT_BYTES } from '../core/json.ts';
+import { encodeResult, parseToolCall, replyWith, replyWithLarge, type WireCall } from '../core/tool-wire.ts';
 import type { IncomingRequest } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/telemetry.ts';
 import { inCallSpan, traceOf } from './call-span.ts';
+import type { LargeResults } from './large-results.ts';
 import type { Room } from './room.ts';
 import { type CallHandle, RunningCalls } from './running-calls.ts';
 import { EndpointStats } from './service-info.ts';
@@ -28,6 +29,7 @@ export interface ToolEndpointOptions {
   tool: WorkerTool;
   /** Each must have room for a call: the tool's own, and the worker's. */
   rooms: Room[];
+  large: LargeResults;
   clock: Clock;
   log: Log;
 }
@@ -38,13 +40,15 @@ export class ToolEndpoint {
   readonly stats = new EndpointStats();
   readonly running: RunningCalls;
   readonly #rooms: Room[];
+  readonly #large: LargeResults;
   readonly #clock: Clock;
   readonly #log: Log;
 
-  constructor({ tool, rooms, clock, log }: ToolEndpointOptions) {
+  constructor({ tool, rooms, large, clock, log }: ToolEndpointOptions) {
     this.tool = tool;
     this.running = new RunningCalls(clock);
     this.#rooms = rooms;
+    this.#large = large;
     this.#clock = clock;
     this.#log = log.child({ tool: tool.definition.name });
   }
@@ -91,7 +95,7 @@ export class ToolEndpoint {
       const about = { idempotencyKey, deadline, run, call: c, agent, user, attempt, traceparent };
       const context: WorkerCallContext = { ...about, ...handle, log };
       if (call.refresh) await this.tool.refresh?.(context);
-      return encodeToolReply(this.#checked(await this.#handle(args, context)));
+      return this.#reply(encodeResult(this.#checked(await this.#handle(args, context))), call);
     } finally {
       for (const room of this.#rooms) room.leave();
     }
@@ -105,6 +109,11 @@ export class ToolEndpoint {
       if (!NOTHING_DONE.has(error.code)) throw error;
       throw new AppError('tool_error', `${error.code}: ${error.message}`, { cause: error });
     }
+  }
+
+  #reply(json: string, call: WireCall): string {
+    if (!exceedsBytes(json, MAX_RESULT_BYTES)) return replyWith(json);
+    return replyWithLarge(this.#large.keep(json, call.idempotencyKey, call.deadline));
   }
 
   #busy(room: Room): AppError {

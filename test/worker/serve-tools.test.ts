@@ -3,10 +3,11 @@ import { z } from 'zod';
 import { MemoryBroker } from '../../src/adapters/memory/memory-broker.ts';
 import { MemoryBus } from '../../src/adapters/memory/memory-bus.ts';
 import { SimulatedClock } from '../../src/adapters/memory/simulated-clock.ts';
+import { MAX_BLOB_BYTES } from '../../src/core/blob.ts';
 import { AppError } from '../../src/core/errors.ts';
-import type { Json } from '../../src/core/json.ts';
+import { type Json, MAX_RESULT_BYTES } from '../../src/core/json.ts';
 import { Subjects } from '../../src/core/subjects.ts';
-import { MAX_RESULT_BYTES, parseToolReply, type WireCall } from '../../src/core/tool-wire.ts';
+import { parseToolReply, type WireCall } from '../../src/core/tool-wire.ts';
 import { serveTools, type Worker } from '../../src/worker/serve-tools.ts';
 import type { WorkerTool } from '../../src/worker/worker-tool.ts';
 import { open, RUN, recordingLog, toolNamed, wireCall } from './support.ts';
@@ -39,7 +40,9 @@ async function serve(tools: WorkerTool[], id = 'w1'): Promise<Worker> {
 async function call(tool: string, more: Partial<WireCall> = {}): Promise<Json> {
   const { data, headers } = wireCall({ startBy: clock.now() + 1000, deadline: clock.now() + 5000, ...more });
   const reply = await caller.request(subjects.toolCall(tool), data, { headers, timeoutMs: 60_000 });
-  return parseToolReply(reply.data);
+  const said = parseToolReply(reply.data);
+  if ('large' in said) throw new Error('the result is to be fetched');
+  return said.result;
 }
 
 async function ask(subject: string): Promise<Record<string, unknown>> {
@@ -124,11 +127,11 @@ describe('a tool worker', () => {
     await expect(call('relay')).rejects.toMatchObject({ code: 'tool_error', message: /no_responders/ });
   });
 
-  it('answers a result that is too large, or is not JSON, with an error', async () => {
+  it('answers a result that is not JSON, or larger than can be stored, with an error', async () => {
     const fits = 'x'.repeat(MAX_RESULT_BYTES - 2);
     const circular: Json[] = [];
     circular.push(circular);
-    const results: Json[] = [fits, `${fits}x`, circular, undefined as unknown as Json];
+    const results: Json[] = [fits, 'x'.repeat(MAX_BLOB_BYTES), circular, undefined as unknown as Json];
     await serve([toolNamed('dump', () => results.shift() as Json)]);
     expect(await call('dump')).toBe(fits);
     await expect(call('dump')).rejects.toMatchObject({ code: 'result_too_large', retryable: false });

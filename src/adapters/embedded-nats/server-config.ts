@@ -53,7 +53,7 @@ accounts {
           subscribe: { allow: ${list([`${p}.>`, '$JS.EVENT.>', '$KV.>', '$SRV.>', '_INBOX.>'])} } } }
       { nkey: ${roles.worker.publicKey}, permissions: {
           publish: { allow: ${list([`${p}.beat.>`])} },
-          subscribe: { allow: ${list([`${p}.tool.*.call`, `${p}.tool.*.cancel.>`, '$SRV.>', `${new Subjects(p).workerInbox}.>`])} },
+          subscribe: { allow: ${list([`${p}.tool.*.call`, `${p}.tool.*.cancel.>`, `${p}.tool.*.result.>`, '$SRV.>', `${new Subjects(p).workerInbox}.>`])} },
           allow_responses: { max: 1, expires: "24h" } } }
     ]
   }

@@ -38,7 +38,8 @@ export class Request extends Exchange {
       return 'done';
     }
     const headers = headersOf(msg);
-    const data = msg.string();
+    // As it came: the client's own decoder leaves a byte order mark out.
+    const data = Buffer.from(msg.data.buffer, msg.data.byteOffset, msg.data.byteLength).toString();
     if (headers?.has(ERROR_HEADER) === true || headers?.has(ERROR_CODE_HEADER) === true) {
       this.#reject(toError(data, headers.get(ERROR_HEADER), headers.get(ERROR_CODE_HEADER)));
     } else this.#resolve({ data, headers: fromWire(headers) });

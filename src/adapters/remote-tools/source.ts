@@ -14,6 +14,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/telemetry.ts';
 import type { ToolCall, ToolSource } from '../../ports/tools.ts';
 import { Heartbeats } from './heartbeats.ts';
+import { LargeResultStore } from './large-result.ts';
 
 /**
  * Tools that workers offer on the bus. Nothing is registered: a tool exists while a worker answers for it, and what it
@@ -39,12 +40,14 @@ const CACHED_TOOLS = 1000;
 
 /**
  * `find` throws AppError `timeout` or `unavailable` when nobody can say whether the tool exists. `call` throws what
- * the worker answered, or: `no_worker` (nothing was done); `timeout`, `worker_lost`, `bad_result` (nobody knows).
+ * the worker answered, or: `no_worker` (nothing was done); `timeout`, `worker_lost`, `bad_result` (nobody knows);
+ * `result_lost` (it was done).
  */
 export function remoteToolSource(options: RemoteToolOptions): ToolSource {
   const { bus, subjects, clock, log, ttlMs = 5000, findTimeoutMs = 2000 } = options;
   const known = new LRUCache<string, Announcement & { until: number }>({ max: CACHED_TOOLS });
   const heartbeats = new Heartbeats(options);
+  const largeResults = new LargeResultStore(bus, subjects);
   const asking = new Map<string, Promise<ToolDefinition | null>>();
 
   const ask = async (name: string): Promise<ToolDefinition | null> => {
@@ -103,17 +106,21 @@ export function remoteToolSource(options: RemoteToolOptions): ToolSource {
         lost = workerLost(call, `its worker gave no sign of life for ${silenceMs} ms`);
         stop(lost);
       });
-      const deadline = clock.now() + call.timeoutMs;
-      const { data, headers } = encodeToolCall({ ...call, deadline, beat: watch.address });
-      try {
-        const { timeoutMs } = call;
-        const { signal } = controller;
-        const reply = await bus.request(subjects.toolCall(call.tool), data, { headers, timeoutMs, signal });
-        return parseToolReply(reply.data);
-      } catch (thrown) {
+      const refused = (thrown: unknown): never => {
         const error = lost ?? callError(call, toAppError(thrown));
         if (error.code === 'no_worker') known.delete(call.tool);
         throw error;
+      };
+      const deadline = clock.now() + call.timeoutMs;
+      const { data, headers } = encodeToolCall({ ...call, deadline, beat: watch.address });
+      const { signal } = controller;
+      try {
+        const { timeoutMs } = call;
+        const request = bus.request(subjects.toolCall(call.tool), data, { headers, timeoutMs, signal });
+        const said = parseToolReply((await request.catch(refused)).data);
+        if ('result' in said) return said.result;
+        watch.stop();
+        return await largeResults.store(call, said.large, signal);
       } finally {
         watch.stop();
         call.signal.removeEventListener('abort', giveUp);

@@ -100,6 +100,8 @@ const TABLE: Row[] = [
   ['may', 'worker', 'subscribe', subjects.toolCancel('search', RUN, '1-0')],
   ['may', 'worker', 'subscribe', '$SRV.PING'],
   ['may', 'worker', 'subscribe', `${subjects.workerInbox}.>`],
+  ['may', 'worker', 'subscribe', subjects.toolResult('search', 'w1', '*')],
+  ['may not', 'worker', 'publish', subjects.blob(RUN, '1-0', 'a'.repeat(64), 0)],
   ['may', 'worker', 'publish', subjects.beat('0123456789abcdef.0123456789abcdef')],
   ['may not', 'worker', 'subscribe', subjects.beat('>')],
   ['may not', 'worker', 'subscribe', '_INBOX.>'],
