@@ -3,8 +3,12 @@ import { entriesOfARun, type Figures, measure, medianFigures, SERIES, type Serie
 import { type LongRun, longRun } from './steps/long-run.ts';
 import { median, round } from './support/numbers.ts';
 import { finish, progress, type ReportOptions } from './support/report.ts';
+import { compareTelemetry, LEAST_RATIO_OFF, VARIANTS } from './telemetry/compare.ts';
 
-/** The benchmarks: `steps` (throughput and cost of durable steps, next to the bare publishes) and `long-run` (growth). */
+/**
+ * The benchmarks: `steps` (throughput and cost of durable steps, next to the bare publishes), `long-run` (growth), and
+ * `telemetry` (what it costs).
+ */
 
 interface StepsOptions extends ReportOptions {
   concurrency: string;
@@ -46,6 +50,18 @@ program
   .option('--json', 'figures as one line')
   .option('--write', 'put the figures into docs/measurements.md')
   .action(growth);
+
+program
+  .command('telemetry')
+  .description('what traces, figures and logs cost a node, and what they cost when they are switched off')
+  .option('--concurrency <n>', 'runs in flight', '64')
+  .option('--seconds <n>', 'length of one measurement', '3')
+  .option('--warmup <n>', 'seconds before it', '2')
+  .option('--rounds <n>', 'measurements of each variant; the median counts', '5')
+  .option('--variants <list>', 'which', VARIANTS.join(','))
+  .option('--json', 'figures as one line')
+  .option('--write', 'put the figures into docs/measurements.md')
+  .action(telemetry);
 
 await program.parseAsync();
 
@@ -93,6 +109,20 @@ async function steps(options: StepsOptions): Promise<void> {
   figures.notes =
     'cpuUsPerStep and peakMb: node (or publisher) + worker, where there is one, + nats-server; 20 durable steps a run';
   finish('bench-steps', 'Durable steps', figures, [], options);
+}
+
+async function telemetry(options: StepsOptions & { variants: string }): Promise<void> {
+  const figures = await compareTelemetry({
+    concurrency: Number(options.concurrency),
+    seconds: Number(options.seconds),
+    warmupSeconds: Number(options.warmup),
+    rounds: Number(options.rounds),
+    variants: VARIANTS.filter((name) => options.variants.split(',').includes(name)),
+  });
+  const { ratioOff, ratioOffCpu } = figures as { ratioOff: number; ratioOffCpu: number };
+  const slower = ratioOff < LEAST_RATIO_OFF && ratioOffCpu > 1 / LEAST_RATIO_OFF;
+  const violations = slower ? [`ratioOff is ${ratioOff} and ratioOffCpu ${ratioOffCpu}; off may cost 2 %`] : [];
+  finish('bench-telemetry', 'Cost of telemetry', figures, violations, options);
 }
 
 async function growth(options: LongRunOptions): Promise<void> {

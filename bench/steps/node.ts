@@ -1,8 +1,12 @@
+import { openSync, writeSync } from 'node:fs';
 import { scripted } from '../../src/adapters/model/scripted.ts';
+import { logTo } from '../../src/app/local.ts';
+import { startTelemetry } from '../../src/app/telemetry.ts';
 import { connectBus, startSupervisor } from '../../src/app.ts';
 import { AgentDefinition } from '../../src/core/agent.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import type { Model } from '../../src/ports/model.ts';
+import type { Log } from '../../src/ports/telemetry.ts';
 import type { ToolSource } from '../../src/ports/tools.ts';
 import { childOptions, hearParent, say } from '../support/children.ts';
 import { fileLog, silent } from '../support/log.ts';
@@ -31,12 +35,18 @@ const localTool: ToolSource = {
 };
 
 const subjects = new Subjects(options.prefix);
-const log = options.log === undefined ? silent : fileLog(options.log);
+const log = logOf(options);
+const running =
+  options.telemetry === true
+    ? // biome-ignore lint/style/noProcessEnv: OpenTelemetry reads it as well
+      await startTelemetry({ service: 'bench', instance: 'bench', env: process.env, log })
+    : null;
 const bus = await connectBus({ url: options.url }, 'bench-node', subjects, log);
 const node = await startSupervisor({
   bus,
   subjects,
   log,
+  telemetry: running?.telemetry,
   agents: [
     AgentDefinition.parse({
       name: AGENT,
@@ -57,3 +67,10 @@ hearParent((message) => {
     .then(() => process.exit(0));
 });
 say('up');
+
+function logOf({ log: path, logLevel }: typeof options): Log {
+  if (path !== undefined) return fileLog(path);
+  if (logLevel === undefined) return silent;
+  const file = openSync('/dev/null', 'w');
+  return logTo((line) => void writeSync(file, line), logLevel);
+}

@@ -7,6 +7,10 @@ export interface StepProcessOptions {
   steps: number;
   /** Where the tool lives. */
   tool: 'local' | 'worker';
+  /** Send traces and figures as the OTEL_ variables say. */
+  telemetry?: boolean;
+  /** Write logs as a node does, into a file that nobody reads. */
+  logLevel?: 'info' | 'debug';
 }
 
 export const TOOL = 'lookup';

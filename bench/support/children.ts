@@ -17,10 +17,18 @@ export interface Child {
 }
 
 /** @param script without extension, beside `base` (an `import.meta.url`): works from sources and from a build */
-export function startChild(base: string, script: string, options: unknown, nodeFlags: string[] = []): Child {
+export function startChild(
+  base: string,
+  script: string,
+  options: unknown,
+  nodeFlags: string[] = [],
+  env: Record<string, string> = {},
+): Child {
   const file = fileURLToPath(new URL(`${script}${base.endsWith('.ts') ? '.ts' : '.js'}`, base));
   const child = spawn(process.execPath, [...process.execArgv, ...nodeFlags, file, JSON.stringify(options)], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    // biome-ignore lint/style/noProcessEnv: a child has the environment of its parent
+    env: { ...process.env, ...env },
   });
   let alive = true;
   const listeners = new Set<(line: string | null) => void>();

@@ -41,9 +41,10 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Running
     import('../adapters/otel/sdk.ts'),
     import('../adapters/otel/telemetry.ts'),
   ]);
-  const sdk = startSdk({ service, instance, traces: wanted.traces, metrics: wanted.metrics, prometheus, log });
+  const { traces, metrics } = wanted;
+  const sdk = startSdk({ service, instance, traces, metrics, prometheus, env: options.env, log });
   return {
-    telemetry: otelTelemetry({ log, traces: wanted.traces, metrics: wanted.metrics || prometheus }),
+    telemetry: otelTelemetry({ log, traces, metrics: metrics || prometheus }),
     prometheusText: () => sdk.prometheusText(),
     stop: () => sdk.stop(),
   };

@@ -151,14 +151,14 @@ export function stepSpans(facts: StepFacts, ids: SpanIds, accepted: RunEventOf<'
   };
   return [
     over,
-    ...thoughts.map((one) => modelSpan(one, facts, ids, accepted, base)),
-    ...calls.map((call) => callSpan(call, facts, ids, accepted, base)),
+    ...thoughts.map((one) => modelSpan(one, id, ids, accepted, base)),
+    ...calls.map((call) => callSpan(call, { step: id, entries }, ids, accepted, base)),
   ];
 }
 
 function modelSpan(
   { entry, at, event }: Thought,
-  { ref }: StepFacts,
+  step: string,
   ids: SpanIds,
   accepted: RunEventOf<'accepted'>,
   base: Attributes,
@@ -166,7 +166,7 @@ function modelSpan(
   const { usage, model } = event;
   const asked = accepted.agent.model;
   return {
-    ...span(`chat ${asked}`, ids.trace, ids.model(entry), ids.step(ref.entry), at - event.ms, at),
+    ...span(`chat ${asked}`, ids.trace, ids.model(entry), step, at - event.ms, at),
     kind: 'client',
     attributes: {
       ...base,
@@ -188,7 +188,7 @@ function modelSpan(
 
 function callSpan(
   call: CallFacts,
-  { ref, entries }: StepFacts,
+  { step, entries }: { step: string; entries: JournalEntry[] },
   ids: SpanIds,
   accepted: RunEventOf<'accepted'>,
   base: Attributes,
@@ -206,7 +206,7 @@ function callSpan(
           },
         ];
   return {
-    ...span(name, ids.trace, ids.call(call.c), ids.step(ref.entry), call.start, call.end),
+    ...span(name, ids.trace, ids.call(call.c), step, call.start, call.end),
     kind: 'client',
     attributes: {
       ...base,

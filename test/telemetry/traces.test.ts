@@ -21,6 +21,7 @@ import { type OtlpReceiver, pathOf, type ReceivedSpan, startOtlpReceiver } from 
 const SLOW = { timeout: 90_000 };
 const LOADER = new URL('../support/typescript.mjs', import.meta.url).href;
 const subjects = new Subjects();
+const byName = (a: string, b: string) => a.localeCompare(b);
 const children = new Set<ChildProcess>();
 let server: NatsServer;
 let receiver: OtlpReceiver;
@@ -94,7 +95,7 @@ describe('the trace of a run', () => {
       await Promise.all([ended(node, 'SIGTERM'), ended(worker, 'SIGTERM')]);
 
       const spans = spansOf(run);
-      const paths = spans.map((span) => pathOf(span, spans).join(' > ')).toSorted();
+      const paths = spans.map((span) => pathOf(span, spans).join(' > ')).toSorted(byName);
       const step = 'agent.run > agent.plan > agent.step';
       const call = `${step} > execute_tool work`;
       expect(paths).toEqual(
@@ -106,7 +107,7 @@ describe('the trace of a run', () => {
           ...[call, call],
           ...[`${call} > tool.call work`, `${call} > tool.call work`],
           ...[`${call} > tool.call work > inside the handler`, `${call} > tool.call work > inside the handler`],
-        ].toSorted(),
+        ].toSorted(byName),
       );
       const named = (name: string) => spans.filter((span) => span.name === name);
       expect(new Set(named('tool.call work').map((span) => span.service))).toEqual(new Set(['test-worker']));

@@ -7,8 +7,10 @@ import {
   AggregationTemporality,
   type IMetricReader,
   MeterProvider,
+  type MetricData,
   MetricReader,
   PeriodicExportingMetricReader,
+  type ResourceMetrics,
 } from '@opentelemetry/sdk-metrics';
 import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
@@ -32,6 +34,7 @@ export interface SdkOptions {
   metrics: boolean;
   /** Keep figures for a Prometheus scrape. */
   prometheus: boolean;
+  env: Readonly<Record<string, string | undefined>>;
   log: Log;
 }
 
@@ -43,6 +46,8 @@ export interface Sdk {
 }
 
 const STOP_MS = 5_000;
+/** Spans that wait to be sent; more are dropped. The SDK's own 2,048 are a fraction of a second of a busy node. */
+const MOST_QUEUED = 16_384;
 /** A scrape does not wait longer for the figures that are asked of the server. */
 const COLLECT_MS = 2_000;
 
@@ -57,10 +62,12 @@ export function startSdk(options: SdkOptions): Sdk {
   const stops: (() => Promise<void>)[] = [];
 
   if (options.traces) {
+    // What is given here goes before what the environment says.
+    const queue = options.env.OTEL_BSP_MAX_QUEUE_SIZE === undefined ? { maxQueueSize: MOST_QUEUED } : {};
     const provider = new NodeTracerProvider({
       resource,
       idGenerator: spanIds,
-      spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
+      spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter(), queue)],
     });
     provider.register();
     stops.push(() => provider.shutdown());
@@ -80,7 +87,7 @@ export function startSdk(options: SdkOptions): Sdk {
       if (scraped === null) return '';
       const { resourceMetrics, errors } = await scraped.collect({ timeoutMillis: COLLECT_MS });
       for (const error of errors) log.warn('telemetry.not_collected', { message: String(error) });
-      return serializer.serialize(resourceMetrics);
+      return serializer.serialize(namedForPrometheus(resourceMetrics));
     },
     async stop() {
       const all = Promise.allSettled(stops.map((stop) => stop()));
@@ -92,6 +99,23 @@ export function startSdk(options: SdkOptions): Sdk {
       clearTimeout(timer);
     },
   };
+}
+
+/** What Prometheus calls a unit; counted things have none. */
+const UNIT_NAMES: Readonly<Record<string, string>> = { s: 'seconds', USD: 'usd' };
+
+/** Names end with their unit, as a collector makes them: a dashboard fits, whichever way the figures came. */
+function namedForPrometheus(all: ResourceMetrics): ResourceMetrics {
+  const named = <T extends MetricData>(metric: T): T => {
+    const { name, unit } = metric.descriptor;
+    const suffix = UNIT_NAMES[unit];
+    return {
+      ...metric,
+      descriptor: { ...metric.descriptor, name: suffix === undefined ? name : `${name}.${suffix}`, unit: suffix ?? '' },
+    };
+  };
+  const scopeMetrics = all.scopeMetrics.map((scope) => ({ ...scope, metrics: scope.metrics.map(named) }));
+  return { ...all, scopeMetrics };
 }
 
 /** Figures since the start, collected when somebody asks. */

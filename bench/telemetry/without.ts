@@ -1,0 +1,43 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+/**
+ * A copy of this build without the lines that tell telemetry what happens: what the runtime would cost had there never
+ * been any. It lies beside the build, so that it finds the same packages.
+ */
+
+/** Where runs tell of themselves, and how many lines of each file do. */
+const TELLING: Record<string, number> = {
+  'src/runtime/run-owner.js': 1,
+  'src/runtime/activations.js': 2,
+  'src/runtime/ending.js': 1,
+  'src/runtime/call.js': 1,
+  'src/runtime/delegate.js': 1,
+  'src/runtime/intake.js': 2,
+};
+const LINE = /^.*\btelemetry\?\.(?:folded|claimed|ended|traceparent|metrics\?\.task)\b.*[;,]\n/gm;
+
+export interface Without {
+  /** URL of the copy's step benchmark, for `startChild`. */
+  base: string;
+  remove(): Promise<void>;
+}
+
+export async function withoutTelemetry(): Promise<Without> {
+  const build = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+  if (import.meta.url.endsWith('.ts')) throw new Error('this needs the build: npm run bench -- telemetry');
+  const copy = await mkdtemp(`${build}.without-`);
+  await cp(build, copy, { recursive: true });
+  for (const [file, expected] of Object.entries(TELLING)) {
+    const path = join(copy, file);
+    const text = await readFile(path, 'utf8');
+    const found = text.match(LINE)?.length ?? 0;
+    if (found !== expected) throw new Error(`${file}: ${found} lines tell telemetry something, expected ${expected}`);
+    await writeFile(path, text.replace(LINE, ''));
+  }
+  return {
+    base: pathToFileURL(join(copy, 'bench/steps/cells.js')).href,
+    remove: () => rm(copy, { recursive: true, force: true }),
+  };
+}
