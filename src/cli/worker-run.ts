@@ -8,7 +8,7 @@ import { openTelemetryEnvironment } from './environment.ts';
 import { EXIT } from './failure.ts';
 import type { Io } from './io.ts';
 import { forceQuit, onQuit } from './quit.ts';
-import type { WorkerOptions } from './worker.ts';
+import type { WorkerOptions } from './worker-options.ts';
 
 /** Serves until a signal comes: the first lets the running calls end, a second one forces it. */
 export async function worker(io: Io, file: string, options: WorkerOptions): Promise<void> {

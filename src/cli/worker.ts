@@ -1,12 +1,8 @@
 import { type Command, Option } from 'commander';
-import type { LogLevel } from '../app/local.ts';
-import { addRemoteCommand, type CommonOptions } from './command.ts';
+import { addRemoteCommand } from './command.ts';
 import type { Io } from './io.ts';
 import { LOG_LEVELS } from './up-options.ts';
-
-export interface WorkerOptions extends CommonOptions {
-  logLevel?: LogLevel;
-}
+import type { WorkerOptions } from './worker-options.ts';
 
 export function addWorker(program: Command, io: Io): void {
   addRemoteCommand(program, 'worker <file>', {

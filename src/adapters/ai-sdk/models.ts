@@ -1,19 +1,7 @@
-import type { Usage } from '../../core/decision.ts';
 import { AppError } from '../../core/errors.ts';
-import type { Clock } from '../../ports/clock.ts';
 import type { Models } from '../../ports/model.ts';
-import type { Fetch } from './fetch.ts';
-import { type Environment, isProviderModel, PROVIDERS, targetOf } from './target.ts';
-
-export interface AiModelsOptions {
-  /** Where keys and addresses come from. */
-  env: Environment;
-  /** USD for one call of a model at a moment (epoch ms). Throws AppError `unknown_price`. */
-  cost: (model: string, tokens: Omit<Usage, 'cost_usd'>, at: number) => number;
-  clock: Clock;
-  /** Default: the one of the platform. */
-  fetch?: Fetch;
-}
+import type { AiModelsOptions } from './options.ts';
+import { isProviderModel, PROVIDERS, targetOf } from './target.ts';
 
 /**
  * Models of providers, by `<provider>/<model id>`. The SDK is loaded when the first model is asked: a node whose agents

@@ -4,7 +4,7 @@ import type { ThinkInput, ThinkReply } from '../../ports/model.ts';
 import { type AskOptions, ask, EndedEarly, type ModelReply } from './ask.ts';
 import { decisionOf } from './decision.ts';
 import { failureOf } from './failure.ts';
-import type { AiModelsOptions } from './models.ts';
+import type { AiModelsOptions } from './options.ts';
 import { type Prompt, promptFor } from './prompt.ts';
 import { targetOf } from './target.ts';
 import { ownTools } from './tools.ts';

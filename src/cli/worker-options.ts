@@ -1,0 +1,6 @@
+import type { LogLevel } from '../app/local.ts';
+import type { CommonOptions } from './command.ts';
+
+export interface WorkerOptions extends CommonOptions {
+  logLevel?: LogLevel;
+}
