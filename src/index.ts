@@ -23,6 +23,7 @@ export {
   startStack,
   startSupervisor,
 } from './app.ts';
+export type { Submitted } from './client/acceptance.ts';
 export type {
   Accepted,
   AgentDetails,
@@ -40,7 +41,6 @@ export {
   type ClientOptions,
   type ContinueOptions,
   createClient,
-  type Submitted,
 } from './client/client.ts';
 export {
   createOperator,
@@ -53,6 +53,15 @@ export type { ResultOptions } from './client/wait-result.ts';
 export type { RunStatus, RunUpdate, WatchOptions } from './client/watch.ts';
 export { AgentDefinition, type AgentInput } from './core/agent.ts';
 export { defineAgent } from './core/agent-input.ts';
+export type {
+  Health,
+  NodeReport,
+  QueueInfo,
+  StaleRun,
+  ToolDetails,
+  ToolInfo,
+  ToolWorker,
+} from './core/cluster-wire.ts';
 export { CallRequest, Decision, Usage } from './core/decision.ts';
 export { DecisionTrace, TraceCall, TraceEvent, TraceStep } from './core/decision-trace.ts';
 export { AppError, ErrorInfo } from './core/errors.ts';

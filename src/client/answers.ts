@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AgentDefinition } from '../core/agent.ts';
 import { BlobRef } from '../core/blob.ts';
+import { Health, NodeReport, ToolDetails, ToolInfo } from '../core/cluster-wire.ts';
 import { TracePage } from '../core/decision-trace.ts';
 import type { ApiVerb } from '../core/door-wire.ts';
 import { AppError, describeFaults } from '../core/errors.ts';
@@ -71,6 +72,15 @@ export const NodeAnswer = z.object({
 });
 export type NodeAnswer = z.infer<typeof NodeAnswer>;
 
+/** The task of a run was stored once more, as message `seq` of the task stream. */
+export const RetryStored = z.object({
+  ok: z.literal(true),
+  retry_of: RunId,
+  agent: z.string(),
+  user: z.string(),
+  seq: z.int(),
+});
+
 const Next = z.int().nullable();
 
 /** One agent as it is now, and the nodes that answered in time: `unusable` says why one takes no runs of it. */
@@ -134,6 +144,11 @@ export const API_ANSWERS = {
   dead_letter: DeadLetterBody,
   dead_letter_retry: DeadLetterRetried,
   node: NodeAnswer,
+  nodes: z.object({ nodes: z.array(NodeReport) }),
+  health: Health,
+  tools: z.object({ tools: z.array(ToolInfo) }),
+  tool: ToolDetails,
+  retry: RetryStored,
   agents: z.object({ agents: z.array(AgentSummary), next: z.string().nullable() }),
   agent: AgentDetails,
   agent_put: AgentPut,

@@ -1,4 +1,5 @@
 import type { AgentInput } from '../core/agent.ts';
+import type { Health, NodeReport, ToolDetails, ToolInfo } from '../core/cluster-wire.ts';
 import type { DecisionTrace } from '../core/decision-trace.ts';
 import type { ApiInput, ApiVerb } from '../core/door-wire.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
@@ -7,6 +8,7 @@ import type { RunResult } from '../core/result.ts';
 import type { StatusEvent } from '../core/status.ts';
 import type { Subjects } from '../core/subjects.ts';
 import type { Clock } from '../ports/clock.ts';
+import { ACCEPT_MS, accepted, type Submitted } from './acceptance.ts';
 import {
   type Accepted,
   type AgentDetails,
@@ -77,8 +79,21 @@ export interface Operator {
   deadLetter(id: string): Promise<DeadLetterBody>;
   /** Publishes the message once more and removes the dead letter. */
   deadLetterRetry(id: string): Promise<DeadLetterRetried>;
+  /**
+   * Hands in the task of a run that has ended once more, from its start: a new run, whose task names the old one. Two
+   * retries of one run are one run. Throws AppError `not_ended`, `not_retryable` (a delegated run), and as `submit`.
+   */
+  retry(run: string, why?: string): Promise<Submitted>;
   /** One of the nodes, whichever answers first. */
   node(): Promise<NodeAnswer>;
+  /** Every node that is there, by name. */
+  nodes(): Promise<NodeReport[]>;
+  /** Nodes, what waits and since when, dead letters, runs without an owner. */
+  health(): Promise<Health>;
+  /** Tools that can be called now, by name. */
+  tools(): Promise<ToolInfo[]>;
+  /** Definition and workers of one. Throws AppError `unknown_tool`. */
+  tool(name: string): Promise<ToolDetails>;
   /** By name; pages are followed. */
   agents(): AsyncIterable<AgentSummary>;
   /** The current version, or the one that is named. Throws AppError `unknown_agent`, `unknown_version`. */
@@ -139,6 +154,14 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
     deadLetter: (id) => call('dead_letter', { id }),
     deadLetterRetry: (id) => call('dead_letter_retry', { id }),
     node: () => call('node', {}),
+    nodes: async () => (await call('nodes', {})).nodes,
+    health: () => call('health', {}),
+    tools: async () => (await call('tools', {})).tools,
+    tool: (name) => call('tool', { name }),
+    retry: (run, why = '') =>
+      accepted({ bus, clock, acceptMs: ACCEPT_MS, events: `${subjects.prefix}.evt.>` }, async () => {
+        return (await call('retry', { run, by, why })).seq;
+      }),
     agents: () =>
       pages(async (after) => {
         const page = await call('agents', { limit: PAGE, after });

@@ -78,7 +78,17 @@ export const API_VERBS = {
   dead_letter: z.strictObject({ v: V, id: DeadId }),
   /** Publishes the original once more on its own subject and removes the dead letter. */
   dead_letter_retry: z.strictObject({ v: V, id: DeadId }),
+  /** Whichever node answers first, about itself. */
   node: z.strictObject({ v: V }),
+  /** Every node that is there. */
+  nodes: z.strictObject({ v: V }),
+  /** Nodes, what waits, dead letters, runs without an owner. */
+  health: z.strictObject({ v: V }),
+  /** Tools that can be called now. */
+  tools: z.strictObject({ v: V }),
+  tool: z.strictObject({ v: V, name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected a tool name') }),
+  /** Hands in the task of a run that has ended once more; twice is one run. */
+  retry: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
   /** Agents by name, without their instructions; `after` is the last name of the page before. */
   agents: z.strictObject({ v: V, limit: z.int().min(1).max(500).default(100), after: z.string().max(64).default('') }),
   /** The whole definition: the current version, or the one that is named. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isRunId, MAX_RUN_ID } from './ids.ts';
 import { Json, JsonObject } from './json.ts';
 import { LimitOverrides } from './limits.ts';
 import { Plan } from './plan.ts';
@@ -31,6 +32,8 @@ export const Task = z.strictObject({
   limits: LimitOverrides.optional(),
   /** Two tasks of one user with the same key are one run. */
   key: z.string().min(1).max(256).optional(),
+  /** The run that had this task before: a retry by an operator. */
+  retry_of: z.string().max(MAX_RUN_ID).refine(isRunId, 'expected a run id').optional(),
   /** The user; when given it must be the one that the subject names. */
   user: Name.optional(),
 });

@@ -26,6 +26,9 @@ export interface Bus {
 
   request(subject: string, data: string, options: RequestOptions): Promise<Reply>;
 
+  /** Asks everybody who listens: what they answer until the time is over, errors left out; at once none when nobody does. */
+  gather(subject: string, data: string, options: RequestOptions): Promise<Reply[]>;
+
   /** Answers requests. A handler's AppError is sent back with the headers of a NATS service error. */
   serve(subject: string, handler: ServeHandler, options?: { queue?: string }): Subscription;
 

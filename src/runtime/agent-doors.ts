@@ -1,68 +1,20 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { AgentRecord, BUILT_IN_AGENT } from '../core/agent.ts';
 import { closest } from '../core/closest.ts';
 import type { AgentInfo, AgentOnNode, ApiBody } from '../core/door-wire.ts';
 import { AppError } from '../core/errors.ts';
 import { streamsOf } from '../core/streams.ts';
-import type { Subscription } from '../ports/bus.ts';
-import type { Activations } from './activations.ts';
 import type { NodeDeps } from './deps.ts';
+import { nodeReports } from './node-reports.ts';
 
 /** What nodes answer about agents. Who runs them is asked of all nodes at the moment: nothing of it is stored. */
 
-/** How long the other nodes have for their word, milliseconds. */
-const REPORT_MS = 300;
 /** Bytes of JSON in one page. */
 const PAGE_BYTES = 700 * 1024;
 
-const Question = z.object({ to: z.string().min(1).max(128), id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) });
-const Report = z.object({
-  node: z.string().max(128),
-  slots: z.int(),
-  agents: z.record(z.string(), z.object({ unusable: z.string().max(2_048).optional(), active: z.int() })),
-});
-type Report = z.infer<typeof Report>;
-
-/** Answers the question which agents this node runs. */
-export function serveAgentReports(deps: NodeDeps, activations: Activations): Subscription {
-  const { bus, subjects } = deps;
-  return bus.subscribe(subjects.nodes('report'), ({ data }) => {
-    const question = read(Question, data);
-    if (question === null || question.to === deps.node) return;
-    bus.emit(subjects.node(question.to, `report-${question.id}`), JSON.stringify(reportOf(deps, activations)));
-  });
-}
-
-function reportOf(deps: NodeDeps, activations: Activations): Report {
-  const agents = deps.agents.all().map(({ definition }) => {
-    const why = deps.agents.unusable(definition);
-    const active = activations.activeOf(definition.name);
-    return [definition.name, { active, ...(why === null ? {} : { unusable: why.message.slice(0, 500) }) }];
-  });
-  return { node: deps.node, slots: deps.settings.slots, agents: Object.fromEntries(agents) };
-}
-
-async function reports(deps: NodeDeps, activations: Activations): Promise<Report[]> {
-  const { bus, subjects, clock, ids } = deps;
-  const id = ids.random().replaceAll(/[^A-Za-z0-9_-]/g, '');
-  const found = [reportOf(deps, activations)];
-  const answers = bus.subscribe(subjects.node(deps.node, `report-${id}`), ({ data }) => {
-    const report = read(Report, data);
-    if (report !== null) found.push(report);
-  });
-  try {
-    await bus.flush();
-    bus.emit(subjects.nodes('report'), JSON.stringify({ to: deps.node, id }));
-    await new Promise<void>((resolve) => clock.after(REPORT_MS, resolve));
-  } finally {
-    await answers.stop();
-  }
-  return found.sort((a, b) => (a.node < b.node ? -1 : 1));
-}
-
-export async function listAgents(deps: NodeDeps, activations: Activations, query: ApiBody<'agents'>) {
+export async function listAgents(deps: NodeDeps, query: ApiBody<'agents'>) {
   await deps.agents.refresh();
-  const said = await reports(deps, activations);
+  const said = await nodeReports(deps);
   const agents: AgentInfo[] = [];
   let bytes = 0;
   for (const { definition, ...origin } of deps.agents.all()) {

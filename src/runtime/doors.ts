@@ -17,13 +17,16 @@ import { encodeToken } from '../core/tokens.ts';
 import { VERSION } from '../core/version.ts';
 import type { Subscription } from '../ports/bus.ts';
 import type { Activations } from './activations.ts';
-import { agentDetails, listAgents, putAgent, serveAgentReports } from './agent-doors.ts';
+import { agentDetails, listAgents, putAgent } from './agent-doors.ts';
 import { blobPart } from './blob-door.ts';
+import { health, listTools, toolDetails } from './cluster-doors.ts';
 import { continueRun } from './continuation.ts';
 import { deadLetter, listDeadLetters, retryDeadLetter } from './dead-letter-doors.ts';
 import { tracePage } from './decision-trace.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
+import { nodeReports, serveReports } from './node-reports.ts';
+import { retryRun } from './retry-run.ts';
 import { statusOf } from './views.ts';
 
 /**
@@ -62,7 +65,7 @@ export function serveDoors(deps: NodeDeps, activations: Activations): Subscripti
     },
     { queue: 'ask' },
   );
-  return [...served, asked, serveAgentReports(deps, activations)];
+  return [...served, asked, serveReports(deps, activations)];
 }
 
 function parsed<S extends z.ZodType>(schema: S, data: string): z.output<S> {
@@ -146,9 +149,14 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     dead_letters: (body: ApiBody<'dead_letters'>) => listDeadLetters(deps, body),
     dead_letter: (body: ApiBody<'dead_letter'>) => deadLetter(deps, body.id),
     dead_letter_retry: (body: ApiBody<'dead_letter_retry'>) => retryDeadLetter(deps, body.id),
-    agents: (body: ApiBody<'agents'>) => listAgents(deps, activations, body),
+    agents: (body: ApiBody<'agents'>) => listAgents(deps, body),
     agent: (body: ApiBody<'agent'>) => agentDetails(deps, body),
     agent_put: (body: ApiBody<'agent_put'>) => putAgent(deps, body),
+    nodes: async () => ({ nodes: await nodeReports(deps) }),
+    health: () => health(deps),
+    tools: () => listTools(deps),
+    tool: (body: ApiBody<'tool'>) => toolDetails(deps, body.name),
+    retry: async (body: ApiBody<'retry'>) => retryRun(deps, (await runOf(deps, body.run)).accepted, body),
     node: async (): Promise<NodeInfo> => ({
       node: deps.node,
       version: VERSION,

@@ -462,6 +462,22 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         expect(await codeOf(bus.request(fresh(), '', { timeoutMs: 60_000 }))).toBe('no_responders');
       });
 
+      it('to everybody bring all answers, but no errors, and none at once when nobody listens', async () => {
+        const subject = fresh();
+        const services = ['a', 'b', 'c'].map((word) =>
+          other.serve(subject, async () => {
+            if (word === 'c') throw new AppError('busy', 'not now');
+            return word;
+          }),
+        );
+        await other.flush();
+        const replies = await drive(bus.gather(subject, '', { timeoutMs: 300 }));
+        expect(replies.map((reply) => reply.data).toSorted()).toEqual(['a', 'b']);
+        await Promise.all(services.map((service) => service.stop()));
+        await other.flush();
+        expect(await drive(bus.gather(subject, '', { timeoutMs: 60_000 }))).toEqual([]);
+      });
+
       it('fail when nobody answers in time', async () => {
         const subject = fresh();
         const service = other.serve(subject, async () => null);

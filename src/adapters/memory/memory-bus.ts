@@ -89,6 +89,10 @@ export class MemoryBus implements Bus {
     return this.#work.run(options.signal, (wanted) => this.#request(subject, data, options, wanted));
   }
 
+  gather(subject: string, data: string, options: RequestOptions): Promise<Reply[]> {
+    return this.#work.run(options.signal, (wanted) => this.#gather(subject, data, options, wanted));
+  }
+
   serve(subject: string, handler: ServeHandler, options: { queue?: string } = {}): Subscription {
     const subscriber: Subscriber = {
       filter: subject,
@@ -174,6 +178,28 @@ export class MemoryBus implements Bus {
         for (const listener of listeners) listener.deliver({ subject, data, headers: { ...headers } }, answer);
         if (listeners.length > 0 || !wanted()) return;
         answer(new AppError('no_responders', `nobody serves ${subject}`, { retryable: true }));
+      });
+    });
+  }
+
+  #gather(subject: string, data: string, options: RequestOptions, wanted: () => boolean): Promise<Reply[]> {
+    return new Promise((resolve) => {
+      const headers = { ...options.headers };
+      this.#checkSize(subject, data, headers);
+      const replies: Reply[] = [];
+      const cancel = this.#broker.clock.after(options.timeoutMs, () => resolve(replies));
+      options.signal?.addEventListener('abort', cancel, { once: true });
+      const answer = (said: Answer): void => {
+        this.#link.send('down', { kind: 'reply', subject }, () => {
+          if (!(said instanceof AppError)) replies.push(said);
+        });
+      };
+      this.#link.send('up', { kind: 'request', subject, data }, () => {
+        const listeners = this.#broker.listeners(subject);
+        for (const listener of listeners) listener.deliver({ subject, data, headers: { ...headers } }, answer);
+        if (listeners.length > 0 || !wanted()) return;
+        cancel();
+        resolve([]);
       });
     });
   }

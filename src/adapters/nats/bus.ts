@@ -23,7 +23,7 @@ import type { Link } from './link.ts';
 import { NatsQueue } from './queue.ts';
 import { Reader } from './read.ts';
 import { closedError, ReplyMux } from './reply-mux.ts';
-import { Request } from './request.ts';
+import { Gathering, Request } from './request.ts';
 import { Scanner } from './scan.ts';
 import { serve } from './service.ts';
 import { StreamStore } from './streams.ts';
@@ -114,6 +114,14 @@ export class NatsBus implements Bus {
       const headers = toWire(options.headers);
       const payload = this.#link.encode(subject, data, headers);
       this.#mux.start(new Request(subject, payload, headers, options.signal, resolve, reject), options.timeoutMs);
+    });
+  }
+
+  gather(subject: string, data: string, options: RequestOptions): Promise<Reply[]> {
+    return new Promise((resolve, reject) => {
+      const headers = toWire(options.headers);
+      const payload = this.#link.encode(subject, data, headers);
+      this.#mux.start(new Gathering(subject, payload, headers, options.signal, resolve, reject), options.timeoutMs);
     });
   }
 

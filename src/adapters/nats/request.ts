@@ -47,6 +47,43 @@ export class Request extends Exchange {
   }
 }
 
+/** A request to everybody: it ends with its time. */
+export class Gathering extends Exchange {
+  readonly persistent = false;
+  readonly #replies: Reply[] = [];
+  readonly #resolve: (replies: Reply[]) => void;
+  readonly #reject: (error: AppError) => void;
+
+  constructor(
+    subject: string,
+    payload: Uint8Array,
+    headers: MsgHdrs | undefined,
+    signal: AbortSignal | undefined,
+    resolve: (replies: Reply[]) => void,
+    reject: (error: AppError) => void,
+  ) {
+    super(subject, payload, headers, signal);
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  fail(error: AppError): void {
+    if (error.code === 'timeout') this.#resolve(this.#replies);
+    else this.#reject(error);
+  }
+
+  take(msg: Msg): 'done' | 'ignore' {
+    if (isNoResponders(msg)) {
+      this.#resolve([]);
+      return 'done';
+    }
+    const headers = headersOf(msg);
+    const failed = headers?.has(ERROR_HEADER) === true || headers?.has(ERROR_CODE_HEADER) === true;
+    if (!failed) this.#replies.push({ data: msg.string(), headers: fromWire(headers) });
+    return 'ignore';
+  }
+}
+
 /** The error of a Proctor service stands in the body; others say only what their headers hold. */
 function toError(body: string, text: string, code: string): AppError {
   const info = ErrorInfo.safeParse(parseJson(body));

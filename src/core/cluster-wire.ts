@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { RunId } from './events.ts';
+import { ToolDefinition } from './tool.ts';
+
+/** What nodes answer about the cluster: its nodes, its tools, and whether all is well. Version 1. */
+
+/** A node about itself, at this moment. */
+export const NodeReport = z.object({
+  node: z.string().max(128),
+  version: z.string().max(64),
+  /** Epoch milliseconds. */
+  started_at: z.int(),
+  /** Runs in work at once, per agent. */
+  slots: z.int(),
+  lease_ms: z.int(),
+  active_runs: z.int(),
+  agents: z.record(z.string(), z.object({ unusable: z.string().max(2_048).optional(), active: z.int() })),
+});
+export type NodeReport = z.infer<typeof NodeReport>;
+
+/** One worker of a tool; figures since it started. */
+export const ToolWorker = z.object({
+  id: z.string(),
+  version: z.string(),
+  started: z.string(),
+  calls: z.int(),
+  errors: z.int(),
+  average_ms: z.number(),
+  last_error: z.string().max(500),
+});
+export type ToolWorker = z.infer<typeof ToolWorker>;
+
+/** A tool that can be called now. */
+export const ToolInfo = ToolDefinition.pick({
+  name: true,
+  version: true,
+  effect: true,
+  risk: true,
+  idempotent: true,
+  requires_approval: true,
+  timeout_ms: true,
+}).extend({
+  /** The first 200 characters. */
+  description: z.string(),
+  /** `node`: nodes bring it themselves, and count nothing. */
+  from: z.enum(['node', 'worker']),
+  workers: z.int(),
+  calls: z.int(),
+  errors: z.int(),
+  average_ms: z.number().nullable(),
+});
+export type ToolInfo = z.infer<typeof ToolInfo>;
+
+export const ToolDetails = z.object({ definition: ToolDefinition, workers: z.array(ToolWorker) });
+export type ToolDetails = z.infer<typeof ToolDetails>;
+
+/** What waits in a queue that no node has taken. */
+export const QueueInfo = z.object({
+  /** `tasks`, `inbox`, or the runs of an agent: `agent:<name>`. */
+  name: z.string(),
+  waiting: z.int(),
+  oldest_at: z.int().nullable(),
+});
+export type QueueInfo = z.infer<typeof QueueInfo>;
+
+/** A run whose owner is gone although its lease has passed three times over. */
+export const StaleRun = z.object({
+  run: RunId,
+  agent: z.string(),
+  state: z.string(),
+  node: z.string(),
+  since: z.int(),
+});
+export type StaleRun = z.infer<typeof StaleRun>;
+
+export const Health = z.object({
+  /** Server time, epoch milliseconds. */
+  now: z.number(),
+  nodes: z.array(NodeReport),
+  queues: z.array(QueueInfo),
+  /** At most 500 are counted. */
+  dead_letters: z.int(),
+  stale: z.array(StaleRun),
+});
+export type Health = z.infer<typeof Health>;

@@ -1,0 +1,126 @@
+import type {
+  Health,
+  NodeReport,
+  QueueInfo,
+  StaleRun,
+  ToolDetails,
+  ToolInfo,
+  ToolWorker,
+} from '../core/cluster-wire.ts';
+import { AppError, clip } from '../core/errors.ts';
+import { StatusEvent } from '../core/status.ts';
+import { streamsOf } from '../core/streams.ts';
+import { encodeToken } from '../core/tokens.ts';
+import type { ToolDefinition } from '../core/tool.ts';
+import { parseToolStats } from '../core/tool-stats.ts';
+import { listDeadLetters } from './dead-letter-doors.ts';
+import type { NodeDeps } from './deps.ts';
+import { nodeReports } from './node-reports.ts';
+
+/** What nodes answer about the cluster. All of it is asked of whoever is there now: nothing is stored. */
+
+/** How long workers have for their word, milliseconds. */
+const WORKERS_MS = 500;
+/** Activations that are looked at for lost owners, oldest first. */
+const HEAD = 50;
+
+export async function health(deps: NodeDeps): Promise<Health> {
+  const [nodes, dead] = await Promise.all([nodeReports(deps), listDeadLetters(deps, { limit: 500, after: 0 })]);
+  const [queues, stale] = await Promise.all([backlogs(deps, nodes), staleRuns(deps, nodes)]);
+  return { now: deps.clock.now(), nodes, queues, dead_letters: dead.letters.length, stale };
+}
+
+async function backlogs({ bus, subjects }: NodeDeps, nodes: NodeReport[]): Promise<QueueInfo[]> {
+  const { tasks, inbox, queue } = streamsOf(subjects);
+  const agents = [...new Set(nodes.flatMap((node) => Object.keys(node.agents)))].toSorted((a, b) => (a < b ? -1 : 1));
+  const specs = [
+    { label: 'tasks', stream: tasks.name, name: 'intake', filter: `${subjects.prefix}.tasks.>` },
+    { label: 'inbox', stream: inbox.name, name: 'inbox', filter: `${subjects.prefix}.in.>` },
+    ...agents.map((agent) => ({
+      label: `agent:${agent}`,
+      stream: queue.name,
+      name: `runs_${encodeToken(agent)}`,
+      filter: subjects.activationsOf(agent),
+    })),
+  ];
+  const read = specs.map(async ({ label, ...spec }) => {
+    // An agent that no node can run has no queue yet.
+    const backlog = await bus.backlog({ ...spec, ackWaitMs: 0 }).catch(() => ({ messages: 0, oldestAt: null }));
+    return { name: label, waiting: backlog.messages, oldest_at: backlog.oldestAt };
+  });
+  return Promise.all(read);
+}
+
+/** Activations outlive the node that held them: one that stands long under a node that is gone is trouble. */
+async function staleRuns({ bus, subjects, clock }: NodeDeps, nodes: NodeReport[]): Promise<StaleRun[]> {
+  const { queue, events } = streamsOf(subjects);
+  const present = new Set(nodes.map(({ node }) => node));
+  const patience = 3 * Math.max(0, ...nodes.map((node) => node.lease_ms));
+  const old: string[] = [];
+  for await (const message of bus.scan(queue.name, `${subjects.prefix}.queue.>`)) {
+    if (old.length >= HEAD || clock.now() - message.at < patience) break;
+    old.push(message.subject.split('.').at(-1) ?? '');
+  }
+  const found = await Promise.all(
+    old.map(async (run): Promise<StaleRun[]> => {
+      const told = await bus.last(events.name, subjects.anyEvent(run));
+      const status = told === null ? null : StatusEvent.safeParse(JSON.parse(told.data)).data;
+      if (status?.node === undefined || status.phase === 'complete' || present.has(status.node)) return [];
+      if (clock.now() - status.at < patience) return [];
+      return [{ run, agent: status.agent, state: status.state, node: status.node, since: status.at }];
+    }),
+  );
+  return found.flat();
+}
+
+interface LiveTool {
+  definition: ToolDefinition;
+  from: ToolInfo['from'];
+  workers: ToolWorker[];
+}
+
+/** Every tool that can be called now, by name. */
+export async function listTools(deps: NodeDeps): Promise<{ tools: ToolInfo[] }> {
+  const live = await liveTools(deps, '$SRV.STATS');
+  const tools = live.map(({ definition, from, workers }): ToolInfo => {
+    const { name, version, effect, risk, idempotent, requires_approval, timeout_ms } = definition;
+    const calls = workers.reduce((sum, worker) => sum + worker.calls, 0);
+    const ms = workers.reduce((sum, worker) => sum + worker.calls * worker.average_ms, 0);
+    return {
+      ...{ name, version, effect, risk, idempotent, requires_approval, timeout_ms },
+      description: clip(definition.description, 200),
+      from,
+      workers: workers.length,
+      calls,
+      errors: workers.reduce((sum, worker) => sum + worker.errors, 0),
+      average_ms: calls === 0 ? null : ms / calls,
+    };
+  });
+  return { tools };
+}
+
+export async function toolDetails(deps: NodeDeps, name: string): Promise<ToolDetails> {
+  const live = (await liveTools(deps, `$SRV.STATS.tool_${name}`)).find((tool) => tool.definition.name === name);
+  if (live === undefined) {
+    const text = `no tool "${name}" is offered: check its name, and that its worker runs`;
+    throw new AppError('unknown_tool', text, { field: 'name' });
+  }
+  return { definition: live.definition, workers: live.workers };
+}
+
+async function liveTools({ bus, tools }: NodeDeps, subject: string): Promise<LiveTool[]> {
+  const [own, replies] = await Promise.all([tools.list?.() ?? [], bus.gather(subject, '', { timeoutMs: WORKERS_MS })]);
+  const found = new Map<string, LiveTool>();
+  for (const definition of own) found.set(definition.name, { definition, from: 'node', workers: [] });
+  for (const { data } of replies) {
+    const stats = parseToolStats(data);
+    if (stats === null) continue;
+    const known = found.get(stats.definition.name);
+    // A node's own tool comes before one of that name at a worker.
+    if (known?.from === 'node') continue;
+    if (known === undefined) {
+      found.set(stats.definition.name, { definition: stats.definition, from: 'worker', workers: [stats.worker] });
+    } else known.workers.push(stats.worker);
+  }
+  return [...found.values()].sort((a, b) => (a.definition.name < b.definition.name ? -1 : 1));
+}
