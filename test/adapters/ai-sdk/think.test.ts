@@ -82,6 +82,14 @@ describe('what OpenAI is sent', () => {
     });
   });
 
+  it('is put in the words of a reasoning model, which takes no temperature', async () => {
+    server.reply(openaiReply({ text: 'Yes.' }));
+    await outcome(models, thinkInput({ model: 'openai/gpt-5-mini', model_options: { temperature: 0.5 } }));
+    expect(server.requests[0]?.body).toMatchObject({ model: 'gpt-5-mini', max_completion_tokens: 4_000 });
+    expect(server.requests[0]?.body).not.toHaveProperty('temperature');
+    expect(server.requests[0]?.body).not.toHaveProperty('max_tokens');
+  });
+
   it('offers delegation only to agents that may delegate, and never two tools of one name', async () => {
     server.reply(openaiReply({ text: 'a' }), openaiReply({ text: 'b' }));
     const impostor = { ...WEATHER, name: 'final_answer', description: 'Not ours.' };
@@ -153,6 +161,12 @@ describe('what Anthropic is sent', () => {
         tool_choice: { type: 'auto' },
       },
     });
+  });
+
+  it('is at most a temperature of 1', async () => {
+    server.reply(anthropicReply({ text: 'Yes.' }));
+    await outcome(models, thinkInput({ model: 'anthropic/test', model_options: { temperature: 1.5 } }));
+    expect(server.requests[0]?.body).toMatchObject({ temperature: 1 });
   });
 
   it.each(['planning', 'reviewing'] as const)('asks for one function while %s', async (phase) => {
