@@ -141,13 +141,15 @@ describe('an agent with a model', () => {
 
   it('ends with the reason when its key is refused, and the key is told nowhere', async () => {
     const refused = { status: 401, body: { error: { message: `Incorrect API key provided: ${KEY}`, type: 'x' } } };
-    const server = await provider(refused, refused, refused);
+    const server = await provider(refused);
     const { run, told } = await start(server.url);
     const result = await run('Is it warm?');
     expect(result).toMatchObject({
       status: 'failed',
+      code: 'error',
       error: { reason: expect.stringContaining('check OPENAI_API_KEY') },
     });
+    expect(server.requests).toHaveLength(1);
     const texts = await told(result.run);
     expect(texts.filter((text) => text.includes('check OPENAI_API_KEY')).length).toBeGreaterThan(2);
     expect(texts.join('\n')).not.toContain(KEY);

@@ -101,7 +101,7 @@ async function streamed(request: Request): Promise<ModelReply> {
   // Errors come as parts of the stream; without a handler the SDK would print them.
   const { fullStream } = streamText({ ...request, onError: () => undefined });
   const reply = { text: '', reasoning: '', calls: [] as ModelCall[] };
-  /** Null when the SDK itself says that the stream ended early. */
+  let endedEarly = false;
   let failure: unknown;
   for await (const part of fullStream) {
     switch (part.type) {
@@ -115,11 +115,12 @@ async function streamed(request: Request): Promise<ModelReply> {
         reply.calls.push(callOf(part));
         break;
       case 'error':
-        failure ??= saysEndedEarly(part.error) ? null : part.error;
+        if (saysEndedEarly(part.error)) endedEarly = true;
+        else failure ??= part.error;
         break;
       case 'finish-step':
-        if (failure !== undefined && failure !== null) throw failure;
-        if (failure === null || part.rawFinishReason === undefined) throw new EndedEarly(part.usage);
+        if (failure !== undefined) throw failure;
+        if (endedEarly || part.rawFinishReason === undefined) throw new EndedEarly(part.usage);
         return {
           ...reply,
           finish: part.finishReason,
