@@ -1,3 +1,4 @@
+import { REMEMBERED_MS } from './idem-wire.ts';
 import type { Subjects } from './subjects.ts';
 
 /** How many messages a stream keeps for one subject: the first for ever, the last, or all. */
@@ -10,6 +11,8 @@ export interface StreamSpec {
   retention: 'limits' | 'workqueue';
   perSubject: PerSubject;
   storage: 'file' | 'memory';
+  /** Messages are dropped when they are this old, milliseconds; absent: never. */
+  maxAgeMs?: number;
 }
 
 export interface QueueSpec {
@@ -31,6 +34,7 @@ export interface Streams {
   dead: StreamSpec;
   agents: StreamSpec;
   clock: StreamSpec;
+  once: StreamSpec;
 }
 
 /** The streams that exist once; journals and snapshots have one a period. */
@@ -100,6 +104,14 @@ export function streamsOf(subjects: Subjects): Streams {
       retention: 'limits',
       perSubject: 'last',
       storage: 'memory',
+    },
+    once: {
+      name: subjects.stream('ONCE'),
+      subjects: [`${p}.once.>`],
+      retention: 'limits',
+      perSubject: 'first',
+      maxAgeMs: REMEMBERED_MS,
+      ...file,
     },
   };
 }

@@ -182,6 +182,16 @@ export class Subjects {
     return `${this.prefix}.blob.${run.slice(0, 8)}.${run}.${c}.${sha256}.${part}`;
   }
 
+  /** Where workers ask the nodes to keep what they began; no stream listens there. */
+  idem(tool: string, verb: string): string {
+    return `${this.prefix}.idem.${tool === '*' ? tool : encodeToken(tool)}.${verb}`;
+  }
+
+  /** What the nodes keep of it. */
+  once(toolToken: string, keyHash: string, what: 'begin' | 'done'): string {
+    return `${this.prefix}.once.${toolToken}.${keyHash}.${what}`;
+  }
+
   /** Where a worker shows that a call is in work; the address comes with the call. */
   beat(address: string): string {
     return `${this.prefix}.beat.${address}`;

@@ -30,7 +30,7 @@ export interface Bus {
   gather(subject: string, data: string, options: RequestOptions): Promise<Reply[]>;
 
   /** Answers requests. A handler's AppError is sent back with the headers of a NATS service error. */
-  serve(subject: string, handler: ServeHandler, options?: { queue?: string }): Subscription;
+  serve(subject: string, handler: ServeHandler, options?: ServeOptions): Subscription;
 
   /** Hears every message on the subject from now on, answering none. What was sent while the connection was away is missed. */
   subscribe(subject: string, handler: (message: IncomingRequest) => void): Subscription;
@@ -68,6 +68,16 @@ export interface RequestOptions {
   timeoutMs: number;
   headers?: Record<string, string>;
   signal?: AbortSignal;
+}
+
+export interface ServeOptions {
+  /** Of those who serve the subject under one name, one gets each request. */
+  queue?: string;
+  /**
+   * Only requests whose reply subject lies below this are handled: who may publish here, and nowhere else, could name
+   * any subject to be answered on, with the rights of whoever serves.
+   */
+  replyUnder?: string;
 }
 
 export interface Reply {

@@ -8,6 +8,7 @@ import { Activations } from './activations.ts';
 import type { NodeDeps } from './deps.ts';
 import { serveDoors } from './doors.ts';
 import { followAgents } from './follow-agents.ts';
+import { serveIdempotency } from './idempotency.ts';
 import { Inbox } from './inbox.ts';
 import { Intake } from './intake.ts';
 import { PullLoop } from './pull-loop.ts';
@@ -122,6 +123,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
       return String(activations.owners.has(run));
     }),
     ...serveDoors(deps, activations),
+    serveIdempotency(deps),
   ];
   const unfollow = await followAgents(deps, takeRunsOf);
   for (const start of starts) start();

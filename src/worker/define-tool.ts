@@ -23,6 +23,11 @@ export interface ToolSpec<P extends z.ZodObject, R extends z.ZodType> {
   requiresApproval?: boolean;
   /** True: the handler may run again with the same idempotency key without a second effect. Default false. */
   idempotent?: boolean;
+  /**
+   * True: the handler runs once a key, also when it cannot tell a repeat itself: the nodes keep for a day what was
+   * begun and what came of it. Makes the tool `idempotent`. Costs two requests a call. Default false.
+   */
+  remember?: boolean;
   /** How long a call may take, 10 ms to a day. Default 30,000. */
   timeoutMs?: number;
   /** Calls that one worker carries out at once; what comes above it is refused with `busy`. Default 16. */
@@ -62,7 +67,7 @@ export function defineTool<P extends z.ZodObject, R extends z.ZodType = z.ZodTyp
     effect: spec.effect,
     risk: spec.risk,
     requires_approval: spec.requiresApproval,
-    idempotent: spec.idempotent,
+    idempotent: spec.remember === true ? true : spec.idempotent,
     timeout_ms: spec.timeoutMs,
   };
   const parsed = ToolDefinition.safeParse(definition);
@@ -76,6 +81,7 @@ export function defineTool<P extends z.ZodObject, R extends z.ZodType = z.ZodTyp
     definition: parsed.data ?? (definition as ToolDefinition),
     parameters: spec.parameters,
     ...(spec.result === undefined ? {} : { result: spec.result }),
+    ...(spec.remember === undefined ? {} : { remember: spec.remember }),
     ...(spec.concurrency === undefined ? {} : { concurrency: spec.concurrency }),
     ...(refresh === undefined ? {} : { refresh: (context) => refresh.call(spec, context) }),
     ...(faults.length === 0 ? {} : { faults }),

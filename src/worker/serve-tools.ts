@@ -7,6 +7,7 @@ import type { Bus, Subscription } from '../ports/bus.ts';
 import type { Cancel, Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/telemetry.ts';
 import { LargeResults } from './large-results.ts';
+import { Remembered } from './remembered.ts';
 import { Room } from './room.ts';
 import { describeService, SERVICE_VERBS, serviceSubjects } from './service-info.ts';
 import { ToolEndpoint } from './tool-endpoint.ts';
@@ -53,7 +54,9 @@ export async function serveTools(options: ServeToolsOptions): Promise<Worker> {
   const all = new Room(options.concurrency ?? WORKER_CONCURRENCY);
   const endpoints = options.tools.map((tool) => {
     const rooms = [new Room(tool.concurrency ?? TOOL_CONCURRENCY), all];
-    return new ToolEndpoint({ tool, rooms, large, clock, log });
+    const { name } = tool.definition;
+    const remembered = tool.remember === true ? new Remembered({ bus, subjects, tool: name, worker: id }) : null;
+    return new ToolEndpoint({ tool, rooms, large, remembered, clock, log });
   });
   // Those that bring new calls end first; the others serve the calls that still run.
   const calls: Subscription[] = [];
@@ -122,6 +125,7 @@ function check({ tools, id, concurrency, heartbeatMs }: ServeToolsOptions, versi
     const parsed = ToolDefinition.safeParse(tool.definition);
     const own = [...(tool.faults ?? (parsed.success ? [] : [describeFaults(parsed.error, 'definition').message]))];
     if (!isCount(tool.concurrency)) own.push('concurrency: expected a whole number from 1');
+    if (tool.remember === true && !tool.definition.idempotent) own.push('idempotent: expected true with `remember`');
     if (names.has(name)) own.push('the name is offered twice');
     names.add(name);
     faults.push(...own.map((fault) => `tool "${name}": ${fault}`));

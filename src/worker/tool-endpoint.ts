@@ -7,6 +7,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/telemetry.ts';
 import { inCallSpan, traceOf } from './call-span.ts';
 import type { LargeResults } from './large-results.ts';
+import type { Remembered } from './remembered.ts';
 import type { Room } from './room.ts';
 import { type CallHandle, RunningCalls } from './running-calls.ts';
 import { EndpointStats } from './service-info.ts';
@@ -30,6 +31,8 @@ export interface ToolEndpointOptions {
   /** Each must have room for a call: the tool's own, and the worker's. */
   rooms: Room[];
   large: LargeResults;
+  /** For a tool that wants its calls remembered. */
+  remembered: Remembered | null;
   clock: Clock;
   log: Log;
 }
@@ -41,14 +44,16 @@ export class ToolEndpoint {
   readonly running: RunningCalls;
   readonly #rooms: Room[];
   readonly #large: LargeResults;
+  readonly #remembered: Remembered | null;
   readonly #clock: Clock;
   readonly #log: Log;
 
-  constructor({ tool, rooms, large, clock, log }: ToolEndpointOptions) {
+  constructor({ tool, rooms, large, remembered, clock, log }: ToolEndpointOptions) {
     this.tool = tool;
     this.running = new RunningCalls(clock);
     this.#rooms = rooms;
     this.#large = large;
+    this.#remembered = remembered;
     this.#clock = clock;
     this.#log = log.child({ tool: tool.definition.name });
   }
@@ -94,8 +99,14 @@ export class ToolEndpoint {
       const { idempotencyKey, deadline, run, c, agent, user, attempt, traceparent } = call;
       const about = { idempotencyKey, deadline, run, call: c, agent, user, attempt, traceparent };
       const context: WorkerCallContext = { ...about, ...handle, log };
-      if (call.refresh) await this.tool.refresh?.(context);
-      return this.#reply(encodeResult(this.#checked(await this.#handle(args, context))), call);
+      const work = async (): Promise<string> => {
+        if (call.refresh) await this.tool.refresh?.(context);
+        return encodeResult(this.#checked(await this.#handle(args, context)));
+      };
+      if (this.#remembered === null) return this.#reply(await work(), call);
+      const kept = this.#large.ofKey(idempotencyKey);
+      if (kept !== null) return replyWithLarge(kept);
+      return this.#reply(await this.#remembered.once(idempotencyKey, handle.signal, log, work), call);
     } finally {
       for (const room of this.#rooms) room.leave();
     }

@@ -35,6 +35,8 @@ export interface WorkerTool {
   result?: z.ZodType;
   /** Renews credentials: runs before the handler when the last try of the call failed with `auth_error`. */
   refresh?: (context: WorkerCallContext) => Promise<void> | void;
+  /** The nodes keep what was begun and what came of it, so the handler runs once a key; the tool must be `idempotent`. */
+  remember?: boolean;
   /** Calls that one worker carries out at once; what comes above it is refused with `busy`. Default 16. */
   concurrency?: number;
   /** What is wrong with the definition; a worker that has such a tool does not start. */

@@ -8,8 +8,8 @@ import type { Bus, Delivery, Queue, StoredMessage } from '../../src/ports/bus.ts
  * a fixed time: `pass` lets server time go by in small steps until what is awaited has happened.
  */
 export interface BusWorld {
-  /** A further client of the same server. */
-  connect(): Promise<Bus>;
+  /** A further client of the same server; `inboxPrefix` is where it receives answers, default `_INBOX`. */
+  connect(inboxPrefix?: string): Promise<Bus>;
   /** Lets `ms` of server time pass: really, or by a step of the simulated clock. */
   pass(ms: number): Promise<void>;
   stop(): Promise<void>;
@@ -173,6 +173,24 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         const s = await stream();
         bus.emit(`${s.subject}.a`, 'told');
         await until('it is stored', async () => (await bus.last(s.name, `${s.subject}.a`))?.data === 'told');
+      });
+    });
+
+    describe('a stream with a greatest age', () => {
+      it('drops what is older, and takes its write-once subject again', async () => {
+        const s = await stream({ perSubject: 'first', maxAgeMs: 500 });
+        await bus.publish(`${s.subject}.a`, 'old');
+        expect(await codeOf(bus.publish(`${s.subject}.a`, 'too early'))).toBe('taken');
+        await until('it is dropped', async () => (await bus.last(s.name, `${s.subject}.a`)) === null);
+        await bus.publish(`${s.subject}.a`, 'new');
+        expect((await bus.last(s.name, `${s.subject}.a`, { authoritative: true }))?.data).toBe('new');
+      });
+
+      it('is not taken for one that keeps for ever', async () => {
+        const { subject: _, ...spec } = await stream({ perSubject: 'first', maxAgeMs: 500 });
+        const { maxAgeMs: __, ...forEver } = spec;
+        expect(await codeOf(bus.ensureStream(forEver))).toBe('stream_mismatch');
+        await other.ensureStream(spec);
       });
     });
 
@@ -555,6 +573,27 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         expect(await codeOf(bus.request(subject, '', { timeoutMs: 60_000, signal: abort.signal }))).toBe('aborted');
         expect(await codeOf(bus.request(subject, '', { ...options, signal: AbortSignal.abort() }))).toBe('aborted');
         await service.stop();
+      });
+
+      it('are handled only when the answer goes below a given subject, where that is asked for', async () => {
+        const subject = fresh();
+        const handled: string[] = [];
+        const handler = async ({ data }: { data: string }): Promise<string> => {
+          handled.push(data);
+          return 'answer';
+        };
+        const service = other.serve(subject, handler, { replyUnder: '_INBOX_inside' });
+        const [inside, beside] = [await world.connect('_INBOX_inside'), await world.connect('_INBOX_inside_not')];
+        await other.flush();
+        expect((await inside.request(subject, 'inside', options)).data).toBe('answer');
+        for (const outsider of [bus, beside]) {
+          expect(await codeOf(outsider.request(subject, 'outside', { timeoutMs: 100 }))).toBe('timeout');
+        }
+        bus.emit(subject, 'without a reply');
+        await bus.flush();
+        expect((await inside.request(subject, 'again', options)).data).toBe('answer');
+        expect(handled).toEqual(['inside', 'again']);
+        await Promise.all([service.stop(), inside.close(), beside.close()]);
       });
 
       it('are heard when emitted, without a reply', async () => {

@@ -8,8 +8,9 @@ import type { Keys } from './keys.ts';
  * Roles are accounts, joined by service imports. Permissions on subjects would not do: a server does not check the
  * *reply* subject of a message, so who may publish one task could have JetStream's acknowledgement sent to
  * `$JS.API.STREAM.PURGE.…` and purge a stream. A service import replaces the reply subject. Workers, which must sit
- * in the nodes' account, may publish one reply to a call, and signs of life, on which nobody ever replies; so they have
- * nothing to forge a reply subject on.
+ * in the nodes' account, may publish one reply to a call, signs of life, on which nobody ever replies, and requests for
+ * the idempotency store, which nodes answer on the inboxes of workers and nowhere else; so there is nothing to forge a
+ * reply subject on.
  */
 
 export interface ServerConfig {
@@ -28,6 +29,7 @@ const MAX_PAYLOAD = 1024 * 1024;
 /** The text of nats.conf; it holds passwords. */
 export function serverConfig(config: ServerConfig): string {
   const p = config.prefix;
+  const inbox = new Subjects(p).workerInbox;
   const { roles, submitters } = config.keys;
   const accounts = submitters.map((submitter) => ({ submitter, name: `SUBMIT_${encodeToken(submitter.user)}` }));
   const submit = list(accounts.map((account) => account.name));
@@ -49,11 +51,11 @@ accounts {
     ]
     users: [
       { nkey: ${roles.node.publicKey}, permissions: {
-          publish: { allow: ${list([`${p}.>`, '$JS.>', '$KV.>', '$O.>', '$SRV.>', '_INBOX.>', '_R_.>'])} },
+          publish: { allow: ${list([`${p}.>`, '$JS.>', '$KV.>', '$O.>', '$SRV.>', '_INBOX.>', `${inbox}.>`, '_R_.>'])} },
           subscribe: { allow: ${list([`${p}.>`, '$JS.EVENT.>', '$KV.>', '$SRV.>', '_INBOX.>'])} } } }
       { nkey: ${roles.worker.publicKey}, permissions: {
-          publish: { allow: ${list([`${p}.beat.>`])} },
-          subscribe: { allow: ${list([`${p}.tool.*.call`, `${p}.tool.*.cancel.>`, `${p}.tool.*.result.>`, '$SRV.>', `${new Subjects(p).workerInbox}.>`])} },
+          publish: { allow: ${list([`${p}.beat.>`, `${p}.idem.>`])} },
+          subscribe: { allow: ${list([`${p}.tool.*.call`, `${p}.tool.*.cancel.>`, `${p}.tool.*.result.>`, '$SRV.>', `${inbox}.>`])} },
           allow_responses: { max: 1, expires: "24h" } } }
     ]
   }

@@ -57,11 +57,11 @@ export interface MemoryBrokerOptions {
 /** What a service answers: a reply, or the error that its handler threw. */
 export type Answer = Reply | AppError;
 
-/** A core subscription. `reply` is null when nobody asked for an answer. */
+/** A core subscription. `reply` is null when nobody asked for an answer; `to` is where the answer would go. */
 export interface Subscriber {
   filter: string;
   queue: string | undefined;
-  deliver(request: IncomingRequest, reply: ((answer: Answer) => void) | null): void;
+  deliver(request: IncomingRequest, reply: ((answer: Answer) => void) | null, to: string): void;
 }
 
 /** A message that `delay` holds back. */
@@ -186,7 +186,7 @@ export class MemoryBroker {
 
   #fanOut(subject: string, data: string, headers: Record<string, string>): void {
     for (const subscriber of this.listeners(subject))
-      subscriber.deliver({ subject, data, headers: { ...headers } }, null);
+      subscriber.deliver({ subject, data, headers: { ...headers } }, null, '');
   }
 }
 
@@ -195,6 +195,7 @@ function sameStream(a: StreamSpec, b: StreamSpec): boolean {
     a.retention === b.retention &&
     a.perSubject === b.perSubject &&
     a.storage === b.storage &&
+    a.maxAgeMs === b.maxAgeMs &&
     a.subjects.length === b.subjects.length &&
     a.subjects.every((subject) => b.subjects.includes(subject))
   );

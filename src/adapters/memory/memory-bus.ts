@@ -11,6 +11,7 @@ import type {
   RequestOptions,
   ScanOptions,
   ServeHandler,
+  ServeOptions,
   StoredMessage,
   Subscription,
 } from '../../ports/bus.ts';
@@ -24,13 +25,18 @@ export class MemoryBus implements Bus {
   readonly node: string;
   readonly #broker: MemoryBroker;
   readonly #link: Link;
+  readonly #inbox: string;
   readonly #work = new PendingWork();
   readonly #subscribers = new Set<Subscriber>();
   readonly #queues = new Set<MemoryQueue>();
 
-  /** @param node name that `intercept` and the labels of `carry` show */
-  constructor(broker: MemoryBroker, node = 'node') {
+  /**
+   * @param node name that `intercept` and the labels of `carry` show
+   * @param inboxPrefix first tokens of the subjects where it receives answers
+   */
+  constructor(broker: MemoryBroker, node = 'node', inboxPrefix = '_INBOX') {
     this.#broker = broker;
+    this.#inbox = `${inboxPrefix}.${node}`;
     this.node = node;
     this.#link = new Link(broker, node);
   }
@@ -93,11 +99,13 @@ export class MemoryBus implements Bus {
     return this.#work.run(options.signal, (wanted) => this.#gather(subject, data, options, wanted));
   }
 
-  serve(subject: string, handler: ServeHandler, options: { queue?: string } = {}): Subscription {
+  serve(subject: string, handler: ServeHandler, options: ServeOptions = {}): Subscription {
+    const below = options.replyUnder === undefined ? '' : `${options.replyUnder}.`;
     const subscriber: Subscriber = {
       filter: subject,
       queue: options.queue,
-      deliver: (request, reply) => {
+      deliver: (request, reply, to) => {
+        if (!to.startsWith(below)) return;
         this.#link.send('down', { kind: 'deliver', subject: request.subject, data: request.data }, () => {
           if (!this.#work.over) void this.#handle(request, handler, reply);
         });
@@ -175,7 +183,8 @@ export class MemoryBus implements Bus {
       };
       this.#link.send('up', { kind: 'request', subject, data }, () => {
         const listeners = this.#broker.listeners(subject);
-        for (const listener of listeners) listener.deliver({ subject, data, headers: { ...headers } }, answer);
+        for (const listener of listeners)
+          listener.deliver({ subject, data, headers: { ...headers } }, answer, this.#inbox);
         if (listeners.length > 0 || !wanted()) return;
         answer(new AppError('no_responders', `nobody serves ${subject}`, { retryable: true }));
       });
@@ -196,7 +205,8 @@ export class MemoryBus implements Bus {
       };
       this.#link.send('up', { kind: 'request', subject, data }, () => {
         const listeners = this.#broker.listeners(subject);
-        for (const listener of listeners) listener.deliver({ subject, data, headers: { ...headers } }, answer);
+        for (const listener of listeners)
+          listener.deliver({ subject, data, headers: { ...headers } }, answer, this.#inbox);
         if (listeners.length > 0 || !wanted()) return;
         cancel();
         resolve([]);

@@ -38,6 +38,7 @@ export class MemoryStream {
 
   /** Throws AppError `taken` where the stream keeps the first message of a subject and has one. */
   append(subject: string, data: string, headers: Record<string, string>): number {
+    this.#expire();
     const had = this.#bySubject.get(subject) ?? new Set();
     if (this.spec.perSubject === 'first' && had.size > 0) {
       throw new AppError('taken', `subject ${subject} was written before: read it to see by whom`);
@@ -53,12 +54,14 @@ export class MemoryStream {
   }
 
   get(seq: number): StoredMessage | null {
+    this.#expire();
     const message = this.#messages.get(seq);
     return message === undefined ? null : { ...message, headers: { ...message.headers } };
   }
 
   /** The newest message that a subject, or a filter, finds. */
   last(filter: string): StoredMessage | null {
+    this.#expire();
     const exact = this.#bySubject.get(filter);
     const sets =
       exact === undefined ? [...this.#bySubject].filter(([s]) => matches(filter, s)).map(([, seqs]) => seqs) : [exact];
@@ -66,6 +69,7 @@ export class MemoryStream {
   }
 
   scan(filter: string, options: ScanOptions): StoredMessage[] {
+    this.#expire();
     const found: StoredMessage[] = [];
     for (const seq of this.#messages.keys()) {
       const message = this.get(seq);
@@ -120,6 +124,16 @@ export class MemoryStream {
 
   consumer(name: string): MemoryConsumer | undefined {
     return this.#consumers.get(name);
+  }
+
+  /** Drops what is too old; the oldest come first. */
+  #expire(): void {
+    const { maxAgeMs } = this.spec;
+    if (maxAgeMs === undefined) return;
+    for (const { seq, at } of this.#messages.values()) {
+      if (at + maxAgeMs > this.#clock.now()) return;
+      this.remove(seq);
+    }
   }
 
   /** Stops all timers. */

@@ -11,6 +11,7 @@ import type {
   RequestOptions,
   ScanOptions,
   ServeHandler,
+  ServeOptions,
   StoredMessage,
   Subscription,
 } from '../../ports/bus.ts';
@@ -125,8 +126,8 @@ export class NatsBus implements Bus {
     });
   }
 
-  serve(subject: string, handler: ServeHandler, options?: { queue?: string }): Subscription {
-    return serve(this.#link, this.#log, subject, handler, options?.queue);
+  serve(subject: string, handler: ServeHandler, options?: ServeOptions): Subscription {
+    return serve(this.#link, this.#log, subject, handler, options);
   }
 
   subscribe(subject: string, handler: (message: IncomingRequest) => void): Subscription {
@@ -139,7 +140,7 @@ export class NatsBus implements Bus {
       }
       return Promise.resolve(null);
     };
-    return serve(this.#link, this.#log, subject, hear, undefined);
+    return serve(this.#link, this.#log, subject, hear);
   }
 
   /** What differs from the settings that the stream should have; null when there is no such stream. Changes nothing. */

@@ -1,6 +1,6 @@
 import { headers as emptyHeaders, type Msg } from '@nats-io/transport-node';
 import { AppError, clip, toAppError } from '../../core/errors.ts';
-import type { ServeHandler, Subscription } from '../../ports/bus.ts';
+import type { ServeHandler, ServeOptions, Subscription } from '../../ports/bus.ts';
 import type { Log } from '../../ports/telemetry.ts';
 import { fromWire, headersOf } from './headers.ts';
 import type { Link } from './link.ts';
@@ -32,14 +32,18 @@ export function serve(
   log: Log,
   subject: string,
   handler: ServeHandler,
-  queue: string | undefined,
+  options: ServeOptions = {},
 ): Subscription {
+  const { queue, replyUnder } = options;
+  const below = replyUnder === undefined ? '' : `${replyUnder}.`;
   if (link.closed) return { stop: () => Promise.resolve() };
   const subscription = link.nc.subscribe(subject, {
     ...(queue === undefined ? {} : { queue }),
     callback: (error, msg) => {
-      if (error === null) void answer(link, log, handler, msg);
-      else log.error('nats.serve_failed', { subject, error: error.message, meaning: 'nobody hears requests here' });
+      if (error === null) {
+        if ((msg.reply ?? '').startsWith(below)) void answer(link, log, handler, msg);
+        else log.warn('nats.reply_refused', { subject: msg.subject, reply: msg.reply, expected: `${below}>` });
+      } else log.error('nats.serve_failed', { subject, error: error.message, meaning: 'nobody hears requests here' });
     },
   });
   return {

@@ -140,7 +140,7 @@ function streamConfig(spec: StreamSpec): StreamConfig {
     retention: spec.retention,
     storage: spec.storage,
     max_msgs_per_subject: MAX_PER_SUBJECT[spec.perSubject],
-    max_age: 0,
+    max_age: (spec.maxAgeMs ?? 0) * NANOS,
     // Where nothing may be lost a full stream refuses; where only the newest counts the older one goes.
     discard: spec.perSubject === 'last' ? 'old' : 'new',
     discard_new_per_subject: spec.perSubject === 'first',
@@ -155,8 +155,8 @@ function streamFaults(spec: StreamSpec, found: StreamConfig): string[] {
   const keys: (keyof StreamConfig)[] = ['retention', 'storage', 'max_msgs_per_subject', 'discard_new_per_subject'];
   keys.push('allow_direct', 'no_ack', 'sealed');
   if (spec.perSubject !== 'all') keys.push('discard');
-  // An entry that expires could be written a second time.
-  if (spec.perSubject === 'first') keys.push('max_age');
+  // An entry that expires can be written a second time: only where that is meant.
+  if (spec.perSubject === 'first' || spec.maxAgeMs !== undefined) keys.push('max_age');
   const faults = differences(keys, wanted, found);
   const [have, want] = [sorted(found.subjects), sorted(spec.subjects)];
   if (have !== want) faults.unshift(`subjects is "${have}", expected "${want}"`);

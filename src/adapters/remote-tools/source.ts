@@ -152,7 +152,7 @@ function callError(call: ToolCall, error: AppError): AppError {
         { retryable: true, cause: error },
       );
     case 'unavailable':
-      return workerLost(call, 'the connection was lost during the call', error);
+      return workerLost(call, `the call broke off (${error.message})`, error);
     default:
       return error;
   }

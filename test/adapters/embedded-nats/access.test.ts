@@ -100,6 +100,8 @@ const TABLE: Row[] = [
   ['may', 'worker', 'subscribe', subjects.toolCancel('search', RUN, '1-0')],
   ['may', 'worker', 'subscribe', '$SRV.PING'],
   ['may', 'worker', 'subscribe', `${subjects.workerInbox}.>`],
+  ['may', 'worker', 'publish', subjects.idem('search', 'begin')],
+  ['may not', 'worker', 'publish', subjects.once('search', 'a'.repeat(32), 'done')],
   ['may', 'worker', 'subscribe', subjects.toolResult('search', 'w1', '*')],
   ['may not', 'worker', 'publish', subjects.blob(RUN, '1-0', 'a'.repeat(64), 0)],
   ['may', 'worker', 'publish', subjects.beat('0123456789abcdef.0123456789abcdef')],

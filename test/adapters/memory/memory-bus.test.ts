@@ -7,7 +7,7 @@ describeBus('MemoryBus', async () => {
   const clock = new SimulatedClock();
   const broker = new MemoryBroker({ clock });
   return {
-    connect: async () => new MemoryBus(broker),
+    connect: async (inboxPrefix) => new MemoryBus(broker, 'node', inboxPrefix),
     pass: (ms) => clock.advance(ms),
     stop: async () => broker.close(),
   };

@@ -4,5 +4,9 @@ import { connectTo, passReally } from './support.ts';
 
 describeBus('NATS', async () => {
   const server = await startNatsServer();
-  return { connect: () => connectTo(server), pass: passReally, stop: () => server.stop() };
+  return {
+    connect: (inboxPrefix) => connectTo(server, inboxPrefix === undefined ? {} : { inboxPrefix }),
+    pass: passReally,
+    stop: () => server.stop(),
+  };
 });
