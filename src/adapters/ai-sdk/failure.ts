@@ -17,7 +17,10 @@ import type { Target } from './target.ts';
  * without secrets, an error of theirs is never kept as a cause, and a refused key is reported in our words alone.
  */
 
+/** Characters of a provider's words that are quoted, and that are looked through for secrets before. */
 const MAX_QUOTE = 600;
+const MAX_WORDS = 64 * 1024;
+const RETRYABLE = new Set(['rate_limit', 'model_unavailable', 'bad_reply']);
 const NO_REPLY = 'answered with something that is no reply of a model';
 
 export interface FailureContext {
@@ -36,35 +39,33 @@ export function failureOf(thrown: unknown, context: FailureContext): AppError {
   }
   const own = causesOf(thrown).find((cause) => cause instanceof AppError);
   if (own !== undefined) return own;
-  const say = (code: string, text: string, words?: string, retryable = false, retryAfter?: number) =>
-    new AppError(code, sentence(target, text, words), { retryable, retryAfterMs: retryAfter });
+  const say: Say = (code, text, words, retryAfterMs) =>
+    new AppError(code, sentence(target, text, words), { retryable: RETRYABLE.has(code), retryAfterMs });
   if (APICallError.isInstance(thrown)) return ofResponse(thrown, context, say);
   if (thrown instanceof EndedEarly || NoOutputGeneratedError.isInstance(thrown)) {
-    return say('model_unavailable', ENDED_EARLY, undefined, true);
+    return say('model_unavailable', ENDED_EARLY);
   }
-  if (EmptyResponseBodyError.isInstance(thrown))
-    return say('model_unavailable', 'answered with an empty body', undefined, true);
+  if (EmptyResponseBodyError.isInstance(thrown)) return say('model_unavailable', 'answered with an empty body');
   if (isUnreadable(thrown) || InvalidResponseDataError.isInstance(thrown)) {
-    return say('bad_reply', NO_REPLY, undefined, true);
+    return say('bad_reply', NO_REPLY);
   }
   const said = saidIn(thrown);
   if (said !== null) return ofKind(said, say);
   return say('model_error', 'could not be asked', thrown instanceof Error ? thrown.message : String(thrown));
 }
 
-type Say = (code: string, text: string, words?: string, retryable?: boolean, retryAfter?: number) => AppError;
+type Say = (code: string, text: string, words?: string, retryAfterMs?: number) => AppError;
 
 function ofResponse(error: APICallError, { target, now }: FailureContext, say: Say): AppError {
   const { statusCode: status, responseBody = '' } = error;
   const headers: Headers = error.responseHeaders ?? {};
   const said = saidIn(jsonIn(responseBody)) ?? { message: '', kinds: [] };
-  const words =
-    said.message || (responseBody === '' ? '' : clip(responseBody.replace(/<[^>]*>|\s+/g, ' ').trim(), 200));
+  const words = said.message || withoutMarkup(responseBody);
   const later = retryAfterMs(headers, now);
-  if (status === undefined) return say('model_unavailable', 'cannot be reached', networkWords(error), true);
+  if (status === undefined) return say('model_unavailable', 'cannot be reached', networkWords(error));
   if (status < 300) return ofBrokenReply(error, say);
   // The SDK's own finding about the first event of a stream, which it reports as a status of 500.
-  if (responseBody.startsWith('{"name":"AI_')) return say('bad_reply', NO_REPLY, undefined, true);
+  if (responseBody.startsWith('{"name":"AI_')) return say('bad_reply', NO_REPLY);
   if (status < 400)
     return say('model_error', `redirects to another address (${status}), which is not followed: correct the base URL`);
   if (status === 401) return say('auth_error', `refuses the key (${status}): ${keyAdvice(target)}`);
@@ -73,12 +74,12 @@ function ofResponse(error: APICallError, { target, now }: FailureContext, say: S
   if (status === 404) return say('no_model', `does not know this model or address (${status})`, words);
   if (status === 402 || isQuota(said))
     return say('quota_exceeded', `says that the account has no credit left (${status})`, words);
-  if (status === 429) return say('rate_limit', `limits the rate of requests (${status})`, words, true, later);
+  if (status === 429) return say('rate_limit', `limits the rate of requests (${status})`, words, later);
   if (status === 413 || (status < 500 && isOverflow(said, words))) {
     return say('context_overflow', `cannot take a prompt of this size (${status})`, words);
   }
   if (status >= 500 || [408, 409, 425].includes(status)) {
-    return say('model_unavailable', `is not available now (${status})`, words, true, later);
+    return say('model_unavailable', `is not available now (${status})`, words, later);
   }
   return say('model_error', `refuses the request (${status})`, words);
 }
@@ -86,10 +87,10 @@ function ofResponse(error: APICallError, { target, now }: FailureContext, say: S
 /** The status was fine and the body was not. */
 function ofBrokenReply(error: APICallError, say: Say): AppError {
   if (isUnreadable(error.cause) && error.responseBody?.trim() !== '') {
-    return say('bad_reply', NO_REPLY, clip(error.responseBody ?? '', 200), true);
+    return say('bad_reply', NO_REPLY, error.responseBody);
   }
   const what = isUnreadable(error.cause) ? 'answered with an empty body' : 'broke off its answer';
-  return say('model_unavailable', what, networkWords(error), true);
+  return say('model_unavailable', what, networkWords(error));
 }
 
 /** An error that came in the middle of a stream, where there is no status. */
@@ -98,11 +99,11 @@ function ofKind(said: Said, say: Say): AppError {
   const is = (shape: RegExp) => kinds.some((kind) => shape.test(kind));
   if (isQuota(said)) return say('quota_exceeded', 'says that the account has no credit left', message);
   if (isOverflow(said, message)) return say('context_overflow', 'cannot take a prompt of this size', message);
-  if (is(/rate_limit|^429$/)) return say('rate_limit', 'limits the rate of requests', message, true);
+  if (is(/rate_limit|^429$/)) return say('rate_limit', 'limits the rate of requests', message);
   if (is(/authentication|permission|invalid_api_key|^40[13]$/)) return say('auth_error', 'refuses the key');
   if (is(/not_found|^404$/)) return say('no_model', 'does not know this model', message);
   if (is(/invalid_request|^400$/)) return say('model_error', 'refuses the request', message);
-  return say('model_unavailable', 'broke off its answer', message, true);
+  return say('model_unavailable', 'broke off its answer', message);
 }
 
 interface Said {
@@ -175,9 +176,22 @@ function jsonIn(text: string): unknown {
   }
 }
 
-/** Without the key, whatever shape it has. */
-function sentence({ provider, modelId, key }: Target, text: string, words = ''): string {
-  const quoted = words === '' ? '' : `: ${clip(words, MAX_QUOTE)}`;
-  const whole = `the provider of ${provider}/${modelId} ${text}${quoted}`;
-  return redactText(key === undefined ? whole : whole.replaceAll(key.value, REDACTED));
+/** The text of an error page. */
+function withoutMarkup(text: string): string {
+  return text
+    .slice(0, MAX_WORDS)
+    .replace(/<[^<>]*>/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim();
+}
+
+function sentence(target: Target, text: string, words = ''): string {
+  const quoted = words === '' ? '' : `: ${clip(withoutSecrets(words, target), MAX_QUOTE)}`;
+  return `the provider of ${target.provider}/${target.modelId} ${text}${quoted}`;
+}
+
+/** Before anything is cut: half a key has no shape that could be found any more. */
+function withoutSecrets(words: string, { key }: Target): string {
+  const some = words.slice(0, MAX_WORDS);
+  return redactText(key === undefined ? some : some.replaceAll(key.value, REDACTED));
 }

@@ -88,15 +88,9 @@ function callMessages(step: WindowStep, calls: Call[], allowance: Allowance): Mo
     const observation = step.observations[index];
     const toolCallId = `call_${step.entry}-${index}`;
     const toolName = nameOf(tool);
-    results.push({
-      type: 'tool-result',
-      toolCallId,
-      toolName,
-      output: {
-        type: 'text',
-        value: observation === undefined ? '{"status":"unknown"}' : observed(observation, allowance),
-      },
-    });
+    const value = observation === undefined ? '{"status":"unknown"}' : observed(observation, allowance);
+    const type = observation?.status === 'ok' ? 'text' : 'error-text';
+    results.push({ type: 'tool-result', toolCallId, toolName, output: { type, value } });
     asked.push({ type: 'tool-call', toolCallId, toolName, input: cutArguments(args, allowance) });
   });
   if (reasoning !== undefined && reasoning.trim() !== '') {

@@ -216,6 +216,11 @@ const FAILED: Case[] = [
     error: { code: 'auth_error', retryable: false, message: /no access with/ },
   },
   {
+    it: '403 that echoes the key where the quotation is cut',
+    reply: error(403, `${'x'.repeat(590)} ${OPENAI_KEY} ${PLAIN_KEY}`, 'permission'),
+    error: { code: 'auth_error', retryable: false, message: /^(?!.*(?:sk-proj|corre)).*…$/ },
+  },
+  {
     it: '404',
     reply: error(404, 'The model `test` does not exist', 'invalid_request_error', 'model_not_found'),
     error: { code: 'no_model', retryable: false, message: /does not exist/ },

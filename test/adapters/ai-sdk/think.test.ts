@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { boundedFetch } from '../../../src/adapters/ai-sdk/fetch.ts';
 import { AppError } from '../../../src/core/errors.ts';
 import { Plan } from '../../../src/core/plan.ts';
 import type { Models, WindowStep } from '../../../src/ports/model.ts';
@@ -306,6 +305,7 @@ describe('a server that does not answer', () => {
 
   it.each([
     ['refuses connections', () => server.url, /cannot be reached: .*ECONNREFUSED/],
+    ['refuses them on every address', () => server.url.replace('127.0.0.1', 'localhost'), /ECONNREFUSED/],
     ['has no address', () => 'http://nowhere.invalid', /cannot be reached: .*(?:ENOTFOUND|EAI_AGAIN)/],
   ])('because it %s is named as such', async (_, url, message) => {
     const base_url = `${url()}/v1`;
@@ -316,9 +316,14 @@ describe('a server that does not answer', () => {
 });
 
 describe('a reply without end', () => {
-  it('is not read beyond its bound', async () => {
-    server.reply({ body: 'x'.repeat(2_000) });
-    const response = await boundedFetch(globalThis.fetch, 1_000)(`${server.url}/v1`, { method: 'POST', body: '{}' });
-    await expect(response.text()).rejects.toMatchObject({ code: 'bad_reply' });
+  it.each([false, true])('is not read beyond its bound (streamed: %s)', async (stream) => {
+    const text = 'x'.repeat(33 * 1024 * 1024);
+    server.reply(stream ? { events: [`data: ${text}`] } : { body: text });
+    const got = await outcome(models, thinkInput({ model_options: { stream } }));
+    expect(got).toMatchObject({
+      code: 'bad_reply',
+      retryable: true,
+      message: expect.stringContaining('33554432 bytes'),
+    });
   });
 });

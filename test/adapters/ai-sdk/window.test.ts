@@ -18,7 +18,7 @@ function results(steps: WindowStep[], budget?: number): Record<string, Json>[] {
     message.role !== 'tool'
       ? []
       : message.content.flatMap((part) =>
-          part.type === 'tool-result' && part.output.type === 'text'
+          part.type === 'tool-result' && (part.output.type === 'text' || part.output.type === 'error-text')
             ? [JSON.parse(part.output.value) as Record<string, Json>]
             : [],
         ),
@@ -62,7 +62,7 @@ describe('the window of a model', () => {
             toolCallId: 'call_7-1',
             toolName: 'b',
             output: {
-              type: 'text',
+              type: 'error-text',
               value:
                 '{"status":"unavailable","error":{"code":"unavailable","message":"down","retryable":false,"suggestion":"ask"}}',
             },
