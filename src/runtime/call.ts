@@ -52,7 +52,7 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     const result = await answered;
     deps.faults.hit('call.returned');
     if (result instanceof StoredResult) {
-      log.debug('tool.executed', { tool: planned.tool, call: planned.c, status: 'ok', ms: sinceStart() });
+      log.info('tool.executed', { ...said(scope, planned), status: 'ok', ms: sinceStart() });
       return [{ type: 'call_done', c: planned.c, result: result.preview, blob: result.ref, ms: sinceStart() }];
     }
     if (result !== undefined && !isJson(result)) {
@@ -65,7 +65,7 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
         `tool ${planned.tool} answered more than ${MAX_RESULT_BYTES} bytes of JSON`,
       );
     }
-    log.debug('tool.executed', { tool: planned.tool, call: planned.c, status: 'ok', ms: sinceStart() });
+    log.info('tool.executed', { ...said(scope, planned), status: 'ok', ms: sinceStart() });
     return [{ type: 'call_done', c: planned.c, result: result ?? null, ms: sinceStart() }];
   } catch (thrown) {
     if (scope.effort.notWanted) return [];
@@ -78,7 +78,7 @@ function failed(scope: EffectScope, planned: RunCall, fault: AppError, ms: numbe
   const { deps, context, log } = scope;
   const { c, tool, idempotent, tried = {} } = planned;
   const error = fault.toInfo();
-  const said = { tool, call: c, error: error.code, message: error.message };
+  const faulty = { ...said(scope, planned), code: error.code, message: error.message, ms };
   const verdict = afterFailedCall({
     tool,
     error,
@@ -90,14 +90,19 @@ function failed(scope: EffectScope, planned: RunCall, fault: AppError, ms: numbe
   });
   if (verdict.verdict === 'again') {
     const { class: cls, attempt, wait_ms } = verdict;
-    log.warn('tool.retry', { ...said, class: cls, attempt, wait_ms });
+    log.warn('tool.retry', { ...faulty, class: cls, attempt, wait_ms });
     const not_before = deps.clock.now() + wait_ms;
     return [{ type: 'call_retry', c, class: cls, error, ms, attempt, wait_ms, not_before }];
   }
-  log.warn('tool.executed', { ...said, status: 'error' });
+  log.warn('tool.executed', { ...faulty, status: 'error' });
   return verdict.verdict === 'unknown'
     ? [{ type: 'outcome_unknown', c, error }]
     : [{ type: 'call_failed', c, error: verdict.error, ms }];
+}
+
+/** What every line about a call names. */
+function said({ context }: EffectScope, { tool, c }: RunCall): Record<string, unknown> {
+  return { step: context.steps + 1, tool, call: c };
 }
 
 function notSent(planned: RunCall): AppError {

@@ -54,6 +54,7 @@ async function settle({ deps, fold, accepted, steps, read, telemetry }: Ended, d
     run_id: run,
     user_id: user,
     agent: agent.name,
+    ...(telemetry?.traceId === undefined ? {} : { trace_id: telemetry.traceId }),
     code: result.code,
     outcome: result.outcome,
     steps: result.steps,

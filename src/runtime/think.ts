@@ -24,7 +24,7 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   const before = limitBeforeStep(context);
   if (before !== null) return [{ type: 'limit', ...before }];
 
-  log.debug('agent.step.start', { step: context.steps + 1, phase: want.phase });
+  log.info('agent.step.start', { step: context.steps + 1, phase: want.phase });
   const started = deps.clock.now();
   let reply: ThinkReply;
   try {
@@ -39,11 +39,13 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   }
   deps.faults.hit('think.returned');
   const ms = Math.max(0, deps.clock.now() - started);
-  log.debug('llm.response', {
+  log.info('llm.response', {
     step: context.steps + 1,
     action: reply.decision.action,
     model: reply.model,
-    ...reply.usage,
+    tokens_in: reply.usage.input_tokens,
+    tokens_out: reply.usage.output_tokens,
+    cost_usd: reply.usage.cost_usd,
     ms,
   });
   return judged(scope, reply, ms);
@@ -53,7 +55,7 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
 function failed({ deps, accepted, context, log }: EffectScope, fault: AppError, ms: number): RunEvent[] {
   const model = accepted.agent.model;
   const error = fault.toInfo();
-  const said = { step: context.steps + 1, model, error: error.code, message: error.message };
+  const said = { step: context.steps + 1, model, code: error.code, message: error.message, ms };
   const used = Usage.safeParse(fault.usage);
   const usage = used.success ? used.data : NO_USAGE;
   const verdict = afterFailedThink({
