@@ -7,8 +7,8 @@ import type { ModelCall, ModelReply } from './ask.ts';
 import { BUILT_IN } from './tools.ts';
 
 /**
- * A model's reply as a decision. What cannot be one is AppError `bad_decision`, `output_truncated`, `refusal` or
- * `bad_reply`, with a message that is written for the model: it stands in its next window.
+ * A model's reply as a decision. What cannot be one is AppError `bad_decision` or `output_truncated`, with a message that
+ * is written for the model, as it stands in its next window; or `refusal`, or `context_overflow`.
  */
 
 const MAX_REASONING = 16_384;
@@ -47,9 +47,7 @@ function refuseUnfinished({ finish, rawFinish, text }: ModelReply, { maxOutputTo
 }
 
 function answerOf({ text, reasoning }: ModelReply): Decision {
-  if (text.trim() === '') {
-    throw new AppError('bad_reply', 'the model answered nothing: neither text nor a call', { retryable: true });
-  }
+  if (text.trim() === '') throw bad('it says nothing: neither a text nor a call');
   return parsed({
     action: 'final_answer',
     answer: text,

@@ -45,7 +45,7 @@ export async function think(input: ThinkInput, options: AiModelsOptions): Promis
   try {
     return { decision: decisionOf(reply, input, names), usage, model: reply.model };
   } catch (thrown) {
-    throw withUsage(toAppError(thrown, 'bad_reply'), usage);
+    throw withUsage(toAppError(thrown, 'bad_decision'), usage);
   }
 }
 

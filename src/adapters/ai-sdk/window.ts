@@ -17,7 +17,7 @@ export const MAX_PART_CHARS = 16 * 1024;
 export const MAX_WINDOW_CHARS = 200 * 1024;
 
 /** Failures that are about what the model wrote: it must see them to do better. The others were none of its doing. */
-const MODEL_FAULTS = new Set(['bad_decision', 'output_truncated', 'decision_too_large', 'bad_reply', 'bad_plan']);
+const MODEL_FAULTS = new Set(['bad_decision', 'output_truncated', 'decision_too_large']);
 
 export function windowMessages(steps: readonly WindowStep[], budget = MAX_WINDOW_CHARS): ModelMessage[] {
   const allowance = { left: budget };

@@ -100,7 +100,7 @@ const SPOKEN: Case[] = [
 ];
 
 const UNUSABLE: Case[] = [
-  ...both('an empty text', { text: '' }, { error: { code: 'bad_reply', retryable: true, usage: used } }),
+  ...both('an empty text', { text: '' }, { error: { code: 'bad_decision', retryable: true, usage: used } }),
   ...both(
     'a refusal',
     { text: 'I will not.', finish: 'refusal' },

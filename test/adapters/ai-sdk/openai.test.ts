@@ -120,7 +120,7 @@ const SPOKEN: Case[] = [
 ];
 
 const UNUSABLE: Case[] = [
-  ...both('an empty text', { text: '' }, { error: { code: 'bad_reply', retryable: true, usage: used } }),
+  ...both('an empty text', { text: '' }, { error: { code: 'bad_decision', retryable: true, usage: used } }),
   ...both(
     'a refusal',
     { refusal: 'I cannot help with that.' },
@@ -353,7 +353,7 @@ describe.each(['openai/test', 'compatible/test'])('%s', (model) => {
   /** The compatible adapter of the SDK does not read `refusal`: such a reply is an empty one. */
   const spoken = (one: Case): Case =>
     model === 'compatible/test' && one.it.startsWith('a refusal')
-      ? { ...one, error: { code: 'bad_reply', retryable: true, usage: used } }
+      ? { ...one, error: { code: 'bad_decision', retryable: true, usage: used } }
       : one;
 
   it.each(SPOKEN)('$it', (one) => checkCase(model, server, one));

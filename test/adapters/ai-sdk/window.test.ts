@@ -95,7 +95,14 @@ describe('the window of a model', () => {
       ...step(1, { action: 'think' }),
       error: { code, message: `about ${code}`, retryable: true },
     });
-    expect(windowMessages([failed('bad_decision'), failed('model_unavailable'), failed('output_truncated')])).toEqual([
+    expect(
+      windowMessages([
+        failed('bad_decision'),
+        failed('bad_reply'),
+        failed('model_unavailable'),
+        failed('output_truncated'),
+      ]),
+    ).toEqual([
       { role: 'user', content: 'Your last reply could not be used (bad_decision): about bad_decision' },
       { role: 'user', content: 'Your last reply could not be used (output_truncated): about output_truncated' },
     ]);
