@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { largeResults } from './results/drill.ts';
 import { entriesOfARun, type Figures, measure, medianFigures, SERIES, type Series } from './steps/cells.ts';
 import { type LongRun, longRun } from './steps/long-run.ts';
 import { median, round } from './support/numbers.ts';
@@ -6,8 +7,8 @@ import { finish, progress, type ReportOptions } from './support/report.ts';
 import { compareTelemetry, LEAST_RATIO_OFF, VARIANTS } from './telemetry/compare.ts';
 
 /**
- * The benchmarks: `steps` (throughput and cost of durable steps, next to the bare publishes), `long-run` (growth), and
- * `telemetry` (what it costs).
+ * The benchmarks: `steps` (throughput and cost of durable steps, next to the bare publishes), `long-run` (growth),
+ * `telemetry` (what it costs), and `results` (memory of a node that stores large results).
  */
 
 interface StepsOptions extends ReportOptions {
@@ -23,6 +24,14 @@ interface LongRunOptions extends ReportOptions {
   steps: string;
   repeats: string;
 }
+
+interface ResultsOptions extends ReportOptions {
+  count: string;
+  bytes: string;
+}
+
+/** Most memory that a node may hold while it stores large results. */
+const MOST_NODE_MB = 500;
 
 /** Most that a step may cost at the end of a long run, as a multiple of its beginning. */
 const MOST_GROWTH = 1.2;
@@ -62,6 +71,15 @@ program
   .option('--json', 'figures as one line')
   .option('--write', 'put the figures into docs/measurements.md')
   .action(telemetry);
+
+program
+  .command('results')
+  .description('memory of a node while many large results of tools are stored at once')
+  .option('--count <n>', 'results, all at once', '64')
+  .option('--bytes <n>', 'of each', '5000000')
+  .option('--json', 'figures as one line')
+  .option('--write', 'put the figures into docs/measurements.md')
+  .action(results);
 
 await program.parseAsync();
 
@@ -150,4 +168,14 @@ async function growth(options: LongRunOptions): Promise<void> {
     .filter((name) => figures[name] > MOST_GROWTH)
     .map((name) => `${name} is ${figures[name]}; at most ${MOST_GROWTH} is allowed`);
   finish('bench-long-run', 'Growth over a long run', figures, violations, options);
+}
+
+async function results(options: ResultsOptions): Promise<void> {
+  const figures = await largeResults(Number(options.count), Number(options.bytes));
+  const violations: string[] = [];
+  if (figures.errors > 0) violations.push(`${figures.errors} results were lost or damaged`);
+  if (figures.peakMb > MOST_NODE_MB) {
+    violations.push(`the node held ${figures.peakMb} MB; at most ${MOST_NODE_MB} are allowed`);
+  }
+  finish('bench-results', 'Large results', figures, violations, options);
 }

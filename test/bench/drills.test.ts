@@ -113,6 +113,13 @@ describe('the benchmarks', () => {
     expect(figures.snapshotMaxBytes).toBeGreaterThan(0);
   });
 
+  it('store large results of many runs at once, none lost or damaged', { timeout: 60_000 }, async () => {
+    const { code, figures } = await drills.run('main', ['results', '--count', '6', '--bytes', '1300000']);
+    expect(code).toBe(0);
+    // Two quotes around each text.
+    expect(figures).toMatchObject({ results: 6, bytes: 6 * 1_300_002, errors: 0, peakMb: expect.any(Number) });
+  });
+
   it('measure every series and write them into the document', { timeout: 90_000 }, async () => {
     await mkdir(join(dir, 'docs'));
     await writeFile(join(dir, 'docs', 'measurements.md'), '# Measurements\n\nkept\n');

@@ -34,6 +34,8 @@ export interface Outgoing {
 
 /** Acknowledgements that wait for a reconnect; more than that are left to redelivery. */
 const MAX_KEPT = 10_000;
+/** Longest delay of a timer, milliseconds. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 /** Patience with the server when closing, milliseconds. */
 const CLOSE_MS = 2_000;
 
@@ -133,7 +135,8 @@ export class Link {
         resolve();
       };
       const stop = this.listen({ onUp: done, onClosed: done });
-      const timer = setTimeout(done, ms);
+      // A longer delay than a timer keeps would fire at once.
+      const timer = setTimeout(done, Math.min(ms, MAX_TIMER_MS));
       signal.addEventListener('abort', done);
     });
   }
