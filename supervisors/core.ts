@@ -30,7 +30,8 @@ export interface Decision {
 /** @param now epoch milliseconds */
 export function decide(state: SupervisorState, input: Input, now: number): Decision {
   const turn = new Turn(state, now);
-  if (state.ended === null) {
+  if (input?.type === 'spoke') turn.zombie(input);
+  else if (state.ended === null) {
     accept(turn, input);
     advance(turn);
     for (let next = nextQueued(turn); next !== undefined; next = nextQueued(turn)) {

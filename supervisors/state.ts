@@ -115,6 +115,8 @@ export type Input =
   | { readonly type: 'ignored'; readonly ref: Ref }
   | { readonly type: 'start_failed'; readonly ref: Ref; readonly reason: ExitReason; readonly alreadyStarted?: Ref }
   | { readonly type: 'exited'; readonly ref: Ref; readonly reason: ExitReason }
+  /** An incarnation that was killed or whose start was given up still said something. */
+  | { readonly type: 'spoke'; readonly ref: Ref; readonly spec: ChildSpec; readonly what: string }
   /** Time has passed: `dueAt` has been reached. */
   | { readonly type: 'tick' }
   /** A stop signal; only the parent's is obeyed. */

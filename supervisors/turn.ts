@@ -3,7 +3,7 @@ import { type ErrorContext, offenderOf, type Report } from './reports.ts';
 import type { Reply } from './requests.ts';
 import { Slots } from './slots.ts';
 import type { Ref } from './spec-types.ts';
-import type { ChildRecord, Command, Purpose, Queued, Step, SupervisorState } from './state.ts';
+import type { ChildRecord, Command, Input, Purpose, Queued, Step, SupervisorState } from './state.ts';
 
 /** An input as it is queued: its key is given when it is. */
 export type Unqueued = Queued extends infer Each ? (Each extends Queued ? Omit<Each, 'key'> : never) : never;
@@ -65,6 +65,12 @@ export class Turn {
   report(context: ErrorContext, record: ChildRecord, reason: ExitReason, ref: Ref | null = record.ref): void {
     const offender = offenderOf(record.spec, ref);
     this.reports.push({ context, supervisor: this.state.name, reason, offender, at: this.now });
+  }
+
+  zombie({ ref, spec, what }: Input & { type: 'spoke' }): void {
+    const reason = failure('zombie', `an incarnation that does not count any more: ${what}; it was ignored`);
+    const offender = offenderOf(spec, ref);
+    this.reports.push({ context: 'zombie', supervisor: this.state.name, reason, offender, at: this.now });
   }
 
   drop(record: ChildRecord): void {
