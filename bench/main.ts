@@ -65,7 +65,7 @@ program
   .description('what traces, figures and logs cost a node, and what they cost when they are switched off')
   .option('--concurrency <n>', 'runs in flight', '64')
   .option('--seconds <n>', 'length of one measurement', '3')
-  .option('--warmup <n>', 'seconds before it', '2')
+  .option('--warmup <n>', 'seconds before it', '5')
   .option('--rounds <n>', 'measurements of each variant; the median counts', '5')
   .option('--variants <list>', 'which', VARIANTS.join(','))
   .option('--json', 'figures as one line')

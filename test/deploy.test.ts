@@ -51,6 +51,11 @@ describe('docker-compose.yml', () => {
     for (const port of published) expect(port).toMatch(/^127\.0\.0\.1:\d+:\d+$/);
   });
 
+  it('asks the node itself whether it is ready', () => {
+    expect(services.node?.command?.slice(-2)).toEqual(['--http', '127.0.0.1:9464']);
+    expect(services.node?.healthcheck?.test.join(' ')).toContain('http://127.0.0.1:9464/readyz');
+  });
+
   it('names only services and volumes that exist', () => {
     for (const service of Object.values(services)) {
       for (const name of Object.keys(service.depends_on)) expect(services).toHaveProperty(name);

@@ -197,6 +197,27 @@ describe('the spans of a run', () => {
     expect(String(recorder.named('agent.run')[0]?.attributes['agent.task'])).toHaveLength(100);
   });
 
+  it('show that a run was parked for an approval which never came, and when it went on', async () => {
+    const recorder = new Recorder();
+    const cluster = await new Cluster().prepare();
+    cluster.tools.add('risky', () => 'done', { requires_approval: true });
+    await cluster.node('n1', { telemetry: recorder });
+    await cluster.submit({ input: 'x', plan: { steps: [{ id: 'a', tool: 'risky', args: {} }] } });
+    await cluster.result();
+    await cluster.clock.advance(100);
+    const [risky] = recorder.named('execute_tool risky');
+    expect(risky?.events.map((event) => event.name)).toEqual(['approval_asked', 'approval_expired']);
+    expect(risky?.error?.type).toBe('approval_timeout');
+    expect((risky?.end ?? 0) - (risky?.start ?? 0)).toBeGreaterThanOrEqual(300_000);
+    const [root] = recorder.named('agent.run');
+    expect(root?.events.map((event) => event.name)).toEqual(['claimed', 'parked', 'claimed']);
+    expect(recorder.figures).toContainEqual(['claimed', { agent: 'plan', why: 'resumed' }]);
+    const waited = recorder.figures.flatMap(([what, labels, seconds]) =>
+      what === 'time' && (labels as { part: string }).part === 'waiting' ? [Number(seconds)] : [],
+    );
+    expect(waited.reduce((sum, one) => sum + one, 0)).toBeGreaterThanOrEqual(300);
+  });
+
   it('tell of a step that the end of the run cut off', async () => {
     const recorder = new Recorder();
     const cluster = await new Cluster().prepare();
