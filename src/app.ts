@@ -185,10 +185,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const embedded = options.nats === undefined ? await startServer(options) : null;
   const address = options.nats ?? { url: embedded?.url ?? '', nkeySeed: embedded?.keys.roles.node.seed ?? '' };
   let bus: NatsBus | null = null;
+  let offset: { read: () => number; stop: Cancel } | null = null;
   try {
     bus = await connectBus(address, options.name ?? 'proctor', subjects, log);
-    const offset = await followServerClock(bus, subjects, log);
-    const node = await startSupervisor({ ...options, bus, subjects, clockOffset: offset.read });
+    const followed = await followServerClock(bus, subjects, log);
+    offset = followed;
+    const node = await startSupervisor({ ...options, bus, subjects, clockOffset: followed.read });
     const connected = bus;
     let stopping = false;
     return {
@@ -204,13 +206,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ],
       stop: async () => {
         stopping = true;
-        offset.stop();
+        followed.stop();
         await node.stop();
         await connected.close();
         await embedded?.stop();
       },
     };
   } catch (error) {
+    offset?.stop();
     await bus?.close();
     await embedded?.stop();
     throw error;

@@ -4,6 +4,7 @@
  * inside a process of yours; the rest are the shapes they speak. What tests need is in `proctor/testing`.
  */
 
+export { type LoadedAgent, loadAgents } from './adapters/agent-files/load-agents.ts';
 export { systemClock } from './adapters/clock/system-clock.ts';
 export { cryptoIds } from './adapters/crypto/ids.ts';
 export { spanIds } from './adapters/otel/forced-ids.ts';

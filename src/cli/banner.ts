@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import type { Ops } from '../app/ops.ts';
 import { toolboxNames } from '../app/toolbox-names.ts';
-import { PLAN_AGENT, type Stack } from '../app.ts';
+import type { Stack } from '../app.ts';
 import { VERSION } from '../core/version.ts';
 import { exampleTask, placeArgs } from './example-task.ts';
 import { paintFor } from './format.ts';
@@ -38,7 +38,7 @@ export function upFacts(options: NamedStackOptions, stack: Stack, ops: Ops): UpF
     dir: stack.embedded === null ? null : resolve(options.dir),
     prefix: options.prefix,
     node: options.name,
-    agents: [PLAN_AGENT.name],
+    agents: stack.node.agents,
     tools: toolboxNames(options.root),
     root: options.root,
     users: stack.embedded === null ? [] : options.users,

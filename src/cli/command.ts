@@ -13,12 +13,14 @@ export interface CommandTexts {
   description?: string;
   /** Lines of examples, without the leading `$`. */
   examples: string[];
+  /** Done when the command above it is called without a sub-command. */
+  isDefault?: boolean;
 }
 
 /** A sub-command; `spec` is name and arguments as commander reads them. */
 export function addCommand(parent: Command, spec: string, texts: CommandTexts): Command {
   return parent
-    .command(spec)
+    .command(spec, { isDefault: texts.isDefault ?? false })
     .summary(texts.summary)
     .description(texts.description ?? texts.summary)
     .addHelpText('after', `\nExamples:\n${texts.examples.map((one) => `  $ ${one}`).join('\n')}\n\n${EXIT_HELP}`);

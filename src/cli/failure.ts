@@ -40,7 +40,10 @@ const ADVICE: Record<string, string> = {
   no_node: 'Start one with: proctor up',
   unavailable: 'Start one with: proctor up, or see what is wrong with: proctor doctor',
   forbidden: 'Use credentials with more rights: proctor doctor shows which ones are used',
-  unknown_agent: 'Name one of those with --agent',
+  unknown_agent: 'List them with: proctor agents',
+  unknown_version: 'Name one of those',
+  invalid_agent: 'Correct the file; check again with: proctor agents check',
+  agent_not_usable: 'Do that, or leave the agent out of --agents',
   invalid_task: 'Correct the task and submit it again',
   task_too_large: 'Put large data into files and let tools read them',
   error: 'See what is wrong with: proctor doctor',
@@ -55,7 +58,9 @@ export function exitCodeOf(thrown: unknown): number {
 /** `proctor: <what>. <what to do>.` Never a stack, never a secret. */
 export function failureLine(thrown: unknown): string {
   const { code, message } = toAppError(thrown);
-  const what = sentence(line(redactText(message)).trim());
+  // Faults of agent files come a line each; everything else is one line.
+  const lines = code === 'invalid_agent' ? message.split('\n') : [message];
+  const what = lines.map((one) => sentence(line(redactText(one)).trim())).join('\n  ');
   const advice = ADVICE[code];
   return `proctor: ${copyable(`${what}${advice === undefined ? '' : ` ${sentence(advice)}`}`)}`;
 }
@@ -63,7 +68,7 @@ export function failureLine(thrown: unknown): string {
 /** Commands in a text as they must be typed here. */
 function copyable(text: string): string {
   return text.replaceAll(
-    /\bproctor (?=(?:up|worker|ps|show|result|doctor|resolve|quarantine|deadletter)\b)/g,
+    /\bproctor (?=(?:up|worker|ps|agents|show|result|doctor|resolve|quarantine|deadletter)\b)/g,
     `${selfCommand()} `,
   );
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../core/version.ts';
+import { addAgents } from './agents.ts';
 import { addDeadLetter } from './deadletter.ts';
 import { addDoctor } from './doctor.ts';
 import { Ended, EXIT, EXIT_HELP, exitCodeOf, failureLine } from './failure.ts';
@@ -61,6 +62,7 @@ ${EXIT_HELP}`,
     addTrace,
     addResult,
     addOrders,
+    addAgents,
     addDeadLetter,
     addDoctor,
     addVersion,

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { loadAgents } from '../app/agent-files.ts';
 import { type LogLevel, logTo } from '../app/local.ts';
 import { type Ops, startOps } from '../app/ops.ts';
 import type { Stack, StackOptions } from '../app.ts';
@@ -20,6 +21,7 @@ export interface UpOptions {
   user?: string[];
   root: string;
   allowHost?: string[];
+  agents?: string;
   slots?: number;
   lease?: number;
   name?: string;
@@ -44,6 +46,7 @@ export async function stackOptions(io: Io, options: UpOptions): Promise<NamedSta
   if (folder?.isDirectory() !== true) {
     throw new AppError('no_root', `--root ${options.root} is no folder: name the one that tools may read and write`);
   }
+  const agents = options.agents === undefined ? [] : await loadAgents(options.agents);
   const nats = await natsOfEnvironment();
   const given = fromEnvironment('PROCTOR_NATS_SERVER');
   return {
@@ -55,6 +58,8 @@ export async function stackOptions(io: Io, options: UpOptions): Promise<NamedSta
     ...(options.port === undefined ? {} : { port: options.port }),
     root,
     allowHosts: options.allowHost ?? [],
+    agents: agents.map(({ definition }) => definition),
+    ...(options.agents === undefined ? {} : { agentSource: options.agents }),
     settings: {
       ...(options.slots === undefined ? {} : { slots: options.slots }),
       ...(options.lease === undefined ? {} : { lease_ms: options.lease }),

@@ -13,6 +13,7 @@ export function addUp(program: Command, io: Io): void {
     examples: [
       'proctor up',
       'proctor up --once examples/tasks/first.json',
+      'proctor up --agents examples/agents --root ~/project',
       'proctor up --root ~/project --allow-host api.example.com --user alice --user bob',
       'NATS_URL=nats://10.0.0.5:4222 PROCTOR_NKEY_FILE=node.nk proctor up --name node-2',
     ],
@@ -23,6 +24,7 @@ export function addUp(program: Command, io: Io): void {
     .option('--user <name>', 'who may submit; may be repeated (default: default)', collect)
     .option('--root <folder>', 'folder that the file tools see', '.')
     .option('--allow-host <host>', 'host that http_fetch may reach; may be repeated', collect)
+    .option('--agents <path>', 'folder or file with agents, stored for all nodes (see: proctor agents check)')
     .option('--slots <n>', 'runs in work at once per agent (default: 10)', wholeNumber(1, 10_000))
     .option('--lease <time>', 'how long a silent node keeps its runs (default: 10s)', durationIn(500, 600_000))
     .option('--name <name>', 'name of the node, unique among those that run (default: a random one)')

@@ -39,7 +39,14 @@ export const AgentDefinition = z.strictObject({
   instructions: z.string().max(65_536).optional(),
   /** Tools by name; a trailing `*` matches the rest. Nothing else can be called. */
   tools: z
-    .array(z.string().regex(/^(?:[A-Za-z0-9_-]{1,64}\*?|\*)$/))
+    .array(
+      z
+        .string()
+        .regex(
+          /^(?:[A-Za-z0-9_-]{1,64}\*?|\*)$/,
+          'expected the name of a tool, 1 to 64 letters, digits, _ and -; a * at its end matches the rest',
+        ),
+    )
     .max(256)
     .default([]),
   /** Agents that it may delegate to, by name. */

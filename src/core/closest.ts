@@ -12,9 +12,8 @@ export function closest(word: string, names: Iterable<string>, max: number): str
 export function likely(word: string, names: Iterable<string>): string | undefined {
   const [best] = closest(word, names, 1);
   if (best === undefined) return undefined;
-  return distance(word.toLowerCase(), best.toLowerCase()) <= Math.max(1, Math.floor(best.length / 3))
-    ? best
-    : undefined;
+  const apart = distance(word.slice(0, LOOKED_AT).toLowerCase(), best.toLowerCase());
+  return apart <= Math.max(2, Math.floor(best.length / 3)) && apart < best.length ? best : undefined;
 }
 
 /** Characters of a name that are compared: whoever sends a long one must not make us work for it. */

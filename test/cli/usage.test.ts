@@ -9,6 +9,7 @@ import { builtCli, type Cli, type Folder, temporaryFolder } from './support.ts';
 const COMMANDS = [
   ...['up', 'submit', 'ps', 'show', 'trace', 'result', 'cancel', 'pause', 'resume', 'resolve', 'doctor', 'version'],
   ...['quarantine retry', 'quarantine fail', 'deadletter ls', 'deadletter show', 'deadletter retry'],
+  ...['agents ls', 'agents show', 'agents check', 'agents put'],
 ];
 const RUN = '20260101-abc-1';
 

@@ -1,0 +1,1 @@
+export { type LoadedAgent, loadAgents } from '../adapters/agent-files/load-agents.ts';
