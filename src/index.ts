@@ -78,6 +78,7 @@ export { Subjects } from './core/subjects.ts';
 export { Task } from './core/task.ts';
 export { ToolDefinition } from './core/tool.ts';
 export { VERSION } from './core/version.ts';
+export { Why } from './core/why.ts';
 export type { Bus } from './ports/bus.ts';
 export type { Clock } from './ports/clock.ts';
 export type { Model, ThinkInput, ThinkReply } from './ports/model.ts';

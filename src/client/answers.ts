@@ -13,6 +13,7 @@ import { RunResult } from '../core/result.ts';
 import { Protocol, RunContext } from '../core/run-state.ts';
 import { StatusEvent } from '../core/status.ts';
 import { Task } from '../core/task.ts';
+import { Why } from '../core/why.ts';
 
 /** What nodes answer to requests. Fields that a newer node adds are passed over; a missing one is `bad_answer`. */
 
@@ -129,6 +130,7 @@ const StoredPart = z.object({ ...BlobRef.shape, part: z.int(), data: z.base64() 
 export const API_ANSWERS = {
   runs: z.object({ runs: z.array(StatusEvent), next: Next }),
   run: RunDetails,
+  why: Why,
   journal: z.object({ entries: z.array(JournalEntry), next: Next }),
   trace: TracePage,
   result: RunResult,

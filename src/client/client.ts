@@ -5,6 +5,7 @@ import { RunResult } from '../core/result.ts';
 import { StatusEvent } from '../core/status.ts';
 import type { Subjects } from '../core/subjects.ts';
 import type { Task } from '../core/task.ts';
+import { Why } from '../core/why.ts';
 import type { Clock } from '../ports/clock.ts';
 import { ACCEPT_MS, accepted, type Submitted } from './acceptance.ts';
 import { Accepted, Continued } from './answers.ts';
@@ -54,6 +55,8 @@ export interface Client {
    * `not_ended`, `already_completed`, `not_allowed`, `outcome_unknown`, `invalid_request`, `unknown_run`, `no_node`.
    */
   continue(run: string, how?: ContinueOptions): Promise<Continued>;
+  /** What the run waits for, since when, until when, and who can unblock it. */
+  why(run: string): Promise<Why>;
   /** Where the run stands now. */
   status(run: string): Promise<StatusEvent>;
   /** Why the run did what it did, step by step, without secrets; also while it works. */
@@ -86,6 +89,7 @@ export function createClient(options: ClientOptions): Client {
     watch: (run, how) => watchRun(source(run, how)),
     result: (run, { wait = false, ...how } = {}) => readResult(run, source(run, how), wait),
     cancel: (run, why = '') => doors('cancel', { run, why }, Accepted),
+    why: (run) => doors('why', { run }, Why),
     continue: (run, how = {}) => doors('continue', { run, ...how }, Continued),
     trace: (run) => wholeTrace((at) => doors('trace', { run, ...at }, TracePage)),
   };

@@ -7,6 +7,7 @@ import type { Json } from '../core/json.ts';
 import type { RunResult } from '../core/result.ts';
 import type { StatusEvent } from '../core/status.ts';
 import type { Subjects } from '../core/subjects.ts';
+import type { Why } from '../core/why.ts';
 import type { Clock } from '../ports/clock.ts';
 import { ACCEPT_MS, accepted, type Submitted } from './acceptance.ts';
 import {
@@ -56,6 +57,8 @@ export interface Operator {
   /** Where runs stand by their last status, the one that changed last at the end; pages are followed. */
   runs(filter?: RunFilter): AsyncIterable<StatusEvent>;
   run(run: string): Promise<RunDetails>;
+  /** What the run waits for, since when, until when, and who can unblock it. */
+  why(run: string): Promise<Why>;
   /** Journal entries from a number on, in order; pages are followed. */
   journal(run: string, from?: number): AsyncIterable<JournalEntry>;
   /** Like a submitter's, of any run. */
@@ -131,6 +134,7 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
         return { items: page.runs, next: page.next };
       }, 0),
     run: (run) => call('run', { run }),
+    why: (run) => call('why', { run }),
     journal: (run, from = 0) =>
       pages(async (next) => {
         const page = await call('journal', { run, from: next });

@@ -37,6 +37,7 @@ export const ASK_VERBS = {
   /** One part, from 0, of a result too large for the journal: a BlobPart. */
   blob: z.strictObject({ v: V, ...Blob }),
   trace: z.strictObject({ v: V, run: RunId, ...TraceAt }),
+  why: z.strictObject({ v: V, run: RunId }),
   /** Lets a run that ended short of its answer go on, as a new run. */
   continue: z.strictObject(Continue),
 } as const;
@@ -51,6 +52,8 @@ export const API_VERBS = {
     ...Page,
   }),
   run: z.strictObject({ v: V, run: RunId }),
+  /** What it waits for, since when, until when, and who can unblock it. */
+  why: z.strictObject({ v: V, run: RunId }),
   /** Journal entries from number `from` on. */
   journal: z.strictObject({ v: V, run: RunId, from: z.int().min(0).default(0) }),
   trace: z.strictObject({ v: V, run: RunId, ...TraceAt }),

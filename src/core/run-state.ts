@@ -111,6 +111,11 @@ export const Protocol = z.strictObject({
   /** Index of the last folded entry; -1 before the first. */
   n: z.int(),
   at: z.int(),
+  /** When the run came to stand where it stands, and when its last decision was made. */
+  since: z.int(),
+  decided_at: z.int(),
+  /** Who paused it last, while that holds. */
+  pause: z.strictObject({ by: z.string(), why: z.string(), at: z.int() }).nullable(),
   /** Index of the last claim; -1 before the first. */
   epoch: z.int(),
   node: z.string().nullable(),

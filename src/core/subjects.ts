@@ -75,6 +75,11 @@ export class Subjects {
     return `${this.prefix}.in.${address.run}.${address.kind}.${encodeToken(address.id)}`;
   }
 
+  /** Everything in the inbox of a run. */
+  inboxOf(run: string): string {
+    return `${this.prefix}.in.${run}.>`;
+  }
+
   parseInbox(subject: string): InboxAddress | null {
     const [prefix, door, run, kind, idToken, ...rest] = subject.split('.');
     if (prefix !== this.prefix || door !== 'in' || rest.length > 0) return null;

@@ -15,6 +15,7 @@ import { StatusEvent } from '../core/status.ts';
 import { streamsOf } from '../core/streams.ts';
 import { encodeToken } from '../core/tokens.ts';
 import { VERSION } from '../core/version.ts';
+import type { Why } from '../core/why.ts';
 import type { Subscription } from '../ports/bus.ts';
 import type { Activations } from './activations.ts';
 import { agentDetails, listAgents, putAgent } from './agent-doors.ts';
@@ -27,7 +28,9 @@ import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
 import { nodeReports, serveReports } from './node-reports.ts';
 import { retryRun } from './retry-run.ts';
+import { activationSubject } from './starting.ts';
 import { statusOf } from './views.ts';
+import { whyOf, whyRejected } from './why.ts';
 
 /**
  * What nodes answer: submitters about their own runs (`ask`), operators about all (`api`). Any node can answer any
@@ -83,6 +86,7 @@ function parsed<S extends z.ZodType>(schema: S, data: string): z.output<S> {
 
 function askHandlers(deps: NodeDeps) {
   return async (user: string, verb: AskVerb, body: { run: string; why?: string }): Promise<unknown> => {
+    if (verb === 'why') return why(deps, body.run, user);
     const { accepted } = await runOf(deps, body.run, user);
     if (verb === 'status') return statusOf(await folded(deps, accepted.run));
     if (verb === 'result') return storedResult(deps, accepted);
@@ -119,6 +123,7 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
         protocol,
       };
     },
+    why: (body: ApiBody<'why'>) => why(deps, body.run),
     journal: (body: ApiBody<'journal'>) => journalPage(deps, body),
     trace: async (body: ApiBody<'trace'>) => traceOf(deps, (await runOf(deps, body.run)).accepted, body),
     result: async (body: ApiBody<'result'>) => storedResult(deps, (await runOf(deps, body.run)).accepted),
@@ -186,6 +191,26 @@ async function folded(deps: NodeDeps, run: string): Promise<RunFold> {
   if (fold === null) throw new AppError('unknown_run', `there is no run ${run}`, { field: 'run' });
   fold.stop();
   return fold;
+}
+
+async function why(deps: NodeDeps, run: string, user?: string): Promise<Why> {
+  const { bus, subjects, clock, journal } = deps;
+  const streams = streamsOf(subjects);
+  if ((await journal.entry(run, 0)) === null) {
+    for await (const { data } of bus.scan(streams.events.name, subjects.anyEvent(run, user))) {
+      const status = StatusEvent.safeParse(JSON.parse(data)).data;
+      if (status?.state === 'rejected') return whyRejected(run, status.at, status.error);
+    }
+  }
+  const { accepted } = await runOf(deps, run, user);
+  const fold = await folded(deps, run);
+  const activation = await bus.last(streams.queue.name, activationSubject(deps, accepted), { authoritative: true });
+  let inbox = false;
+  for await (const _message of bus.scan(streams.inbox.name, subjects.inboxOf(run))) {
+    inbox = true;
+    break;
+  }
+  return whyOf(fold, accepted.agent, { activation: activation !== null, inbox }, clock.now());
 }
 
 async function storedResult(deps: NodeDeps, accepted: RunEventOf<'accepted'>): Promise<unknown> {

@@ -1,4 +1,4 @@
-import { type ActorRefFrom, createActor } from 'xstate';
+import { type ActorRefFrom, createActor, type SnapshotFrom } from 'xstate';
 import type { RunChartEvent } from '../../machines/agent-run/context.ts';
 import { agentRunMachine } from '../../machines/agent-run/machine.ts';
 import { type Want, wanted } from '../../machines/agent-run/wanted.ts';
@@ -24,10 +24,14 @@ import {
  */
 
 export type RunMachine = typeof agentRunMachine;
+type RunState = SnapshotFrom<RunMachine>;
 
 const START: Readonly<Protocol> = {
   n: -1,
   at: 0,
+  since: 0,
+  decided_at: 0,
+  pause: null,
   epoch: -1,
   node: null,
   nonce: null,
@@ -106,10 +110,20 @@ export class RunFold {
       this.actor.send(Object.assign({ n: entry.n, epoch: this.state.epoch, at: entry.at }, event) as RunChartEvent);
     }
     const after = this.actor.getSnapshot();
+    this.noteMove(before, after);
     if (after.status === 'error') {
       this.poisoned = { entry: entry.n, error: toAppError(after.error, 'fold_failed') };
       this.actor = this.begin({ value: before.value as StateValue, context: before.context });
     }
+  }
+
+  /** The same place counts as a new one when the model is asked anew. */
+  private noteMove(before: RunState, after: RunState): void {
+    const moved =
+      after.status !== 'error' &&
+      (before.context.thinks !== after.context.thinks ||
+        pathOf(before.value as StateValue) !== pathOf(after.value as StateValue));
+    if (moved || this.state.n === 0) this.state.since = this.state.at;
   }
 
   /** What the ownership protocol reads from a journal. */
@@ -139,6 +153,19 @@ export class RunFold {
       case 'released':
         state.claims = 0;
         state.quarantine = null;
+        return;
+      case 'pause':
+      case 'drain':
+        state.claims = 0;
+        state.pause = { by: event.by, why: event.why, at: state.at };
+        return;
+      case 'resume':
+        state.claims = 0;
+        state.pause = null;
+        return;
+      case 'decided':
+        state.claims = 0;
+        state.decided_at = state.at;
         return;
       default:
         state.claims = 0;

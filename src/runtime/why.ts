@@ -1,0 +1,251 @@
+import { isMoment } from '../../machines/agent-run/wanted.ts';
+import type { AgentDefinition } from '../core/agent.ts';
+import { clip, type ErrorInfo } from '../core/errors.ts';
+import { redactText } from '../core/redact.ts';
+import type { RunCall } from '../core/run-state.ts';
+import type { Why } from '../core/why.ts';
+import type { RunFold } from './fold.ts';
+import { unknownOutcomes } from './views.ts';
+
+/**
+ * Why a run stands where it stands, in one line (RUN-14): waits for what, since when, until when, who can unblock it. A
+ * pure function of the folded journal, the moment, and what the bus holds that can move the run.
+ */
+
+/** What the bus holds for a run. */
+export interface Movers {
+  /** Its activation: some node owns it or will. */
+  activation: boolean;
+  /** A message in its inbox: a timer, an order, a decision. */
+  inbox: boolean;
+}
+
+/** How long after its last entry a run without movers counts as one that is being moved at this moment, milliseconds. */
+export const SETTLING_MS = 60_000;
+
+interface Line {
+  /** After "waits for": what. Null when it has ended. */
+  waits: string | null;
+  until?: number | null;
+  who: string;
+  /** Since when, when it is not the moment at which the state was entered. */
+  since?: number;
+  more?: string;
+}
+
+const ITSELF = 'nobody needs to do anything';
+
+export function whyOf(fold: RunFold, agent: AgentDefinition, movers: Movers, now: number): Why {
+  const { context, protocol, path } = fold;
+  const line = lineOf(fold, agent, movers);
+  const since = line.since ?? protocol.since;
+  const until = line.until ?? null;
+  const orphaned = isOrphan(fold, movers, now);
+  const who = orphaned ? `an operator: proctor resume ${context.run} gives it to a node again` : line.who;
+  const parts = [
+    line.waits === null ? (line.more ?? path) : `waits for ${line.waits}`,
+    context.end === null ? `since ${moment(since)} (${span(now - since)})` : '',
+    until === null
+      ? ''
+      : until > now
+        ? `until ${moment(until)} (in ${span(until - now)})`
+        : `until ${moment(until)}, which has passed`,
+    line.waits === null ? '' : (line.more ?? ''),
+    orphaned ? 'ORPHANED: no node owns it, it is not queued, and nothing stored will wake it' : '',
+    `unblock: ${who}`,
+  ];
+  return {
+    run: context.run,
+    state: path,
+    text: oneLine(`${path}: ${parts.filter((part) => part !== '').join('; ')}`, 2_048),
+    waiting_for: line.waits === null ? null : oneLine(line.waits, 1_024),
+    since,
+    until,
+    who: clip(who, 512),
+    orphaned,
+  };
+}
+
+/** A task that was never accepted. */
+export function whyRejected(run: string, at: number, error: ErrorInfo | undefined): Why {
+  const why = `its task was refused: ${error?.message ?? 'no reason was told'}`;
+  const who = `the submitter: correct the task; the original is a dead letter, proctor deadletter show task.${run}`;
+  const text = oneLine(`rejected: ${why}; at ${moment(at)}; unblock: ${who}`, 2_048);
+  return { run, state: 'rejected', text, waiting_for: null, since: at, until: null, who, orphaned: false };
+}
+
+function lineOf(fold: RunFold, agent: AgentDefinition, movers: Movers): Line {
+  const { context, protocol, path } = fold;
+  const { run } = context;
+  const unowned = protocol.node === null || protocol.released;
+  switch (path) {
+    case 'idle.accepted':
+      return {
+        waits: `a node with a free slot for agent ${context.agent}`,
+        since: context.accepted_at,
+        who: `an operator: start a node, or more slots; proctor ps --agent ${context.agent} shows what is in work`,
+        more: movers.activation ? 'it is in the queue' : 'it is being queued',
+      };
+    case 'idle.scheduled':
+      return { waits: 'the moment that its task named', until: context.not_before, who: ITSELF };
+    case 'idle.held':
+      return {
+        waits: `an operator: entry ${protocol.quarantine?.entry ?? '?'} of its journal cannot be folded (${protocol.quarantine?.error.message ?? ''})`,
+        who: `an operator: proctor quarantine retry|fail ${run}`,
+      };
+    case 'thinking.planning':
+    case 'thinking.deciding':
+    case 'thinking.reviewing':
+      return { ...thinking(fold, agent), ...(unowned ? nextNode(fold) : {}) };
+    case 'executing.calling':
+    case 'executing.retrying':
+    case 'executing.delegating':
+      return { ...executing(fold), ...(unowned ? nextNode(fold) : {}) };
+    case 'waiting.approval': {
+      const asked = context.calls.filter((call) => call.status === 'approval');
+      const until = Math.min(...asked.map((call) => call.approval_until ?? Number.POSITIVE_INFINITY));
+      return {
+        waits: `an approval of ${named(asked)}`,
+        until: Number.isFinite(until) ? until : null,
+        who: 'an approver; without a word in time the call counts as not approved',
+      };
+    }
+    case 'waiting.person': {
+      const asked = context.calls.filter((call) => call.status === 'person');
+      const unknown = asked.filter((call) => context.unknown.includes(call.c));
+      const first = (unknown[0] ?? asked[0])?.c ?? 'CALL';
+      return unknown.length > 0
+        ? {
+            waits: `a person to say whether ${named(unknown)} took effect`,
+            who: `a person: proctor resolve ${run} ${first} --done|--repeat|--fail`,
+          }
+        : {
+            waits: 'the answer of a person',
+            who: `a person: proctor resolve ${run} ${first} --done --result TEXT`,
+          };
+    }
+    case 'waiting.child': {
+      const children = context.calls.flatMap((call) => (call.child === undefined ? [] : [call.child]));
+      return {
+        waits: `the run that it delegated to: ${children.join(', ')}`,
+        since: protocol.decided_at,
+        until: context.deadline_at,
+        who: `that run: proctor why ${children[0] ?? ''}`,
+      };
+    }
+    case 'waiting.backing_off':
+      return {
+        waits: 'the next try',
+        until: context.not_before,
+        who: ITSELF,
+        more:
+          context.think_retries > 0
+            ? `the model call failed and is made again for the ${nth(context.think_retries)} time`
+            : `${context.failing} of ${context.limits.failing_steps} failing steps in a row`,
+      };
+    case 'waiting.budget':
+      return {
+        waits: 'the model to take requests again',
+        until: context.not_before,
+        who: ITSELF,
+        more: `the model call is made again for the ${nth(context.think_retries)} time`,
+      };
+    case 'waiting.paused': {
+      const { pause } = protocol;
+      return {
+        waits: 'an operator to resume it',
+        who: `an operator: proctor resume ${run}`,
+        more: pause === null ? '' : `paused by ${pause.by} at ${moment(pause.at)}: ${pause.why || 'no reason given'}`,
+      };
+    }
+    default:
+      return over(fold);
+  }
+}
+
+function thinking({ context, path }: RunFold, agent: AgentDefinition): Line {
+  const asked = { planning: 'a plan', deciding: 'its next step', reviewing: 'a judgement on its draft' };
+  const phase = path.slice('thinking.'.length) as keyof typeof asked;
+  const again = context.think_retries > 0 ? `; asked again for the ${nth(context.think_retries)} time` : '';
+  return {
+    waits: `the model ${agent.model}: ${asked[phase]}`,
+    until: context.deadline_at,
+    who: `${ITSELF}; a model call is given up after ${span(context.limits.step_ms)}`,
+    more: `step ${context.steps + 1}${again}`,
+  };
+}
+
+function executing({ context, protocol }: RunFold): Line {
+  const open = context.calls.filter((call) => ['ready', 'started', 'child_ready'].includes(call.status));
+  const about = open.map((call) => {
+    const limit = Math.min(call.timeout_ms || context.limits.step_ms, context.limits.step_ms);
+    if (call.attempt === undefined) return `${call.tool} (at most ${span(limit)})`;
+    const next =
+      call.status === 'ready' && call.not_before !== undefined ? `, not before ${moment(call.not_before)}` : '';
+    return `${call.tool} (try ${call.attempt + 1} after ${call.retry ?? 'a failure'}${next}, at most ${span(limit)})`;
+  });
+  const lost = open.filter((call) => call.started !== undefined && call.started.epoch !== protocol.epoch);
+  return {
+    waits: about.length > 8 ? `${about.slice(0, 8).join(', ')} and ${about.length - 8} more` : about.join(', '),
+    since: protocol.decided_at,
+    until: context.deadline_at,
+    who: ITSELF,
+    more:
+      lost.length === 0 ? '' : `whether ${named(lost)} took effect will be asked of a person, unless its outcome comes`,
+  };
+}
+
+/** The state is one of work, but no node has the run. */
+function nextNode({ context }: RunFold): Partial<Line> {
+  return {
+    who: `${ITSELF} when a node has a slot for agent ${context.agent} free; start one otherwise`,
+    more: 'no node has it now',
+  };
+}
+
+function over({ context }: RunFold): Line {
+  const { end, run } = context;
+  const code = end?.code ?? 'error';
+  const said = end?.error?.message ?? end?.detail ?? '';
+  const more = `ended ${code} at ${moment(end?.at ?? 0)}${said === '' ? '' : `: ${said}`}`;
+  if (code === 'completed') return { waits: null, since: end?.at ?? 0, who: 'nothing is to be done', more };
+  const unknown = unknownOutcomes(context);
+  const first = unknown.length === 0 ? '' : `find out what became of ${unknown.join(', ')} first, then `;
+  return { waits: null, since: end?.at ?? 0, who: `${first}proctor continue ${run} lets it go on as a new run`, more };
+}
+
+/** No owner, no wake and no decider. What was written a moment ago may not have reached the queue yet. */
+function isOrphan(fold: RunFold, movers: Movers, now: number): boolean {
+  if (fold.ended || movers.activation || now - fold.protocol.at < SETTLING_MS) return false;
+  if (fold.path === 'idle.accepted') return true;
+  const wants = fold.wants();
+  if (wants.some((want) => !isMoment(want))) return true;
+  return wants.length > 0 && !movers.inbox;
+}
+
+/** What others wrote may stand in it. */
+function oneLine(text: string, max: number): string {
+  return clip(redactText(text.replace(/\s+/g, ' ')), max);
+}
+
+function named(calls: RunCall[]): string {
+  return calls.map((call) => `${call.tool} (call ${call.c})`).join(', ');
+}
+
+function nth(n: number): string {
+  return n === 1 ? 'first' : n === 2 ? 'second' : n === 3 ? 'third' : `${n}th`;
+}
+
+function moment(at: number): string {
+  return new Date(at).toISOString();
+}
+
+function span(ms: number): string {
+  if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
+  const seconds = Math.floor(ms / 1_000);
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 72 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
+}
