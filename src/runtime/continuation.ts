@@ -85,7 +85,7 @@ export async function continueRun(
 export async function carryOut(deps: NodeDeps, accepted: Accepted, order: InboxBody<'continue'>): Promise<void> {
   const fold = await ended(deps, accepted.run);
   const agent = (await deps.agents.find(accepted.agent.name)) ?? accepted.agent;
-  const { key: _key, not_before: _past, limits: _old, ...task } = accepted.task;
+  const { key: _key, not_before: _past, limits: _old, retry_of: _other, ...task } = accepted.task;
   const birth: Birth = {
     run: order.as,
     agent,

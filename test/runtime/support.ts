@@ -163,7 +163,13 @@ export class Cluster {
     const starting = startNode(deps);
     // A node that may not start fails before anybody waits for it.
     starting.catch(() => undefined);
-    await this.clock.advance(10);
+    let settled = false;
+    const settle = () => {
+      settled = true;
+    };
+    starting.then(settle, settle);
+    // What it stores first may be lost on the way, and is sent again later.
+    await this.until('started node', async () => settled, 60_000, 10);
     return Object.assign(test, { deps, node: await starting });
   }
 
