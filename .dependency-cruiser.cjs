@@ -56,7 +56,7 @@ module.exports = {
     only(
       'client',
       '^src/client/',
-      ['^src/client/', '^src/core/', '^src/ports/', ...packages('zod'), NODE],
+      ['^src/client/', '^src/core/', '^src/ports/', ...packages('zod', '@opentelemetry/api'), NODE],
       'the client',
     ),
     only(

@@ -12,6 +12,7 @@ import { Accepted, Continued } from './answers.ts';
 import { ask, type ClientBus } from './ask.ts';
 import { wholeTrace } from './pages.ts';
 import { nodeTimers } from './timers.ts';
+import { traceHeaders } from './trace-context.ts';
 import { type ResultOptions, readResult } from './wait-result.ts';
 import { type RunUpdate, type WatchOptions, type WatchSource, watchRun } from './watch.ts';
 
@@ -37,7 +38,7 @@ export interface Client {
   /**
    * Stores a task and waits until a node has accepted it. Throws AppError: the one that a node refused it with
    * (`invalid_task`, `unknown_agent`, ..., with the `field`), or `not_accepted_yet` when no node said a word in time;
-   * the task is stored then.
+   * the task is stored then. The run joins the OpenTelemetry trace that is active at the call.
    */
   submit(task: z.input<typeof Task>, agent: string): Promise<Submitted>;
   /**
@@ -80,11 +81,13 @@ export function createClient(options: ClientOptions): Client {
     result: () => doors('result', { run }, RunResult),
   });
   return {
-    submit: (task, agent) =>
-      accepted({ ...waiting, events: subjects.event(agent, user, '*') }, async (signal) => {
-        const { seq } = await bus.publish(subjects.task(agent, user), JSON.stringify(task), { signal });
+    submit: (task, agent) => {
+      const headers = traceHeaders();
+      return accepted({ ...waiting, events: subjects.event(agent, user, '*') }, async (signal) => {
+        const { seq } = await bus.publish(subjects.task(agent, user), JSON.stringify(task), { signal, headers });
         return seq;
-      }),
+      });
+    },
     status,
     watch: (run, how) => watchRun(source(run, how)),
     result: (run, { wait = false, ...how } = {}) => readResult(run, source(run, how), wait),

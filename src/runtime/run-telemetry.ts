@@ -91,7 +91,10 @@ export class RunTelemetry {
     }
     this.path = fold.path;
     this.at = entry.at;
-    if (this.trace !== null) this.events = [...this.events, ...runEvents(entry)].slice(-MOST_EVENTS);
+    if (this.trace !== null) {
+      const happened = runEvents(entry);
+      if (happened.length > 0) this.events = [...this.events, ...happened].slice(-MOST_EVENTS);
+    }
     const plan = this.plan;
     this.plan = context.plan?.entry ?? null;
     for (const item of finishedSince(context, this.known)) this.tell({ ...item, plan });

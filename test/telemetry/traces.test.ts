@@ -5,10 +5,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { context, trace } from '@opentelemetry/api';
+import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { NatsBus } from '../../src/adapters/nats/bus.ts';
 import { connectBus } from '../../src/app.ts';
 import { createClient } from '../../src/client/client.ts';
+import { streamsOf } from '../../src/core/streams.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import { eventually } from '../cli/support.ts';
 import { silent } from '../runtime/support.ts';
@@ -76,6 +79,24 @@ const spansOf = (run: string): ReceivedSpan[] => {
   const trace = all.find((span) => span.attributes['agent.execution_id'] === run)?.traceId;
   return all.filter((span) => span.traceId === trace);
 };
+
+describe('a submitter with an active span', () => {
+  it('sends its trace context with the task', async () => {
+    new NodeTracerProvider().register();
+    await bus.ensureStream(streamsOf(subjects).tasks);
+    const here = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', traceFlags: 1 };
+    const client = createClient({ bus, subjects, user: 'alice', acceptMs: 500 });
+    const submit = () => client.submit({ input: 'x' }, 'nobody').catch(() => undefined);
+    await context.with(trace.setSpanContext(context.active(), here), submit);
+    const stored = await bus.last(streamsOf(subjects).tasks.name, subjects.task('nobody', 'alice'));
+    expect(stored?.headers).toEqual({ traceparent: `00-${here.traceId}-${here.spanId}-01` });
+    await submit();
+    const next = await bus.last(streamsOf(subjects).tasks.name, subjects.task('nobody', 'alice'));
+    expect(next?.headers).toEqual({});
+    context.disable();
+    trace.disable();
+  });
+});
 
 describe('the trace of a run', () => {
   it(
