@@ -17,6 +17,13 @@ export function callId(text: string): string {
   throw new InvalidArgumentError('Expected a call id such as 4-0, as "proctor show" and "proctor trace" print them.');
 }
 
+/** A number of at least 0, such as an amount of money. */
+export function amount(text: string): number {
+  const value = Number(text);
+  if (/^\d+(?:\.\d+)?$/.test(text) && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError('Expected a number such as 2 or 0.5.');
+}
+
 export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
@@ -33,12 +40,12 @@ export function hostAndPort(text: string): { host: string; port: number } {
   throw new InvalidArgumentError('Expected a port such as 9464, or an address such as 0.0.0.0:9464.');
 }
 
-const UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000 };
+const UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** `2s`, `500ms`, `1m`; in milliseconds. */
+/** `2s`, `500ms`, `1m`, `2h`, `7d`; in milliseconds. */
 export function durationIn(min: number, max: number): (text: string) => number {
   return (text) => {
-    const match = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text);
+    const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
     const ms = match === null ? Number.NaN : Math.round(Number(match[1]) * (UNITS[match[2] ?? ''] ?? Number.NaN));
     if (ms >= min && ms <= max) return ms;
     throw new InvalidArgumentError(`Expected a time such as 2s or 500ms, from ${min} ms to ${max / 1_000} s.`);

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
-import { all } from './arguments.ts';
+import type { Operator } from '../client/operator.ts';
+import { AppError } from '../core/errors.ts';
+import { all, durationIn } from './arguments.ts';
 import { addCommand, addRemoteCommand, type CommonOptions } from './command.ts';
 import { withOperator } from './connect.ts';
 import { ago, line, moment, pretty, preview } from './format.ts';
@@ -51,20 +53,54 @@ export function addDeadLetter(program: Command, io: Io): void {
     io.out(facts(pairs));
   });
 
-  addRemoteCommand(deadletter, 'retry <id...>', {
+  addRemoteCommand(deadletter, 'retry [id...]', {
     summary: 'publish messages once more, as they came',
-    description: 'Publishes messages once more, as they came, for example after the agent that they name was added.',
-    examples: ['proctor deadletter retry task.20260101-abc-1'],
-  }).action(async (ids: string[], options: CommonOptions) => {
-    await withOperator(options, async (operator) => {
-      for (const id of ids) {
-        const retried = await operator.deadLetterRetry(id);
-        io.out(
-          options.json === true
-            ? JSON.stringify(retried)
-            : `${retried.id}: published again on ${line(retried.subject)} as message ${retried.seq}`,
-        );
-      }
-    });
+    description:
+      'Publishes messages once more, as they came, for example after the agent that they name was added. Without an id it is about all that match the options; they are only counted unless --yes is given.',
+    examples: [
+      'proctor deadletter retry task.20260101-abc-1',
+      'proctor deadletter retry --code unknown_agent --older-than 1h --yes',
+    ],
+  })
+    .option('--code <code>', 'those with this code')
+    .option('--older-than <time>', 'those that came so long ago: 90s, 30m, 2h, 7d', durationIn(0, YEAR_MS))
+    .option('--yes', 'do it; without it, those that match are only counted')
+    .action((ids: string[], options: RetryOptions) => retry(io, ids, options));
+}
+
+interface RetryOptions extends CommonOptions {
+  code?: string;
+  olderThan?: number;
+  yes?: boolean;
+}
+
+const YEAR_MS = 365 * 86_400_000;
+
+async function retry(io: Io, ids: string[], options: RetryOptions): Promise<void> {
+  const selects = options.code !== undefined || options.olderThan !== undefined;
+  if (selects === ids.length > 0) {
+    throw new AppError('usage', 'name dead letters by their ids, or say which: --code, --older-than');
+  }
+  await withOperator(options, async (operator) => {
+    const wanted = ids.length > 0 ? ids : await matching(operator, options);
+    if (selects && options.yes !== true) {
+      const text = `This would retry ${wanted.length} dead letters. Nothing was done: add --yes to do it.`;
+      io.out(options.json === true ? JSON.stringify({ matching: wanted, done: false }) : text);
+      return;
+    }
+    for (const id of wanted) {
+      const retried = await operator.deadLetterRetry(id);
+      io.out(
+        options.json === true
+          ? JSON.stringify(retried)
+          : `${retried.id}: published again on ${line(retried.subject)} as message ${retried.seq}`,
+      );
+    }
   });
+}
+
+async function matching(operator: Operator, { code, olderThan }: RetryOptions): Promise<string[]> {
+  const before = olderThan === undefined ? Number.POSITIVE_INFINITY : (await operator.node()).now - olderThan;
+  const letters = await all(operator.deadLetters());
+  return letters.filter((one) => one.at <= before && (code === undefined || one.code === code)).map(({ id }) => id);
 }

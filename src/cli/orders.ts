@@ -2,28 +2,42 @@ import { type Command, Option } from 'commander';
 import type { Accepted } from '../client/answers.ts';
 import type { Operator, Verdict } from '../client/operator.ts';
 import { AppError } from '../core/errors.ts';
+import type { StatusEvent } from '../core/status.ts';
 import { callId, jsonOrText, runId } from './arguments.ts';
 import { addCommand, addOrder, type OrderOptions } from './command.ts';
 import { withOperator } from './connect.ts';
 import type { Io } from './io.ts';
+import { addBulk, type BulkOptions, checkTarget, inBulk } from './select.ts';
 
 /** Orders to runs: each is stored for the run and takes effect when its owner reads it. */
 
+const lives = ({ phase, state }: StatusEvent) => phase !== 'complete' && state !== 'rejected';
+const isHeld = ({ state }: StatusEvent) => state === 'idle.held';
+
 export function addOrders(program: Command, io: Io): void {
   simple(program, io, 'cancel', {
-    summary: 'end a run now',
+    summary: 'end a run now, or many',
+    applies: lives,
     give: (operator, run, why) => operator.cancel(run, why),
-    examples: ['proctor cancel 20260101-abc-1 --why "wrong customer"'],
+    examples: [
+      'proctor cancel 20260101-abc-1 --why "wrong customer"',
+      'proctor cancel --agent invoices --state waiting --older-than 1h --why "given up" --yes',
+    ],
   });
   simple(program, io, 'pause', {
-    summary: 'let a run finish its step and then stand still',
+    summary: 'let a run, or many, finish the step and then stand still',
+    applies: (status) => lives(status) && status.state !== 'waiting.paused',
     give: (operator, run, why) => operator.pause(run, why),
-    examples: ['proctor pause 20260101-abc-1 --why "the API is down"'],
+    examples: [
+      'proctor pause 20260101-abc-1 --why "the API is down"',
+      'proctor pause --agent invoices --why "the API is down" --yes',
+    ],
   });
   simple(program, io, 'resume', {
-    summary: 'let a paused run go on',
+    summary: 'let a paused run go on, or many',
+    applies: ({ state }) => state === 'waiting.paused',
     give: (operator, run, why) => operator.resume(run, why),
-    examples: ['proctor resume 20260101-abc-1'],
+    examples: ['proctor resume 20260101-abc-1', 'proctor resume --agent invoices --yes'],
   });
   addResolve(program, io);
   const quarantine = addCommand(program, 'quarantine', {
@@ -31,12 +45,17 @@ export function addOrders(program: Command, io: Io): void {
     examples: ['proctor ps --state idle.held', 'proctor quarantine retry 20260101-abc-1 --why "node upgraded"'],
   });
   simple(quarantine, io, 'retry', {
-    summary: 'read the journal of a held run again',
+    summary: 'read the journal of a held run again, or of many',
+    applies: isHeld,
     give: (operator, run, why) => operator.release(run, why),
-    examples: ['proctor quarantine retry 20260101-abc-1 --why "node upgraded"'],
+    examples: [
+      'proctor quarantine retry 20260101-abc-1 --why "node upgraded"',
+      'proctor quarantine retry --state idle.held --why "nodes upgraded" --yes',
+    ],
   });
   simple(quarantine, io, 'fail', {
-    summary: 'end a held run',
+    summary: 'end a held run, or many',
+    applies: isHeld,
     give: (operator, run, why) => operator.fail(run, why),
     examples: ['proctor quarantine fail 20260101-abc-1 --why "cannot be repaired"'],
   });
@@ -44,16 +63,24 @@ export function addOrders(program: Command, io: Io): void {
 
 interface SimpleOrder {
   summary: string;
+  /** Which of many runs the order makes sense for. */
+  applies: (status: StatusEvent) => boolean;
   give: (operator: Operator, run: string, why: string) => Promise<Accepted>;
   examples: string[];
 }
 
-function simple(parent: Command, io: Io, name: string, { summary, give, examples }: SimpleOrder): void {
-  addOrder(parent, name, { summary, examples })
-    .argument('<run>', 'run id', runId)
-    .action(async (run: string, options: OrderOptions) => {
-      const accepted = await withOperator(options, (operator) => give(operator, run, options.why));
-      tell(io, options, accepted, name);
+function simple(parent: Command, io: Io, name: string, order: SimpleOrder): void {
+  const { summary, applies, give, examples } = order;
+  const description = `${summary[0]?.toUpperCase()}${summary.slice(1)}. Without a run id it is about all runs that match the options; they are only shown unless --yes is given.`;
+  addBulk(addOrder(parent, name, { summary, description, examples }))
+    .argument('[run]', 'run id', runId)
+    .action(async (run: string | undefined, options: OrderOptions & BulkOptions) => {
+      checkTarget(run, options);
+      await withOperator(options, async (operator) => {
+        if (run !== undefined) return tell(io, options, await give(operator, run, options.why), name);
+        const giveTo = async (one: string) => told(await give(operator, one, options.why), name);
+        await inBulk(io, operator, options, { name, applies, give: giveTo });
+      });
     });
 }
 
@@ -102,9 +129,9 @@ function verdictOf({ done, repeat, fail, result, why }: ResolveOptions): Verdict
 }
 
 function tell(io: Io, options: OrderOptions, accepted: Accepted, order: string): void {
-  io.out(
-    options.json === true
-      ? JSON.stringify(accepted)
-      : `${order}: stored for run ${accepted.run}, which was ${accepted.state}`,
-  );
+  io.out(options.json === true ? JSON.stringify(accepted) : told(accepted, order));
+}
+
+function told({ run, state }: Accepted, order: string): string {
+  return `${order}: stored for run ${run}, which was ${state}`;
 }

@@ -1,18 +1,23 @@
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../core/version.ts';
+import { addAgain } from './again.ts';
 import { addAgents } from './agents.ts';
+import { addCompletion } from './completion.ts';
 import { addDeadLetter } from './deadletter.ts';
 import { addDoctor } from './doctor.ts';
 import { Ended, EXIT, EXIT_HELP, exitCodeOf, failureLine } from './failure.ts';
+import { addHealth } from './health.ts';
 import type { Io } from './io.ts';
 import { addOrders } from './orders.ts';
 import { addPs } from './ps.ts';
 import { addResult } from './result.ts';
 import { addShow } from './show.ts';
 import { addSubmit } from './submit.ts';
+import { addTools } from './tools.ts';
 import { addTrace } from './trace.ts';
 import { addUp } from './up.ts';
 import { addVersion } from './version.ts';
+import { addWatch } from './watch.ts';
 import { addWorker } from './worker.ts';
 
 /** The whole command line. Resolves with the exit code; says everything through `io`. */
@@ -29,7 +34,7 @@ export async function runCommand(io: Io, argv: string[]): Promise<number> {
   }
 }
 
-function createProgram(io: Io): Command {
+export function createProgram(io: Io): Command {
   const program = new Command('proctor')
     .description('Supervises agent runs on NATS: hand in tasks, watch runs, help them on.')
     .version(VERSION, '-V, --version', 'print the version')
@@ -58,14 +63,19 @@ ${EXIT_HELP}`,
     addWorker,
     addSubmit,
     addPs,
+    addWatch,
     addShow,
     addTrace,
     addResult,
     addOrders,
     addAgents,
+    addAgain,
     addDeadLetter,
+    addTools,
+    addHealth,
     addDoctor,
     addVersion,
+    addCompletion,
   ];
   for (const add of adders) add(program, io);
   return program;

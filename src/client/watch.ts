@@ -202,7 +202,7 @@ async function unlessTransient<T>(ask: () => Promise<T>): Promise<T | null> {
   }
 }
 
-/** What a watcher would notice of a status. */
+/** What a watcher would notice of a status; what it has used changes with its steps. */
 function faceOf({ state, step, progress, node, requires }: RunStatus): string {
   return JSON.stringify([state, step, progress, node, requires]);
 }

@@ -18,6 +18,16 @@ export const StatusEvent = z.strictObject({
   /** 0 to 100 from the plan; null without one. */
   progress: z.number().min(0).max(100).nullable(),
   can_cancel: z.boolean(),
+  /** What the run has used, and what is left of its limits; of time the moment at which it ends (epoch ms). */
+  budget: z
+    .strictObject({
+      cost_usd: z.number(),
+      tokens: z.int(),
+      left: z.strictObject({ steps: z.int(), tokens: z.int(), cost_usd: z.number(), tool_calls: z.int() }),
+      /** Null before the run has started and while its clock stands still. */
+      deadline_at: z.int().nullable(),
+    })
+    .optional(),
   /** What a person is asked for, when the run waits for one. */
   requires: z
     .strictObject({

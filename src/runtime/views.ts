@@ -25,11 +25,28 @@ export function statusOf(fold: RunFold, steps: StepSummary[] = []): StatusEvent 
     step: context.steps,
     progress: progressOf(context),
     can_cancel: context.end === null,
+    budget: budgetOf(context),
     ...(requires === undefined ? {} : { requires }),
     ...(protocol.node === null || protocol.released ? {} : { node: protocol.node }),
     ...(steps.length === 0 ? {} : { steps }),
     ...(context.end === null ? {} : { code: context.end.code, outcome: outcomeOf(context.end.code) }),
     ...(context.end?.error === undefined ? {} : { error: context.end.error }),
+  };
+}
+
+function budgetOf({ limits, ...context }: RunContext): StatusEvent['budget'] {
+  const tokens = context.input_tokens + context.output_tokens;
+  const left = (limit: number, used: number) => Math.max(0, limit - used);
+  return {
+    cost_usd: context.cost_usd,
+    tokens,
+    left: {
+      steps: left(limits.steps, context.steps),
+      tokens: left(limits.tokens, tokens),
+      cost_usd: left(limits.cost_usd, context.cost_usd),
+      tool_calls: left(limits.tool_calls, context.tool_calls),
+    },
+    deadline_at: context.clock_stopped_at === null ? context.deadline_at : null,
   };
 }
 

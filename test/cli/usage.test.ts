@@ -10,6 +10,7 @@ const COMMANDS = [
   ...['up', 'submit', 'ps', 'show', 'trace', 'result', 'cancel', 'pause', 'resume', 'resolve', 'doctor', 'version'],
   ...['quarantine retry', 'quarantine fail', 'deadletter ls', 'deadletter show', 'deadletter retry'],
   ...['agents ls', 'agents show', 'agents check', 'agents put'],
+  ...['watch', 'retry', 'continue', 'tools ls', 'tools show', 'health'],
 ];
 const RUN = '20260101-abc-1';
 
@@ -49,6 +50,12 @@ describe('help', () => {
 describe('wrong usage', () => {
   it.each([
     [['ps', '--nope'], 'unknown option'],
+    [['wacth', RUN], 'Did you mean watch?'],
+    [['cancel'], 'name a run, or say which'],
+    [['cancel', RUN, '--agent', 'plan'], 'not both'],
+    [['ps', '--older-than', 'yesterday'], 'a time such as 2s'],
+    [['deadletter', 'retry'], 'by their ids, or say which'],
+    [['continue', RUN, '--usd', 'much'], 'a number such as 2 or 0.5'],
     [['nope'], 'unknown command'],
     [['show'], 'missing required argument'],
     [['show', 'not-a-run'], 'Expected a run id'],
@@ -98,6 +105,8 @@ describe('where nothing runs', () => {
     [['ps']],
     [['show', RUN]],
     [['trace', RUN]],
+    [['watch', RUN]],
+    [['health']],
     [['result', RUN]],
     [['cancel', RUN]],
     [['submit', 'examples/tasks/first.json']],

@@ -1,0 +1,77 @@
+import type { Command } from 'commander';
+import type { Health } from '../core/cluster-wire.ts';
+import { addRemoteCommand, type CommonOptions } from './command.ts';
+import { withOperator } from './connect.ts';
+import { Ended, EXIT } from './failure.ts';
+import { ago, duration, line, paintFor } from './format.ts';
+import type { Io } from './io.ts';
+import { table } from './table.ts';
+
+/** How long something may wait for a node before it counts as trouble, milliseconds. */
+const PATIENCE_MS = 60_000;
+
+export function addHealth(program: Command, io: Io): void {
+  addRemoteCommand(program, 'health', {
+    summary: 'the cluster: nodes, what waits, and what is wrong',
+    description:
+      'Shows the nodes, what waits for them, dead letters, and runs without an owner. Exits 1 when something is wrong: no node answers for an agent, something waits longer than a minute, or a run lost its node. "proctor doctor" looks at the set-up instead.',
+    examples: ['proctor health', 'proctor health --json'],
+  }).action(async (options: CommonOptions) => {
+    const health = await withOperator(options, (operator) => operator.health());
+    const problems = problemsOf(health);
+    if (options.json === true) io.out(JSON.stringify({ ok: problems.length === 0, problems, ...health }));
+    else io.out(healthText(io, health, problems));
+    if (problems.length > 0) throw new Ended(EXIT.failed);
+  });
+}
+
+function problemsOf({ now, nodes, queues, stale }: Health): string[] {
+  const problems: string[] = [];
+  for (const { name, waiting, oldest_at } of queues) {
+    if (oldest_at === null || now - oldest_at < PATIENCE_MS) continue;
+    const todo = name.startsWith('agent:')
+      ? 'start another node, or give nodes more slots (proctor up --slots)'
+      : 'see the logs of the nodes';
+    problems.push(`${name}: ${waiting} waiting, the oldest for ${ago(oldest_at, now)}: ${todo}`);
+  }
+  for (const { run, state, node, since } of stale) {
+    const todo = 'start a node that runs its agent; the run goes on where it was';
+    problems.push(`run ${run} is ${state} at node ${node}, which is gone; last seen ${ago(since, now)} ago: ${todo}`);
+  }
+  for (const agent of new Set(nodes.flatMap((node) => Object.keys(node.agents)))) {
+    const words = nodes.map((node) => node.agents[agent]);
+    if (words.some((word) => word !== undefined && word.unusable === undefined)) continue;
+    const why = words.find((word) => word?.unusable !== undefined)?.unusable ?? '';
+    problems.push(`agent ${agent}: no node can run it: ${why}`);
+  }
+  return problems.map(line);
+}
+
+function healthText(io: Io, { now, nodes, queues, dead_letters }: Health, problems: string[]): string {
+  const paint = paintFor(io);
+  const rows = nodes.map((node) => [
+    line(node.node),
+    line(node.version),
+    duration(now - node.started_at),
+    String(node.active_runs),
+    String(node.slots),
+    line(Object.keys(node.agents).join(', ')),
+  ]);
+  const waits = queues.map(({ name, waiting, oldest_at }) => [
+    line(name),
+    String(waiting),
+    oldest_at === null ? '-' : ago(oldest_at, now),
+  ]);
+  const letters =
+    dead_letters === 0 ? 'no dead letters' : paint.warn(`${dead_letters} dead letters: proctor deadletter ls`);
+  const verdict =
+    problems.length === 0 ? paint.good('All is well.') : problems.map((one) => paint.bad(`WRONG  ${one}`)).join('\n');
+  return [
+    table(io, ['node', 'version', 'up for', 'runs', 'slots', 'agents'], rows),
+    '',
+    table(io, ['queue', 'waiting', 'oldest'], waits),
+    '',
+    letters,
+    verdict,
+  ].join('\n');
+}

@@ -1,0 +1,69 @@
+import type { Command } from 'commander';
+import { addCommand, addRemoteCommand, type CommonOptions } from './command.ts';
+import { withOperator } from './connect.ts';
+import { duration, line, pretty, preview } from './format.ts';
+import type { Io } from './io.ts';
+import { facts, table } from './table.ts';
+
+/** Tools that can be called now, as nodes and workers say at this moment. */
+export function addTools(program: Command, io: Io): void {
+  const tools = addCommand(program, 'tools', {
+    summary: 'tools that can be called now',
+    examples: ['proctor tools ls', 'proctor tools show calculate'],
+  });
+
+  addRemoteCommand(tools, 'ls', {
+    summary: 'list them with their workers and figures',
+    description:
+      'Lists the tools that can be called now. Figures are those of the workers since they started; nodes count nothing for the tools that they bring themselves.',
+    examples: ['proctor tools ls', 'proctor tools ls --json'],
+  }).action(async (options: CommonOptions) => {
+    const found = await withOperator(options, (operator) => operator.tools());
+    if (options.json === true) return io.out(JSON.stringify(found));
+    if (found.length === 0) return io.out('There are no tools: start a worker with "proctor worker FILE".');
+    const rows = found.map((one) => [
+      one.name,
+      one.version,
+      one.from === 'node' ? 'node' : String(one.workers),
+      one.effect,
+      one.risk,
+      one.idempotent ? 'yes' : 'no',
+      one.from === 'node' ? '-' : String(one.calls),
+      one.from === 'node' ? '-' : String(one.errors),
+      one.average_ms === null ? '-' : duration(one.average_ms),
+    ]);
+    io.out(
+      table(io, ['tool', 'version', 'workers', 'effect', 'risk', 'repeatable', 'calls', 'errors', 'average'], rows),
+    );
+  });
+
+  addRemoteCommand(tools, 'show <name>', {
+    summary: 'what one takes and does, and its workers',
+    examples: ['proctor tools show calculate', 'proctor tools show calculate --json'],
+  }).action(async (name: string, options: CommonOptions) => {
+    const { definition, workers } = await withOperator(options, (operator) => operator.tool(name));
+    if (options.json === true) return io.out(JSON.stringify({ definition, workers }));
+    const pairs: [string, string][] = [
+      ['tool', `${definition.name} (version ${line(definition.version)})`],
+      ['does', line(definition.description)],
+      ['effect', `${definition.effect}, risk ${definition.risk}`],
+      ['repeatable', definition.idempotent ? 'yes' : 'no: a call with an unknown outcome waits for a person'],
+      ['approval', definition.requires_approval ? 'every call' : 'only where a rule says so'],
+      ['timeout', duration(definition.timeout_ms)],
+      ['parameters', pretty(definition.parameters)],
+    ];
+    if (definition.result !== undefined) pairs.push(['result', pretty(definition.result)]);
+    const rows = workers.map((one) => [
+      line(one.id),
+      line(one.version),
+      line(one.started),
+      String(one.calls),
+      String(one.errors),
+      duration(one.average_ms),
+      preview(one.last_error, 80),
+    ]);
+    const heads = ['worker', 'version', 'started', 'calls', 'errors', 'average', 'last error'];
+    io.out(rows.length === 0 ? `${facts(pairs)}\nworkers     the nodes themselves` : facts(pairs));
+    if (rows.length > 0) io.out(`\n${table(io, heads, rows)}`);
+  });
+}

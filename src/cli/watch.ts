@@ -1,0 +1,87 @@
+import type { Command } from 'commander';
+import type { Client } from '../client/client.ts';
+import type { RunStatus, RunUpdate } from '../client/watch.ts';
+import type { RunResult } from '../core/result.ts';
+import { runId } from './arguments.ts';
+import { addRemoteCommand, type CommonOptions } from './command.ts';
+import { withClient, withOperator } from './connect.ts';
+import { Ended, EXIT } from './failure.ts';
+import { duration, line, paintFor, paintState, timeOfDay } from './format.ts';
+import { type Io, selfCommand } from './io.ts';
+import { LiveLine } from './live-line.ts';
+import { stepLine } from './progress.ts';
+import { onQuit } from './quit.ts';
+import { resultText } from './result-view.ts';
+
+interface WatchCommandOptions extends CommonOptions {
+  user?: string;
+}
+
+export function addWatch(program: Command, io: Io): void {
+  addRemoteCommand(program, 'watch', {
+    summary: 'follow a run until it ends; fails when the run failed',
+    description:
+      'Prints each finished step, what the run waits for, and its result. On a terminal the last line tells where it stands. --json prints one update a line. Ctrl-C ends the watching; the run goes on.',
+    examples: ['proctor watch 20260101-abc-1', 'proctor watch 20260101-abc-1 --user alice --json'],
+  })
+    .argument('<run>', 'run id', runId)
+    .option('--user <name>', 'as this submitter, a run of its own (default: as operator)')
+    .action((run: string, options: WatchCommandOptions) => {
+      const { user } = options;
+      const work = (client: Pick<Client, 'watch'>) => watch(io, client, run, options.json === true);
+      return user === undefined ? withOperator(options, work) : withClient({ ...options, user }, work);
+    });
+}
+
+async function watch(io: Io, client: Pick<Client, 'watch'>, run: string, json: boolean): Promise<void> {
+  const given = new AbortController();
+  const quit = onQuit(() => process.exit(EXIT.interrupted));
+  void quit.asked.then(() => given.abort());
+  const live = new LiveLine(json ? null : io);
+  let result: RunResult | null = null;
+  try {
+    for await (const update of client.watch(run, { signal: given.signal })) {
+      if (json) io.out(JSON.stringify(update));
+      else tell(io, live, update);
+      if (update.type === 'ended') ({ result } = update);
+    }
+  } finally {
+    live.clear();
+    quit.release();
+  }
+  if (result === null) {
+    io.err(`Stopped watching; run ${run} goes on. Watch it again with: ${selfCommand()} watch ${run}`);
+    throw new Ended(EXIT.interrupted);
+  }
+  if (!json) io.out(resultText(result, paintFor(io)));
+  if (result.status === 'failed') throw new Ended(EXIT.failed);
+}
+
+function tell(io: Io, live: LiveLine, update: RunUpdate): void {
+  if (update.type === 'step') {
+    live.above(stepLine(update.step));
+    return;
+  }
+  const { status } = update;
+  live.show(() => statusLine(io, status, Date.now()));
+  if (update.type === 'ended') return;
+  const waits = update.type === 'waiting' ? `: ${update.requires.text}` : '';
+  const node = status.node === undefined ? '' : `  ${status.node}`;
+  if (!live.isLive || update.type === 'waiting') {
+    live.above(line(`${timeOfDay(status.at)}  ${status.state}${waits}${node}`));
+  }
+}
+
+/** `executing.calling  step 3  40%  12.3 s in this state  0.02 USD  node-1`. */
+function statusLine(io: Io, status: RunStatus, now: number): string {
+  const { state, step, progress, budget, node, at } = status;
+  const parts = [
+    paintState(paintFor(io), state),
+    `step ${step}`,
+    ...(progress === null ? [] : [`${Math.round(progress)}%`]),
+    `${duration(Math.max(0, now - at))} since the last change`,
+    ...(budget === undefined || budget.tokens === 0 ? [] : [`${Number(budget.cost_usd.toPrecision(3))} USD`]),
+    ...(node === undefined ? [] : [line(node)]),
+  ];
+  return parts.join('  ');
+}
