@@ -25,7 +25,8 @@ export function silenceLimit(beatMs: number): number {
   return beatMs * MAY_MISS;
 }
 
-const Beat = z.object({
+/** A sign of life. */
+export const Beat = z.object({
   v: z.literal(1),
   progress: z.number().min(0).max(1).optional(),
   text: z.string().max(200).optional(),

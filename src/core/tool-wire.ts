@@ -39,7 +39,8 @@ export function toolService(tool: string): string {
   return `tool_${tool}`;
 }
 
-const CallBody = z.strictObject({
+/** The body of a call; what decides about carrying it out is in the headers. */
+export const CallBody = z.strictObject({
   v: z.literal(1),
   run: z.string().min(1).max(160),
   c: z.string().min(1).max(16),
@@ -139,7 +140,8 @@ export function replyWithLarge(large: LargeResult): string {
   return JSON.stringify({ v: 1, large });
 }
 
-const ReplyBody = z.union([
+/** The body of a reply that is no error. */
+export const ReplyBody = z.union([
   z.object({ v: z.literal(1), large: LargeResult }),
   z.object({ v: z.literal(1), result: Json }),
 ]);

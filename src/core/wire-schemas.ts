@@ -1,17 +1,21 @@
 import { z } from 'zod';
 import { ActivationBody } from './activation-wire.ts';
 import { AgentChoice, AgentDefinition, AgentRecord } from './agent.ts';
+import { Beat } from './beat-wire.ts';
 import { Decision } from './decision.ts';
 import { DecisionTrace, TracePage } from './decision-trace.ts';
 import { API_VERBS, ASK_VERBS } from './door-wire.ts';
 import { ErrorInfo } from './errors.ts';
+import { IDEM_VERBS } from './idem-wire.ts';
 import { INBOX_KINDS } from './inbox-wire.ts';
 import { JournalEntry } from './journal-entry.ts';
 import { Plan } from './plan.ts';
 import { RunResult } from './result.ts';
+import { ResultRequest } from './result-wire.ts';
 import { StatusEvent } from './status.ts';
 import { Task } from './task.ts';
 import { ToolDefinition } from './tool.ts';
+import { CallBody, ReplyBody } from './tool-wire.ts';
 
 /** Every message and stored record by name, as whoever writes it must form it; version 1 of each. */
 const WIRE_SCHEMAS: Record<string, z.ZodType> = {
@@ -29,6 +33,11 @@ const WIRE_SCHEMAS: Record<string, z.ZodType> = {
   error: ErrorInfo,
   'journal-entry': JournalEntry,
   activation: ActivationBody,
+  'tool.call': CallBody,
+  'tool.reply': ReplyBody,
+  'tool.beat': Beat,
+  'tool.result': ResultRequest,
+  ...prefixed('idem', IDEM_VERBS),
   ...prefixed('in', INBOX_KINDS),
   ...prefixed('ask', ASK_VERBS),
   ...prefixed('api', API_VERBS),

@@ -14,6 +14,7 @@ import { startWorkerProcess, type WorkerProcess } from './worker-process.ts';
 
 /** Workers that misbehave, each a process of its own, on the server that Proctor runs and on one without accounts. */
 
+const FAULTY = new URL('./fixtures/faulty.ts', import.meta.url);
 const subjects = new Subjects();
 const clock = systemClock();
 const log = recordingLog();
@@ -59,7 +60,7 @@ describe.each(Object.entries(SERVERS))('on %s', (_name, makeWorld) => {
   });
   beforeEach(async () => {
     if (worker === undefined || worker.child.exitCode !== null || worker.child.signalCode !== null) {
-      worker = await startWorkerProcess(world.url, 'faulty', 'faulty.ts', world.worker);
+      worker = await startWorkerProcess(world.url, 'faulty', FAULTY, world.worker);
     }
     tools = remoteToolSource({ bus, subjects, clock, log, random: cryptoIds.random });
   });

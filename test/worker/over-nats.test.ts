@@ -133,4 +133,31 @@ describe('a worker process on a real server', () => {
       })
       .toBe('BACK');
   });
+
+  it('may be of the service library of any NATS client: its numbers are understood', async () => {
+    const nc: NatsConnection = await connect({ servers: server.url });
+    try {
+      const definition = { name: 'stock', description: 'x', parameters: { type: 'object' } };
+      const metadata = { 'proctor.definition': JSON.stringify(definition) };
+      const service = await nc.services.add({ name: 'tool_stock', version: '1.0.0', metadata });
+      service.addEndpoint('call', {
+        subject: subjects.toolCall('stock'),
+        queue: 'tool_stock',
+        handler: (error, msg) => {
+          const { args } = msg.json<{ args: { code?: number } }>();
+          if (error === null && args.code === undefined) msg.respond('{"v":1,"result":"plain"}');
+          else msg.respondError(args.code ?? 500, 'as it says');
+        },
+      });
+      expect(await tools.find('stock')).toMatchObject(definition);
+      expect(await tools.call(callOf('stock'))).toBe('plain');
+      const codes = { 403: 'forbidden', 404: 'not_found', 429: 'rate_limit', 500: 'error', 504: 'timeout' };
+      for (const [number, code] of Object.entries(codes)) {
+        const refused = tools.call(callOf('stock', { args: { code: Number(number) } }));
+        expect(await failure(refused)).toMatchObject({ code });
+      }
+    } finally {
+      await nc.close();
+    }
+  });
 });

@@ -76,6 +76,32 @@ describe('a worker', () => {
   });
 });
 
+describe('the smallest worker, of a bare socket', () => {
+  it('is found and called', async () => {
+    const bare = await RawClient.connect(embedded.url, embedded.keys.roles.worker);
+    bare.subscribe('$SRV.INFO.tool_upper');
+    bare.subscribe('proctor.tool.upper.call');
+    await bare.roundTrip();
+    const asked = (n: number) => eventually('a request', () => bare.messages[n] ?? null);
+    const clock = systemClock();
+    const tools = remoteToolSource({ bus: node, subjects, clock, log: recordingLog(), random: cryptoIds.random });
+
+    const found = tools.find('upper');
+    const definition = { name: 'upper', description: 'x', parameters: { type: 'object' }, effect: 'read' };
+    const metadata = { 'proctor.definition': JSON.stringify(definition) };
+    const info = { type: 'io.nats.micro.v1.info_response', name: 'tool_upper', id: 'w1', version: '1.0.0', metadata };
+    bare.publish((await asked(0)).reply ?? '', JSON.stringify(info));
+    expect(await found).toMatchObject(definition);
+
+    const result = tools.call(toolCall('upper', clock, { args: { text: 'hey' } }));
+    const call = await asked(1);
+    const { text } = (JSON.parse(call.data) as { args: { text: string } }).args;
+    bare.publish(call.reply ?? '', JSON.stringify({ v: 1, result: text.toUpperCase() }));
+    expect(await result).toBe('HEY');
+    bare.close();
+  });
+});
+
 describe('a tool that remembers, with the rights of a worker', () => {
   it('runs once a key', async () => {
     let ran = 0;

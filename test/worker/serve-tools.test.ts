@@ -263,6 +263,22 @@ describe('a tool worker', () => {
     await stopping;
   });
 
+  it('when stopped, keeps a large result until it is fetched, or a minute after its deadline', async () => {
+    const worker = await serve([toolNamed('dump', () => 'x'.repeat(MAX_RESULT_BYTES))]);
+    const { data, headers } = wireCall({ startBy: clock.now(), deadline: clock.now() + 5000 });
+    await caller.request(subjects.toolCall('dump'), data, { headers, timeoutMs: 1000 });
+    let stopped = false;
+    const stopping = worker.stop().then(() => {
+      stopped = true;
+    });
+    await clock.advance(64_999);
+    const part = await caller.request(subjects.toolResult('dump', 'w1', '0'), '{"v":1,"part":0}', { timeoutMs: 1000 });
+    expect(part.data).toHaveLength(MAX_RESULT_BYTES + 2);
+    expect(stopped).toBe(false);
+    await clock.advance(1);
+    await stopping;
+  });
+
   it('when stopped, does not wait past the deadline for a handler that hangs', async () => {
     const worker = await serve([toolNamed('hang', () => new Promise<Json>(() => undefined))]);
     const unanswered = expect(call('hang')).rejects.toMatchObject({ code: 'timeout' });

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 const PATIENCE_MS = 20_000;
 const LOADER = new URL('../support/typescript.mjs', import.meta.url);
-const FIXTURES = new URL('./fixtures/', import.meta.url);
+const FIXTURE = new URL('./fixtures/worker.ts', import.meta.url);
 
 export interface WorkerProcess {
   readonly child: ChildProcess;
@@ -15,17 +15,16 @@ export interface WorkerProcess {
 }
 
 /**
- * Starts a script of `fixtures/` against a server; resolves when its tools can be called.
+ * Starts a script, `fixtures/worker.ts` by default, against a server; resolves when its tools can be called.
  * @param more further arguments of the script
  */
 export async function startWorkerProcess(
   url: string,
   id: string,
-  script = 'worker.ts',
+  script = FIXTURE,
   more: string[] = [],
 ): Promise<WorkerProcess> {
-  const file = fileURLToPath(new URL(script, FIXTURES));
-  const child = spawn(process.execPath, ['--import', LOADER.href, file, url, id, ...more], {
+  const child = spawn(process.execPath, ['--import', LOADER.href, fileURLToPath(script), url, id, ...more], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit');

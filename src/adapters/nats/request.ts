@@ -84,9 +84,23 @@ export class Gathering extends Exchange {
   }
 }
 
+/** What the numbers of services that say no more mean (ADR-32). */
+const NAMES: Record<string, string> = {
+  400: 'bad_request',
+  403: 'forbidden',
+  404: 'not_found',
+  429: 'rate_limit',
+  503: 'unavailable',
+  504: 'timeout',
+};
+const PASSING: ReadonlySet<string> = new Set(['rate_limit', 'unavailable', 'timeout']);
+
 /** The error of a Proctor service stands in the body; others say only what their headers hold. */
 function toError(body: string, text: string, code: string): AppError {
   const info = ErrorInfo.safeParse(parseJson(body));
-  if (!info.success) return new AppError('error', text === '' ? `service error ${code}` : text);
+  if (!info.success) {
+    const named = NAMES[code] ?? 'error';
+    return new AppError(named, text === '' ? `service error ${code}` : text, { retryable: PASSING.has(named) });
+  }
   return fromInfo(info.data);
 }
