@@ -1,3 +1,4 @@
+import type { BlobRef } from '../core/blob.ts';
 import type { Decision } from '../core/decision.ts';
 import { AppError, clip } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
@@ -96,7 +97,7 @@ export function settles(event: Outcome): boolean {
 }
 
 /** What the model sees of a call that this event settled. */
-export function observed(event: Outcome | undefined): Pick<Observation, 'status' | 'result' | 'error'> {
+export function observed(event: Outcome | undefined): Pick<Observation, 'status' | 'result' | 'large' | 'error'> {
   const no = (code: string, message: string) => ({
     status: 'refused' as const,
     result: null,
@@ -104,7 +105,11 @@ export function observed(event: Outcome | undefined): Pick<Observation, 'status'
   });
   switch (event?.type) {
     case 'call_done':
-      return { status: 'ok', result: event.result };
+      return {
+        status: 'ok',
+        result: event.result,
+        ...(event.blob === undefined ? {} : { large: { bytes: event.blob.bytes } }),
+      };
     case 'call_failed':
       return { status: event.error.code === 'unavailable' ? 'unavailable' : 'error', result: null, error: event.error };
     case 'child_ended':
@@ -153,10 +158,19 @@ export function preview(value: Json): string {
   return clip(JSON.stringify(redact(value)), PREVIEW);
 }
 
-/** The result that call `c` brought, from the entry that holds its outcome. */
-export async function resultOf(c: string, outcome: number, read: EntryReader): Promise<Json> {
+/**
+ * The result that call `c` brought, from the entry that holds its outcome.
+ * @param whole reads one that lies beside the journal; without it, such a result is the beginning of its JSON text
+ */
+export async function resultOf(
+  c: string,
+  outcome: number,
+  read: EntryReader,
+  whole?: (ref: BlobRef) => Promise<Json>,
+): Promise<Json> {
   const entry = await read(outcome);
   const event = entry.events.find((one): one is Outcome => 'c' in one && one.c === c && settles(one));
+  if (whole !== undefined && event?.type === 'call_done' && event.blob !== undefined) return whole(event.blob);
   return observed(event).result;
 }
 

@@ -6,6 +6,7 @@ import type { ToolDefinition } from '../core/tool.ts';
 import type { ThinkInput } from '../ports/model.ts';
 import type { EffectScope } from './effects.ts';
 import { type EntryReader, readerAt, readStep, resultOf } from './steps.ts';
+import { wholeResult } from './whole-results.ts';
 
 /** What a model is shown of a run: read from the journal when it asks, never kept. */
 
@@ -87,7 +88,10 @@ async function planOf(scope: EffectScope): Promise<ThinkInput['plan']> {
     result: async (step) => {
       const where = Object.hasOwn(done, step) ? done[step] : undefined;
       if (where === undefined) throw new AppError('bad_reference', `plan step "${step}" has no result yet`);
-      return resultOf(where[1], where[0], readerFor(scope, where[2]));
+      const [entry, c, from] = where;
+      const { deps, context } = scope;
+      const run = from === undefined ? context.run : (context.runs[from] ?? context.run);
+      return resultOf(c, entry, readerFor(scope, from), (ref) => wholeResult(deps, run, c, ref));
     },
   };
 }

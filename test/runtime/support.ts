@@ -6,6 +6,7 @@ import { SimulatedClock } from '../../src/adapters/memory/simulated-clock.ts';
 import { models } from '../../src/adapters/model/models.ts';
 import { planModel } from '../../src/adapters/model/plan.ts';
 import { AgentDefinition } from '../../src/core/agent.ts';
+import type { StoredResult } from '../../src/core/blob.ts';
 import { AppError } from '../../src/core/errors.ts';
 import { decodeEntry, type JournalEntry } from '../../src/core/journal-entry.ts';
 import type { Json } from '../../src/core/json.ts';
@@ -39,7 +40,7 @@ export function recordingLog(): Log & { lines: { level: string; event: string; f
   return log;
 }
 
-type Handler = (args: Record<string, Json>, call: ToolCall) => Promise<Json> | Json;
+type Handler = (args: Record<string, Json>, call: ToolCall) => Promise<Json | StoredResult> | Json | StoredResult;
 
 /** Tools whose effects can be counted: every call that a handler saw. */
 export class CountingTools implements ToolSource {
@@ -60,7 +61,7 @@ export class CountingTools implements ToolSource {
     return Promise.resolve([...this.tools.values()].map((tool) => tool.definition));
   }
 
-  async call(call: ToolCall): Promise<Json> {
+  async call(call: ToolCall): Promise<Json | StoredResult> {
     const tool = this.tools.get(call.tool);
     if (tool === undefined) throw new AppError('unknown_tool', call.tool);
     this.calls.push(call);

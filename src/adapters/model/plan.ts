@@ -79,8 +79,9 @@ async function callReady(ready: PlanStep[], read: ReadResult): Promise<Decision>
 
 async function answerOf(plan: Plan, read: ReadResult): Promise<Json> {
   const last = plan.steps.at(-1);
-  if (plan.answer !== undefined) return resolved(plan.answer, 'answer', read, { left: MAX_DECISION_CHARS });
-  return last === undefined ? null : read(last.id);
+  const whole = last === undefined ? null : { $ref: last.id };
+  const answer = plan.answer === undefined ? whole : plan.answer;
+  return resolved(answer, 'answer', read, { left: MAX_DECISION_CHARS });
 }
 
 async function resolved(value: Json, path: string, read: ReadResult, allowance: { left: number }): Promise<Json> {
@@ -97,16 +98,15 @@ async function resolved(value: Json, path: string, read: ReadResult, allowance: 
   return out;
 }
 
-/** Reads each step's result once a decision. */
+/** Keeps the result that was read last, and no other: each may be large. */
 function remembering(read: ReadResult | undefined): ReadResult {
-  const known = new Map<string, Promise<Json>>();
+  let last: { step: string; result: Promise<Json> } | undefined;
   return (step) => {
-    let result = known.get(step);
-    if (result === undefined) {
-      result =
+    if (last?.step !== step) {
+      const result =
         read?.(step) ?? Promise.reject(new AppError('bad_reference', `step "${step}" has no result to refer to`));
-      known.set(step, result);
+      last = { step, result };
     }
-    return result;
+    return last.result;
   };
 }

@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { scripted, scriptedModel } from '../../src/adapters/model/scripted.ts';
+import { StoredResult } from '../../src/core/blob.ts';
+import { periodOfRun } from '../../src/core/ids.ts';
+import { blobStream } from '../../src/core/streams.ts';
+import type { Observation } from '../../src/ports/model.ts';
+import { clientOf, drive } from '../client/support.ts';
+import { Cluster } from './support.ts';
+
+const rows = Array.from({ length: 20_000 }, (_, i) => ({ id: i, name: `row ${i}` }));
+const text = JSON.stringify({ rows });
+
+/** A tool whose result lies beside the journal, in parts, as the source of remote tools stores it. */
+function withLargeTool(cluster: Cluster): Cluster {
+  cluster.tools.add('rows', async (_args, { run, c }) => {
+    await cluster.client.ensureStream(blobStream(cluster.subjects, periodOfRun(run)));
+    const sha256 = createHash('sha256').update(text).digest('hex');
+    const half = Math.floor(text.length / 2);
+    for (const [part, data] of [text.slice(0, half), text.slice(half)].entries()) {
+      await cluster.client.publish(cluster.subjects.blob(run, c, sha256, part), data);
+    }
+    return new StoredResult({ sha256, bytes: text.length, parts: 2 }, text.slice(0, 100));
+  });
+  return cluster;
+}
+
+const plan = (answer?: unknown) => ({
+  input: 'x',
+  plan: { steps: [{ id: 'a', tool: 'rows' }], ...(answer === undefined ? {} : { answer }) },
+});
+
+describe('a result that is too large for the journal', () => {
+  it('is read whole where a plan refers to it', async () => {
+    const cluster = withLargeTool(new Cluster());
+    await cluster.node();
+    await cluster.submit(plan({ $ref: 'a', query: 'rows[19999].name' }));
+    expect(await cluster.result()).toMatchObject({ status: 'completed', answer: 'row 19999' });
+  });
+
+  it('is refused as the answer of a plan that asks for no part of it', async () => {
+    const cluster = withLargeTool(new Cluster());
+    await cluster.node();
+    await cluster.submit(plan());
+    const result = await cluster.result();
+    expect(result).toMatchObject({ status: 'failed', partial: text.slice(0, 100) });
+    expect(result.error?.reason).toContain('the value is too large');
+  });
+
+  it('stands in the window as its beginning and its size', async () => {
+    const cluster = withLargeTool(new Cluster({ name: 'ai', model: 'ai' }));
+    let seen: Observation | undefined;
+    cluster.modelMap.ai = scriptedModel([
+      scripted({ action: 'tool_call', calls: [{ tool: 'rows', args: {} }] }),
+      async (input) => {
+        seen = (await input.window())[0]?.observations[0];
+        return scripted({ action: 'final_answer', answer: 'many' });
+      },
+    ]);
+    await cluster.node();
+    await cluster.submit({ input: 'x' }, 'ai');
+    await cluster.result();
+    expect(seen).toMatchObject({ status: 'ok', result: text.slice(0, 100), large: { bytes: text.length } });
+  });
+
+  it('is found by a run that continues the one that got it', async () => {
+    const cluster = withLargeTool(new Cluster());
+    await cluster.node();
+    await cluster.submit({ ...plan({ $ref: 'a', query: 'length(rows)' }), limits: { steps: 1 } });
+    const { run, code } = await cluster.result();
+    expect(code).toBe('max_steps');
+    const next = await drive(cluster, clientOf(cluster).continue(run));
+    const result = await cluster.until('second result', async () =>
+      (await cluster.results()).find((one) => one.run === next.run),
+    );
+    expect(result).toMatchObject({ status: 'completed', answer: 20_000 });
+    expect(cluster.tools.calls).toHaveLength(1);
+  });
+
+  it('that is not there any more fails the step with its name, not the node', async () => {
+    const cluster = new Cluster();
+    const sha256 = 'f'.repeat(64);
+    cluster.tools.add('lost', () => new StoredResult({ sha256, bytes: 10, parts: 1 }, '{'));
+    await cluster.node();
+    await cluster.submit({ input: 'x', plan: { steps: [{ id: 'a', tool: 'lost' }], answer: { $ref: 'a' } } });
+    const result = await cluster.result();
+    expect(result).toMatchObject({ status: 'failed', code: 'error' });
+    expect(result.error?.reason).toContain('call 2-0');
+  });
+});
