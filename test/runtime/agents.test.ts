@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { scripted, scriptedModel } from '../../src/adapters/model/scripted.ts';
+import { PLAN_AGENT } from '../../src/app.ts';
 import { createOperator, type Operator } from '../../src/client/operator.ts';
 import { AgentDefinition, type AgentInput } from '../../src/core/agent.ts';
 import { AppError } from '../../src/core/errors.ts';
@@ -254,6 +255,21 @@ describe('an agent that a node cannot run', () => {
     await cluster.node('rich2', { given: [] });
     await poor.node.stop();
     expect(await cluster.result(60_000)).toMatchObject({ answer: 'paid' });
+  });
+});
+
+describe('the agent that comes with Proctor', () => {
+  it('is version 1 with this content: clusters have stored it, so a change needs a new version', () => {
+    expect(PLAN_AGENT).toEqual(
+      AgentDefinition.parse({
+        name: 'plan',
+        version: '1',
+        model: 'plan',
+        description: 'Carries out the plan that the task brings. Needs no model and no key.',
+        tools: ['*'],
+        limits: { steps: 10_000, wall_ms: 86_400_000, tool_calls: 100_000 },
+      }),
+    );
   });
 });
 
