@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import type { Io } from './io.ts';
 
 /**
@@ -44,9 +45,10 @@ export class LiveLine {
 
   private draw(): void {
     if (this.text === null) return;
-    const width = process.stdout.columns ?? 80;
+    const { columns } = process.stdout;
+    const room = (columns > 0 ? columns : 80) - 1;
     const text = this.text();
-    // Escape codes take no room, so a coloured line is cut a little early.
-    process.stdout.write(`${CLEAR}${text.length > width + 9 ? text.slice(0, width - 1) : text}`);
+    const plain = stripVTControlCharacters(text);
+    process.stdout.write(`${CLEAR}${plain.length > room ? plain.slice(0, room) : text}`);
   }
 }

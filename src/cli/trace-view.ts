@@ -71,13 +71,17 @@ function totalsLine(entries: JournalEntry[]): string {
   const span = (entries.at(-1)?.at ?? 0) - (entries[0]?.at ?? 0);
   const retries = count('call_retry') + count('think_retry');
   const parts = [
-    `${entries.length} entries over ${duration(span)}`,
-    `${count('decided') + count('think_failed')} decisions`,
+    `${entries.length} ${entries.length === 1 ? 'entry' : 'entries'} over ${duration(span)}`,
+    counted(count('decided') + count('think_failed'), 'decision'),
     ...(tokens === 0 ? [] : [`${tokens} tokens, ${Number(cost.toPrecision(4))} USD`]),
-    `claimed ${count('claimed')} times by ${nodes.size} node${nodes.size === 1 ? '' : 's'}`,
-    ...(retries === 0 ? [] : [`${retries} calls made again`]),
+    `${counted(count('claimed'), 'claim')} by ${counted(nodes.size, 'node')}`,
+    ...(retries === 0 ? [] : [`${counted(retries, 'call')} made again`]),
   ];
   return parts.join(', ');
+}
+
+function counted(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
 }
 
 /** Everything that was journalled about each call, in order. */

@@ -1,11 +1,17 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { builtCli, type Cli, eventually, type Folder, type Ran, type Running, temporaryFolder } from './support.ts';
 
-/** Watching, orders to many runs, and the state of the cluster, against one `proctor up`. */
+/** Watching, orders to many runs, and the state of the cluster, against one `proctor up`. Each command is a process. */
+
+vi.setConfig({ testTimeout: 90_000 });
 
 const SUM = { input: '2 + 3', plan: { steps: [{ id: 'sum', tool: 'calculate', args: { expression: '2 + 3' } }] } };
+
+interface ToolRow {
+  name: string;
+}
 
 let cli: Cli;
 let folder: Folder;
@@ -95,7 +101,7 @@ describe('an order to many runs', () => {
     expect((await proctor('cancel', '--agent', 'plan', '--why', 'enough', '--yes')).code).toBe(0);
     const result = await proctor('result', other, '--wait', '--json');
     expect(JSON.parse(result.last)).toMatchObject({ code: 'cancelled' });
-  }, 90_000);
+  });
 
   it('retries failed runs, each as a new one that names the old', async () => {
     const run = await submitted({
@@ -114,7 +120,7 @@ describe('an order to many runs', () => {
     expect(preview.out).toMatch(/This would retry \d+ runs?\. Nothing was done/);
     const waiting = await parked();
     expect((await proctor('retry', waiting)).err).toMatch(/^proctor: run .* has not ended/);
-  }, 60_000);
+  });
 
   it('retries dead letters by their code', async () => {
     await proctor('submit', join(folder.dir, 'task.json'), '--agent', 'nobody');
@@ -134,7 +140,7 @@ describe('an order to many runs', () => {
     expect(JSON.parse((await proctor('result', fresh, '--wait', '--json')).last)).toMatchObject({
       status: 'completed',
     });
-  }, 60_000);
+  });
 });
 
 describe('the cluster', () => {
@@ -151,6 +157,18 @@ describe('the cluster', () => {
     const { out } = await proctor('tools', 'ls');
     expect(out).toMatch(/^calculate +\S+ +node +read +low +yes/m);
     expect((await proctor('tools', 'show', 'calculate')).out).toMatch(/^parameters {2}\{/m);
+    const worker = cli.start(['worker', 'examples/workers/orders.ts', '--dir', dir]);
+    const listed = async (): Promise<ToolRow | undefined> => {
+      const rows = JSON.parse((await proctor('tools', 'ls', '--json')).last) as ToolRow[];
+      return rows.find((row) => row.name === 'find_order');
+    };
+    await eventually('the tool of the worker', listed);
+    const plan = { steps: [{ id: 'o', tool: 'find_order', args: { order: 'A-17' } }] };
+    const run = await submitted({ input: 'x', plan });
+    expect((await proctor('result', run, '--wait')).code).toBe(0);
+    expect(await listed()).toMatchObject({ from: 'worker', workers: 1, calls: 1, errors: 0, effect: 'read' });
+    worker.child.kill('SIGTERM');
+    await worker.ended;
     const none = await proctor('tools', 'show', 'nothing');
     expect([none.code, none.err]).toEqual([1, expect.stringContaining('no tool "nothing" is offered')]);
   });

@@ -279,7 +279,7 @@ describe('a run', () => {
     expect(trace.out).toMatch(/^ +1 {2}[\d:.]+ {2}\+\d+ ms +· claimed by node-/m);
     expect(trace.out).toMatch(/2-0 {2}read_file \[orders\] .*orders\.json.*\n +ok .*\(entry 3\)/);
     expect(trace.out).toMatch(/failed not_found .*no-such-file\.json/);
-    expect(trace.out).toMatch(/^\d+ entries over .*, 3 decisions, claimed 1 times by 1 node$/m);
+    expect(trace.out).toMatch(/^\d+ entries over .*, 3 decisions, 1 claim by 1 node$/m);
 
     const entries = (await proctor('trace', run, '--entries')).out
       .trimEnd()
@@ -298,7 +298,7 @@ describe('a run', () => {
     }
     const other = await proctor('trace', run, '--json', '--user', 'alice@example.com');
     expect([other.code, other.err]).toEqual([1, expect.stringContaining('there is no run')]);
-  });
+  }, 90_000);
 
   it('is paused, resumed and cancelled, and says what it waits for', async () => {
     const run = await parked();
