@@ -62,6 +62,32 @@ describe('proctor worker', () => {
     expect((await worker.ended).code).toBe(0);
   }, 60_000);
 
+  it('lets a running call end at Ctrl-C, and takes no other', async () => {
+    const path = await file(
+      'slow.mjs',
+      `import { defineTool } from 'proctor';
+       import { z } from 'zod';
+       export const tools = [defineTool({
+         name: 'slow', description: 'x', parameters: z.object({}), effect: 'read',
+         handler: async () => {
+           process.stderr.write('slow runs\\n');
+           await new Promise((resolve) => setTimeout(resolve, 1500));
+           return 'done in spite of it';
+         },
+       })];`,
+    );
+    const worker = cli.start(['worker', path, '--dir', dir, '--log-level', 'silent']);
+    await worker.says('serves slow.');
+    const running = cli.run(['submit', '-', '--wait', '--json', '--dir', dir], { input: task('slow', {}) });
+    await worker.says('slow runs');
+    worker.child.kill('SIGINT');
+    await worker.says('Stopping: running calls may end');
+    expect(JSON.parse((await running).last)).toMatchObject({ status: 'completed', answer: 'done in spite of it' });
+    const { code, err } = await worker.ended;
+    expect(code).toBe(0);
+    expect(err).toContain('Stopped.');
+  }, 60_000);
+
   it('serves the example', async () => {
     const worker = cli.start(['worker', 'examples/workers/orders.ts', '--dir', dir, '--json']);
     await worker.says('"tools":["find_order","refund_order"]');

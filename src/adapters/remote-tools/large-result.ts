@@ -37,9 +37,9 @@ export class LargeResultStore {
    * Throws AppError `result_lost` when the worker does not have it any more, `bad_result` when it is not what the
    * worker said, and what the bus throws when the parts cannot be stored.
    */
-  store(call: ToolCall, large: LargeResult, signal: AbortSignal): Promise<StoredResult> {
+  store(call: ToolCall, large: LargeResult): Promise<StoredResult> {
     return this.#turns.run(async () => {
-      signal.throwIfAborted();
+      call.signal.throwIfAborted();
       await this.#ensurePeriod(periodOfRun(call.run));
       const { worker, id, ...ref } = large;
       const subject = this.#subjects.toolResult(call.tool, worker, id);
@@ -47,7 +47,7 @@ export class LargeResultStore {
       let bytes = 0;
       let preview = '';
       for (let part = 0; part < ref.parts; part++) {
-        const text = await this.#fetch(call, subject, part, signal);
+        const text = await this.#fetch(call, subject, part);
         const size = Buffer.byteLength(text);
         bytes += size;
         if (size === 0 || size > BLOB_PART_BYTES || bytes > ref.bytes) {
@@ -59,7 +59,7 @@ export class LargeResultStore {
           preview = Buffer.from(text.slice(0, BLOB_PREVIEW_CHARS)).toString();
         }
         hash.update(text);
-        await this.#storePart(call, this.#subjects.blob(call.run, call.c, ref.sha256, part), text, signal);
+        await this.#storePart(call, this.#subjects.blob(call.run, call.c, ref.sha256, part), text);
       }
       if (bytes !== ref.bytes || hash.digest('hex') !== ref.sha256) {
         throw bad(call, `its ${bytes} bytes do not have the announced size and digest`);
@@ -69,7 +69,8 @@ export class LargeResultStore {
     });
   }
 
-  async #fetch(call: ToolCall, subject: string, part: number, signal: AbortSignal): Promise<string> {
+  async #fetch(call: ToolCall, subject: string, part: number): Promise<string> {
+    const { signal } = call;
     for (let tries = 1; ; tries++) {
       try {
         const reply = await this.#bus.request(subject, JSON.stringify({ v: 1, part }), { timeoutMs: PART_MS, signal });
@@ -86,9 +87,9 @@ export class LargeResultStore {
   }
 
   /** One that was written before, by an earlier attempt that got as far, is as good if it is the same. */
-  async #storePart(call: ToolCall, subject: string, text: string, signal: AbortSignal): Promise<void> {
+  async #storePart(call: ToolCall, subject: string, text: string): Promise<void> {
     try {
-      await this.#bus.publish(subject, text, { signal });
+      await this.#bus.publish(subject, text, { signal: call.signal });
     } catch (thrown) {
       if (!(thrown instanceof AppError) || thrown.code !== 'taken') throw thrown;
       const { name } = blobStream(this.#subjects, periodOfRun(call.run));

@@ -74,6 +74,30 @@ export function remoteToolSource(options: RemoteToolOptions): ToolSource {
     }
   };
 
+  /** The worker's reply. A request whose worker is lost is left behind: what still comes is nobody's. */
+  const answer = (call: ToolCall, cancel: () => void): Promise<Reply> =>
+    new Promise((resolve, reject) => {
+      const watch = heartbeats.watch(call.tool, known.get(call.tool)?.heartbeatMs, (silenceMs) => {
+        cancel();
+        reject(workerLost(call, `its worker gave no sign of life for ${silenceMs} ms`));
+      });
+      const deadline = clock.now() + call.timeoutMs;
+      const { data, headers } = encodeToolCall({ ...call, deadline, beat: watch.address });
+      const { timeoutMs, signal } = call;
+      bus.request(subjects.toolCall(call.tool), data, { headers, timeoutMs, signal }).then(
+        (reply) => {
+          watch.stop();
+          resolve(reply);
+        },
+        (thrown: unknown) => {
+          watch.stop();
+          const error = callError(call, toAppError(thrown));
+          if (error.code === 'no_worker') known.delete(call.tool);
+          reject(error);
+        },
+      );
+    });
+
   return {
     find(name) {
       if (!TOOL_NAME.test(name)) return Promise.resolve(null);
@@ -88,42 +112,20 @@ export function remoteToolSource(options: RemoteToolOptions): ToolSource {
     },
 
     async call(call) {
-      const controller = new AbortController();
-      const stop = (why: unknown): void => {
+      const cancel = (): void => {
         try {
           bus.emit(subjects.toolCancel(call.tool, call.run, call.c), '{"v":1}');
         } catch (thrown) {
           // The worker stops at the deadline anyway.
           log.debug('tool.cancel_not_sent', { tool: call.tool, message: toAppError(thrown).message });
         }
-        controller.abort(why);
       };
-      const giveUp = (): void => stop(call.signal.reason);
-      if (call.signal.aborted) controller.abort(call.signal.reason);
-      else call.signal.addEventListener('abort', giveUp, { once: true });
-      let lost: AppError | undefined;
-      const watch = heartbeats.watch(call.tool, known.get(call.tool)?.heartbeatMs, (silenceMs) => {
-        lost = workerLost(call, `its worker gave no sign of life for ${silenceMs} ms`);
-        stop(lost);
-      });
-      const refused = (thrown: unknown): never => {
-        const error = lost ?? callError(call, toAppError(thrown));
-        if (error.code === 'no_worker') known.delete(call.tool);
-        throw error;
-      };
-      const deadline = clock.now() + call.timeoutMs;
-      const { data, headers } = encodeToolCall({ ...call, deadline, beat: watch.address });
-      const { signal } = controller;
+      call.signal.addEventListener('abort', cancel, { once: true });
       try {
-        const { timeoutMs } = call;
-        const request = bus.request(subjects.toolCall(call.tool), data, { headers, timeoutMs, signal });
-        const said = parseToolReply((await request.catch(refused)).data);
-        if ('result' in said) return said.result;
-        watch.stop();
-        return await largeResults.store(call, said.large, signal);
+        const said = parseToolReply((await answer(call, cancel)).data);
+        return 'result' in said ? said.result : await largeResults.store(call, said.large);
       } finally {
-        watch.stop();
-        call.signal.removeEventListener('abort', giveUp);
+        call.signal.removeEventListener('abort', cancel);
       }
     },
   };
