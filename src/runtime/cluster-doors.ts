@@ -1,26 +1,15 @@
-import type {
-  Health,
-  NodeReport,
-  QueueInfo,
-  StaleRun,
-  ToolDetails,
-  ToolInfo,
-  ToolWorker,
-} from '../core/cluster-wire.ts';
+import type { Health, NodeReport, QueueInfo, StaleRun, ToolDetails, ToolInfo } from '../core/cluster-wire.ts';
 import { AppError, clip } from '../core/errors.ts';
 import { StatusEvent } from '../core/status.ts';
 import { streamsOf } from '../core/streams.ts';
 import { encodeToken } from '../core/tokens.ts';
-import type { ToolDefinition } from '../core/tool.ts';
-import { parseToolStats } from '../core/tool-stats.ts';
 import { listDeadLetters } from './dead-letter-doors.ts';
 import type { NodeDeps } from './deps.ts';
+import { liveTools } from './live-tools.ts';
 import { nodeReports } from './node-reports.ts';
 
 /** What nodes answer about the cluster. All of it is asked of whoever is there now: nothing is stored. */
 
-/** How long workers have for their word, milliseconds. */
-const WORKERS_MS = 500;
 /** Activations that are looked at for lost owners, oldest first. */
 const HEAD = 50;
 
@@ -73,12 +62,6 @@ async function staleRuns({ bus, subjects, clock }: NodeDeps, nodes: NodeReport[]
   return found.flat();
 }
 
-interface LiveTool {
-  definition: ToolDefinition;
-  from: ToolInfo['from'];
-  workers: ToolWorker[];
-}
-
 /** Every tool that can be called now, by name. */
 export async function listTools(deps: NodeDeps): Promise<{ tools: ToolInfo[] }> {
   const live = await liveTools(deps, '$SRV.STATS');
@@ -106,21 +89,4 @@ export async function toolDetails(deps: NodeDeps, name: string): Promise<ToolDet
     throw new AppError('unknown_tool', text, { field: 'name' });
   }
   return { definition: live.definition, workers: live.workers };
-}
-
-async function liveTools({ bus, tools }: NodeDeps, subject: string): Promise<LiveTool[]> {
-  const [own, replies] = await Promise.all([tools.list?.() ?? [], bus.gather(subject, '', { timeoutMs: WORKERS_MS })]);
-  const found = new Map<string, LiveTool>();
-  for (const definition of own) found.set(definition.name, { definition, from: 'node', workers: [] });
-  for (const { data } of replies) {
-    const stats = parseToolStats(data);
-    if (stats === null) continue;
-    const known = found.get(stats.definition.name);
-    // A node's own tool comes before one of that name at a worker.
-    if (known?.from === 'node') continue;
-    if (known === undefined) {
-      found.set(stats.definition.name, { definition: stats.definition, from: 'worker', workers: [stats.worker] });
-    } else known.workers.push(stats.worker);
-  }
-  return [...found.values()].sort((a, b) => (a.definition.name < b.definition.name ? -1 : 1));
 }

@@ -5,6 +5,7 @@ import type { Plan } from '../core/plan.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 import type { ThinkInput } from '../ports/model.ts';
 import type { EffectScope } from './effects.ts';
+import { offeredTools } from './live-tools.ts';
 import { type EntryReader, readerAt, readStep, resultOf } from './steps.ts';
 import { wholeResult } from './whole-results.ts';
 
@@ -56,7 +57,7 @@ async function toolsOf({ deps, accepted }: EffectScope): Promise<ToolDefinition[
   const named = agent.tools.filter((name) => !name.endsWith('*'));
   const [found, listed] = await Promise.all([
     Promise.all(named.map((name) => deps.tools.find(name))),
-    named.length === agent.tools.length ? [] : (deps.tools.list?.() ?? []),
+    named.length === agent.tools.length ? [] : offeredTools(deps),
   ]);
   const byName = new Map<string, ToolDefinition>();
   for (const definition of found) if (definition !== null) byName.set(definition.name, definition);

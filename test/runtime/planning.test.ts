@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { MemoryBus } from '../../src/adapters/memory/memory-bus.ts';
 import { scripted, scriptedModel } from '../../src/adapters/model/scripted.ts';
 import type { Decision } from '../../src/core/decision.ts';
+import { DEFINITION_KEY } from '../../src/core/tool-wire.ts';
 import type { ThinkInput, WindowStep } from '../../src/ports/model.ts';
 import { Cluster } from './support.ts';
 
@@ -130,9 +132,22 @@ describe('the tools that a model is shown', () => {
       },
     ]);
     for (const name of ['get_a', 'get_b', 'put_a']) cluster.tools.add(name, () => 1);
+    const worker = new MemoryBus(cluster.broker, 'worker');
+    const definition = JSON.stringify({ name: 'get_remote', description: 'far away', parameters: { type: 'object' } });
+    const endpoints = [
+      { num_requests: 0, num_errors: 0, last_error: '', processing_time: 0, average_processing_time: 0 },
+    ];
+    const stats = {
+      id: 'w1',
+      version: '1.0.0',
+      started: '2026-01-01T00:00:00Z',
+      metadata: { [DEFINITION_KEY]: definition },
+      endpoints,
+    };
+    worker.serve('$SRV.STATS', async () => JSON.stringify(stats));
     await cluster.node();
     await cluster.submit({ input: 'x' }, 'ai');
     await cluster.result();
-    expect(names).toEqual(['echo', 'get_a', 'get_b']);
+    expect(names).toEqual(['echo', 'get_a', 'get_b', 'get_remote']);
   });
 });
