@@ -32,23 +32,21 @@ export function encodeEntryOf({ v, n, epoch, writer, at }: JournalEntry, events:
 }
 
 /** Parses a stored entry. Throws AppError `journal_newer` or `journal_corrupt`. */
-export function decodeEntry(text: string, run: string): JournalEntry {
+export function decodeEntry(text: string, run: string, n?: number): JournalEntry {
+  const where = n === undefined ? `journal of ${run}` : `journal of ${run}, entry ${n}`;
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new AppError('journal_corrupt', `journal of ${run}: an entry is not JSON`, { cause });
+    throw new AppError('journal_corrupt', `${where}: not JSON`, { cause });
   }
   const v = typeof value === 'object' && value !== null && 'v' in value ? value.v : undefined;
   if (typeof v === 'number' && v > JOURNAL_VERSION) {
-    throw new AppError(
-      'journal_newer',
-      `journal of ${run} has version ${v}; this node knows ${JOURNAL_VERSION}: upgrade it`,
-    );
+    throw new AppError('journal_newer', `${where} has version ${v}; this node knows ${JOURNAL_VERSION}: upgrade it`);
   }
   const parsed = JournalEntry.safeParse(value);
   if (!parsed.success) {
-    throw new AppError('journal_corrupt', `journal of ${run}: ${describeFaults(parsed.error, 'entry').message}`);
+    throw new AppError('journal_corrupt', `${where}: ${describeFaults(parsed.error, 'entry').message}`);
   }
   return parsed.data;
 }

@@ -8,6 +8,7 @@ import { streamsOf } from '../core/streams.ts';
 import type { Delivery } from '../ports/bus.ts';
 import type { NodeDeps } from './deps.ts';
 import { endAgain } from './ending.ts';
+import { FailureLog } from './failure-log.ts';
 import { isSpent, type RunFold } from './fold.ts';
 import { inboxEvent } from './inbox-message.ts';
 import { type Gone, type OwnerEnv, RunOwner } from './run-owner.ts';
@@ -36,6 +37,7 @@ export class Activations {
   private readonly feed: StatusFeed;
   private readonly wheel: Wheel<RunOwner>;
   private readonly restarts = new LRUCache<string, number[]>({ max: 10_000 });
+  private readonly failures: FailureLog;
   private readonly deferred = new LRUCache<string, number>({ max: 10_000 });
   /** Runs whose activation is being dealt with: a second delivery waits for the first. */
   private readonly taking = new Map<string, Promise<unknown>>();
@@ -51,6 +53,7 @@ export class Activations {
   constructor(deps: NodeDeps, changed: () => void) {
     this.deps = deps;
     this.changed = changed;
+    this.failures = new FailureLog(deps, 'activation.failed');
     this.feed = new StatusFeed(deps);
     this.wheel = new Wheel<RunOwner>(deps.clock, (owner) => owner.tick());
     this.env = {
@@ -69,7 +72,7 @@ export class Activations {
     } catch (thrown) {
       const error = toAppError(thrown);
       if (error.code === 'closed') return;
-      this.deps.log.error('activation.failed', { subject: delivery.subject, code: error.code, message: error.message });
+      this.failures.tell(delivery.subject, error);
       delivery.nak(NOT_OURS_MS);
     }
   }

@@ -8,7 +8,7 @@ import {
   type AskVerb,
   type NodeInfo,
 } from '../core/door-wire.ts';
-import { AppError, describeFaults } from '../core/errors.ts';
+import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import type { RunEventOf } from '../core/events.ts';
 import type { InboxKind } from '../core/inbox-wire.ts';
 import { StatusEvent } from '../core/status.ts';
@@ -30,7 +30,7 @@ import { nodeReports, serveReports } from './node-reports.ts';
 import { retryRun } from './retry-run.ts';
 import { activationSubject } from './starting.ts';
 import { statusOf } from './views.ts';
-import { whyOf, whyRejected } from './why.ts';
+import { whyOf, whyRejected, whyUnreadable } from './why.ts';
 
 /**
  * What nodes answer: submitters about their own runs (`ask`), operators about all (`api`). Any node can answer any
@@ -203,7 +203,12 @@ async function why(deps: NodeDeps, run: string, user?: string): Promise<Why> {
     }
   }
   const { accepted } = await runOf(deps, run, user);
-  const fold = await folded(deps, run);
+  const fold = await folded(deps, run).catch((thrown: unknown) => {
+    const error = toAppError(thrown);
+    if (error.code === 'journal_corrupt' || error.code === 'journal_newer') return error;
+    throw thrown;
+  });
+  if (fold instanceof AppError) return whyUnreadable(run, fold, clock.now());
   const activation = await bus.last(streams.queue.name, activationSubject(deps, accepted), { authoritative: true });
   let inbox = false;
   for await (const _message of bus.scan(streams.inbox.name, subjects.inboxOf(run))) {

@@ -7,6 +7,7 @@ import type { Activations } from './activations.ts';
 import { carryOut } from './continuation.ts';
 import { bury } from './dead-letters.ts';
 import type { NodeDeps } from './deps.ts';
+import { FailureLog } from './failure-log.ts';
 import { inboxEvent } from './inbox-message.ts';
 import { activationSubject, publishActivation } from './starting.ts';
 
@@ -23,10 +24,12 @@ const OFFER_TIMEOUT_MS = 500;
 export class Inbox {
   private readonly deps: NodeDeps;
   private readonly activations: Activations;
+  private readonly failures: FailureLog;
 
   constructor(deps: NodeDeps, activations: Activations) {
     this.deps = deps;
     this.activations = activations;
+    this.failures = new FailureLog(deps, 'inbox.failed');
   }
 
   /** Never rejects. */
@@ -37,11 +40,7 @@ export class Inbox {
     } catch (thrown) {
       const error = toAppError(thrown);
       if (error.code === 'closed') return;
-      this.deps.log.error('inbox.failed', {
-        subject: delivery.subject.slice(0, 300),
-        code: error.code,
-        message: error.message,
-      });
+      this.failures.tell(delivery.subject, error);
       delivery.nak(1_000);
     }
   }

@@ -84,7 +84,7 @@ export class Journal {
     const stream = journalStream(this.subjects, periodOfRun(run)).name;
     const stored = await this.bus.last(stream, this.subjects.journal(run, n));
     if (stored === null) return null;
-    const entry = decodeEntry(stored.data, run);
+    const entry = decodeEntry(stored.data, run, n);
     this.cache.set(`${run}.${n}`, entry, { size: stored.data.length });
     return entry;
   }

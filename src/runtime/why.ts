@@ -74,6 +74,26 @@ export function whyRejected(run: string, at: number, error: ErrorInfo | undefine
   return { run, state: 'rejected', text, waiting_for: null, since: at, until: null, who, orphaned: false };
 }
 
+/** A run whose journal this node cannot read: nodes leave it alone and look again every few seconds. */
+export function whyUnreadable(run: string, error: ErrorInfo, now: number): Why {
+  const who =
+    error.code === 'journal_newer'
+      ? 'an operator: upgrade the nodes to the version that wrote it'
+      : 'an operator: put that entry back from a backup of the stream; the run goes on by itself then';
+  const waits = `an operator: ${error.message}`;
+  const text = oneLine(`unreadable: waits for ${waits}; unblock: ${who}`, 2_048);
+  return {
+    run,
+    state: 'unreadable',
+    text,
+    waiting_for: oneLine(waits, 1_024),
+    since: now,
+    until: null,
+    who,
+    orphaned: false,
+  };
+}
+
 function lineOf(fold: RunFold, agent: AgentDefinition, movers: Movers): Line {
   const { context, protocol, path } = fold;
   const { run } = context;

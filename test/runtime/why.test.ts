@@ -6,7 +6,7 @@ import type { Why } from '../../src/core/why.ts';
 import { RunFold } from '../../src/runtime/fold.ts';
 import { SETTLING_MS, whyOf } from '../../src/runtime/why.ts';
 import { clientOf, drive } from '../client/support.ts';
-import { Cluster, chain } from './support.ts';
+import { Cluster, chain, recordingLog } from './support.ts';
 
 const why = (cluster: Cluster, run: string): Promise<Why> => drive(cluster, clientOf(cluster).why(run));
 const hang = () => new Promise<never>(() => {});
@@ -155,6 +155,23 @@ describe('why', () => {
     expect((await why(cluster, run)).text).toContain('expected JSON');
     const asked = drive(cluster, clientOf(cluster, 'mallory').why(run));
     await expect(asked).rejects.toMatchObject({ code: 'unknown_run' });
+  });
+
+  it('names the entry of a journal that cannot be read, which is told of once a minute', async () => {
+    const cluster = await new Cluster().prepare();
+    const log = recordingLog();
+    const first = await cluster.node();
+    await cluster.submit({ ...chain(1), not_before: iso(cluster.clock.now() + 60_000) });
+    const { run } = await cluster.status('idle.scheduled');
+    first.kill();
+    await cluster.client.publish(cluster.subjects.journal(run, (await cluster.entries(run)).length), '{"v":1,"n":"x"}');
+    await cluster.node('n2', { log });
+    await cluster.clock.advance(130_000);
+    const said = await why(cluster, run);
+    expect(said).toMatchObject({ state: 'unreadable', waiting_for: expect.stringMatching(/entry \d+: /) });
+    const told = log.lines.filter((line) => line.fields.code === 'journal_corrupt');
+    expect(told.length).toBeGreaterThanOrEqual(1);
+    expect(told.length).toBeLessThanOrEqual(3);
   });
 
   it('says that nothing will move a run, and what does', async () => {
