@@ -18,6 +18,7 @@ import { addTrace } from './trace.ts';
 import { addUp } from './up.ts';
 import { addVersion } from './version.ts';
 import { addWatch } from './watch.ts';
+import { addWhy } from './why.ts';
 import { addWorker } from './worker.ts';
 
 /** The whole command line. Resolves with the exit code; says everything through `io`. */
@@ -65,6 +66,7 @@ ${EXIT_HELP}`,
     addPs,
     addWatch,
     addShow,
+    addWhy,
     addTrace,
     addResult,
     addOrders,

@@ -82,6 +82,20 @@ describe('proctor watch', () => {
   });
 });
 
+describe('proctor why', () => {
+  it('says in one line what a run waits for and until when, to its submitter too', async () => {
+    const run = await parked('--user', 'alice');
+    await eventually('scheduled', async () => (await stateOf(run)) === 'idle.scheduled');
+    const plain = await proctor('why', run);
+    expect([plain.code, plain.err]).toEqual([0, '']);
+    expect(plain.out).toMatch(/^.*2090-01-01.*\n$/);
+    const json = JSON.parse((await proctor('why', run, '--user', 'alice', '--json')).last) as unknown;
+    expect(json).toMatchObject({ run, state: 'idle.scheduled', until: Date.UTC(2090, 0, 1), orphaned: false });
+    expect((await proctor('why', run, '--user', 'default')).code).toBe(1);
+    await proctor('cancel', run);
+  });
+});
+
 describe('an order to many runs', () => {
   it('shows what matches, and does it with --yes', async () => {
     const runs = [await parked('--user', 'alice'), await parked('--user', 'alice')];

@@ -10,7 +10,7 @@ const COMMANDS = [
   ...['up', 'submit', 'ps', 'show', 'trace', 'result', 'cancel', 'pause', 'resume', 'resolve', 'doctor', 'version'],
   ...['quarantine retry', 'quarantine fail', 'deadletter ls', 'deadletter show', 'deadletter retry'],
   ...['agents ls', 'agents show', 'agents check', 'agents put'],
-  ...['watch', 'retry', 'continue', 'tools ls', 'tools show', 'health'],
+  ...['watch', 'retry', 'continue', 'tools ls', 'tools show', 'health', 'why'],
 ];
 const RUN = '20260101-abc-1';
 
@@ -107,6 +107,7 @@ describe('where nothing runs', () => {
     [['trace', RUN]],
     [['watch', RUN]],
     [['health']],
+    [['why', RUN]],
     [['result', RUN]],
     [['cancel', RUN]],
     [['submit', 'examples/tasks/first.json']],
