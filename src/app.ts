@@ -91,7 +91,17 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     sources.push(localToolSource(toolbox, clock));
   }
   sources.push(remoteToolSource({ bus, subjects, clock, log, random: cryptoIds.random }));
-  return startNode({
+  const agents = new Agents({
+    bus,
+    subjects,
+    clock,
+    ids: cryptoIds,
+    log,
+    node,
+    given: givenAgents(options),
+    usable: (agent) => missing(() => known.check(agent)),
+  });
+  const starting = startNode({
     node,
     bus,
     journal: new Journal(bus, subjects, log),
@@ -103,18 +113,14 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     models: known,
     tools: combinedTools(sources),
     validator: jsonSchemaValidator(),
-    agents: new Agents({
-      bus,
-      subjects,
-      clock,
-      ids: cryptoIds,
-      log,
-      node,
-      given: givenAgents(options),
-      usable: (agent) => missing(() => known.check(agent)),
-    }),
+    agents,
     faults: options.faults ?? NO_FAULTS,
     settings: NodeSettings.parse(options.settings ?? {}),
+  });
+  return starting.catch(async (thrown: unknown) => {
+    // What follows the agents would keep the process alive.
+    await agents.stop();
+    throw thrown;
   });
 }
 
