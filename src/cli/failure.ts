@@ -68,7 +68,7 @@ export function failureLine(thrown: unknown): string {
 /** Commands in a text as they must be typed here. */
 function copyable(text: string): string {
   return text.replaceAll(
-    /\bproctor (?=(?:up|worker|ps|agents|show|result|doctor|resolve|quarantine|deadletter)\b)/g,
+    /\bproctor (?=(?:up|worker|ps|agents|show|result|doctor|resolve|quarantine|deadletter|resume|continue|retry|why)\b)/g,
     `${selfCommand()} `,
   );
 }
