@@ -40,6 +40,7 @@ const expectations = {
   log: Entries.optional(),
   reports: Entries.optional(),
   full: Entries.optional(),
+  zombies: Entries.optional(),
   reply: z.union([z.string(), Partial]).optional(),
   refs: z.record(z.string(), z.enum(['kept', 'new', 'gone'])).optional(),
   list: Entries.optional(),
@@ -111,6 +112,8 @@ const Case = z.strictObject({
   supervisors: z.record(Name, SupervisorOptions).default({}),
   otpExact: z.boolean().default(false),
   seed: z.int().optional(),
+  /** What the children of the assembled tree are; both in turn unless said otherwise. */
+  as: z.enum(['actor', 'resource']).optional(),
   steps: z.array(Step).min(1),
 });
 export type Case = z.infer<typeof Case>;

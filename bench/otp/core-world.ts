@@ -122,6 +122,11 @@ export class CoreWorld implements World {
     const ref = this.recorder.refOf(name);
     const child = ref === null ? undefined : this.children.get(ref);
     if (ref === null || child?.alive !== true) throw new Error(`${name} is not running`);
+    if (child.child.nested !== null) {
+      if (reason.type === 'killed') this.feed(ref, { type: 'kill' });
+      else this.feed(ref, { type: 'stop', from: child.supervisor, reason });
+      return;
+    }
     this.recorder.died(ref);
     this.gone(ref, reason);
   }

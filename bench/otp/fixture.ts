@@ -47,11 +47,6 @@ export class FixtureChild {
   stopScript(tries: number): StopScript {
     return parseStop(this.stops[Math.min(tries, this.stops.length) - 1] ?? 'obey');
   }
-
-  /** Whether every outcome of its starts can be had from an actor, too. */
-  get isPlain(): boolean {
-    return this.starts.every((text) => !/^(?:garbage|already_started|ok\()/.test(text));
-  }
 }
 
 export interface FixtureTree {
@@ -119,6 +114,11 @@ export class Fixture {
     if (!this.children.has(child.name)) this.children.set(child.name, child);
     return child;
   }
+}
+
+/** Whether an actor can have that outcome of its start, too. */
+export function canActor(start: string): boolean {
+  return !/^(?:garbage|already_started|ok\()/.test(start);
 }
 
 function listOf(script: string | string[] | undefined, fallback: string): string[] {

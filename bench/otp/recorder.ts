@@ -8,7 +8,8 @@ import type { Command, Input } from '../../supervisors/state.ts';
  * asked to or killed, `ends(r)` the supervisor at the top ended, `ends(s, r)` a nested one by itself, and reports.
  */
 export interface Entry {
-  kind: 'event' | 'report';
+  /** A zombie's report is apart: whether a killed child still says something depends on what kind of child it is. */
+  kind: 'event' | 'report' | 'zombie';
   text: string;
   /** What an expectation may say instead: less. */
   short: string;
@@ -87,7 +88,8 @@ export class Recorder {
     const name = (ref === null ? undefined : this.seen.get(ref)?.name) ?? id;
     const short = `report(${report.context},${name})`;
     const text = `report(${report.context},${name},${reasonText(report.reason)})`;
-    this.entries.push({ kind: 'report', text, short, at: this.now() });
+    const kind = report.context === 'zombie' ? 'zombie' : 'report';
+    this.entries.push({ kind, text, short, at: this.now() });
   }
 
   /** The last incarnation of the child. */

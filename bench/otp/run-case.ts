@@ -1,9 +1,11 @@
 import type { Reply, Request } from '../../supervisors/requests.ts';
 import type { ChildInput, SupervisorInput } from '../../supervisors/spec-types.ts';
 import type { Case, SimpleStep, Step } from './case-file.ts';
+import { CoreWorld } from './core-world.ts';
 import { compareEntries, comparePart, compareTexts, compareWord, replyWords, startWords } from './expect.ts';
-import { Fixture, parseReason } from './fixture.ts';
+import { canActor, Fixture, parseReason } from './fixture.ts';
 import type { Entry } from './recorder.ts';
+import { type Kind, TreeWorld } from './tree-world.ts';
 import { MOST_RETRIES, type StartResult, type World } from './world.ts';
 
 /** Runs one case in a world, and says everything that was not as expected. */
@@ -14,7 +16,7 @@ export interface CaseResult {
   faults: string[];
 }
 
-export async function runCase(one: Case, makeWorld: (fixture: Fixture, seed: number) => World): Promise<CaseResult> {
+async function runCase(one: Case, makeWorld: (fixture: Fixture, seed: number) => World): Promise<CaseResult> {
   let run: CaseRun | null = null;
   try {
     const fixture = new Fixture(one);
@@ -30,6 +32,31 @@ export async function runCase(one: Case, makeWorld: (fixture: Fixture, seed: num
   return { checks: run.checks, faults: run.faults };
 }
 
+/** In the decision core alone. */
+export function runInCore(one: Case): Promise<CaseResult> {
+  return runCase(one, (fixture, seed) => new CoreWorld(fixture, seed));
+}
+
+/** In the assembled tree, with children of every kind that can do what the case says. */
+export async function runInTree(one: Case): Promise<CaseResult> {
+  const total: CaseResult = { checks: 0, faults: [] };
+  for (const kind of kindsOf(one)) {
+    const { checks, faults } = await runCase(one, (fixture, seed) => new TreeWorld(fixture, seed, kind));
+    total.checks += checks;
+    total.faults.push(...faults.map((fault) => `with ${kind}s: ${fault}`));
+  }
+  return total;
+}
+
+function kindsOf(one: Case): Kind[] {
+  if (one.as !== undefined) return [one.as];
+  const starts = Object.values(one.children).flatMap((child) => child.starts ?? []);
+  const steps = one.steps.flatMap((step) => (step.do === 'queue' ? step.steps : [step]));
+  const beyondActors =
+    starts.some((start) => !canActor(start)) || steps.some((step) => step.do === 'speak' || step.do === 'exit');
+  return beyondActors ? ['resource'] : ['actor', 'resource'];
+}
+
 /** What a step made known: a call's reply, or the result of a start. */
 type Answer = { of: 'call'; reply: Reply | null } | { of: 'start'; result: StartResult | null } | null;
 
@@ -42,6 +69,7 @@ class CaseRun {
   private readonly eventsFrom = { at: 0 };
   private readonly reportsFrom = { at: 0 };
   private readonly fullFrom = { at: 0 };
+  private readonly zombiesFrom = { at: 0 };
   private refs = new Map<string, string | null>();
   private began: number;
   private where = '';
@@ -58,7 +86,7 @@ class CaseRun {
     if (steps[0]?.do !== 'start' && steps[0]?.do !== 'start_supervisor') {
       this.world.start();
       await this.world.rest(MOST_RETRIES);
-      for (const cursor of [this.eventsFrom, this.reportsFrom, this.fullFrom]) {
+      for (const cursor of [this.eventsFrom, this.reportsFrom, this.fullFrom, this.zombiesFrom]) {
         cursor.at = this.world.recorder.entries.length;
       }
     }
@@ -210,6 +238,11 @@ class CaseRun {
       this.eventsFrom.at = this.fullFrom.at;
       this.reportsFrom.at = this.fullFrom.at;
     }
+    if (step.zombies !== undefined) {
+      const entries = this.entriesFrom(this.zombiesFrom, 'zombie');
+      const names = entries.map(({ short }) => short.slice('report(zombie,'.length, -1));
+      this.check(compareTexts('zombies', step.zombies, names));
+    }
     if (step.reply !== undefined && step.do !== 'stored') this.check(checkReply(step.reply, answer));
     for (const [name, expected] of Object.entries(step.refs ?? {})) this.check(this.checkRef(name, expected));
     for (const [name, expected] of Object.entries(step.inputs ?? {})) {
@@ -258,7 +291,9 @@ class CaseRun {
 
   private entriesFrom(cursor: { at: number }, kind: Entry['kind'] | null): Entry[] {
     const { entries } = this.world.recorder;
-    const found = entries.slice(cursor.at).filter((entry) => kind === null || entry.kind === kind);
+    const found = entries
+      .slice(cursor.at)
+      .filter((entry) => (kind === null ? entry.kind !== 'zombie' : entry.kind === kind));
     cursor.at = entries.length;
     return found;
   }

@@ -1,0 +1,358 @@
+import { type Actor, createActor, type InspectionEvent, type Observer } from 'xstate';
+import { AppError, fromInfo } from '../src/core/errors.ts';
+import { type Decision, decide } from './core.ts';
+import { type ExitReason, exitOf, failureOf, NORMAL, reasonText, SHUTDOWN } from './exit-reason.ts';
+import { Children } from './host/children.ts';
+import type { Incarnation, SupervisorClock, TreeEnv, Voice } from './host/incarnation.ts';
+import { supervisorMachine } from './host/machine.ts';
+import type { Report } from './reports.ts';
+import type { Reply, Request } from './requests.ts';
+import type { Ref, SupervisorInit, SupervisorInput } from './spec-types.ts';
+import { type Command, dueAt, type Input, initialState, recordById, type SupervisorState } from './state.ts';
+import { readSupervisorSpec } from './supervisor-spec.ts';
+import { type SupervisorTree, treeOf } from './tree.ts';
+
+/**
+ * A supervisor that runs: an XState actor whose chart asks the decision core, and this host that carries out what is
+ * decided on children. One child record is one root actor, resource or supervisor per incarnation, kept in our own map:
+ * `spawnChild` copies the map of all children for each of them.
+ */
+
+export interface SupervisorOptions {
+  readonly clock: SupervisorClock;
+  /** First part of all refs below; default `root`. Unique among the trees of a process. */
+  readonly name?: string;
+  /** Seed of the chance in backoff delays; default 0. */
+  readonly seed?: number;
+  readonly onReport?: (report: Report) => void;
+  /** Sees what every supervisor of the tree hears and commands, in order. */
+  readonly observe?: (supervisor: string, event: Input | Command) => void;
+  /** XState's inspection events of the supervisors and of children that are actors. */
+  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
+}
+
+/** Whose stop signals a supervisor at the top obeys. */
+const PARENT = 'parent';
+
+type StartOutcome = { type: 'up' } | { type: 'ignored' } | { type: 'failed'; reason: ExitReason };
+
+/** How a supervisor's own parent hears it. */
+interface Listener {
+  started(outcome: StartOutcome): void;
+  ended(reason: ExitReason): void;
+}
+
+export class Supervisor {
+  readonly name: string;
+  /** Resolves when the supervisor has ended, whatever ended it, with the reason; also when it did not come up. */
+  readonly whenEnded: Promise<ExitReason>;
+  private readonly init: unknown;
+  private readonly parent: string;
+  private readonly env: TreeEnv;
+  private readonly seed: number;
+  private readonly listener: Listener;
+  private readonly children: Children;
+  /** Children that are supervisors. */
+  private readonly below = new Map<Ref, Supervisor>();
+  private readonly replies = new Map<number, (reply: Reply) => void>();
+  private readonly inbox: Input[] = [];
+  private handling = false;
+  private readonly decided: Decision[] = [];
+  private held: Input[] | null = null;
+  private timer: { at: number; cancel: () => void } | null = null;
+  private machine: Actor<typeof supervisorMachine> | null = null;
+  private over = false;
+  private calls = 0;
+  private outcome: ((outcome: StartOutcome) => void) | null = null;
+
+  /** @param init the specification, or a function that gives it; read when the supervisor is started */
+  constructor(init: SupervisorInput | SupervisorInit, options: SupervisorOptions);
+  constructor(init: unknown, options: SupervisorOptions, nested?: { parent: string; env: TreeEnv; listener: Listener });
+  constructor(
+    init: unknown,
+    options: SupervisorOptions,
+    nested?: { parent: string; env: TreeEnv; listener: Listener },
+  ) {
+    this.init = init;
+    this.name = options.name ?? 'root';
+    this.parent = nested?.parent ?? PARENT;
+    this.seed = options.seed ?? 0;
+    this.env = nested?.env ?? {
+      clock: options.clock,
+      onReport: harmless(options.onReport),
+      observe: harmless(options.observe),
+      inspect: options.inspect ?? null,
+    };
+    this.children = new Children(
+      this.env,
+      (input) => this.hear(input),
+      (nestedInit, ref, voice) => this.nest(nestedInit, ref, voice),
+    );
+    let ended: (reason: ExitReason) => void = () => undefined;
+    this.whenEnded = new Promise((resolve) => {
+      ended = resolve;
+    });
+    this.listener = {
+      started: (outcome) => {
+        this.outcome?.(outcome);
+        if (outcome.type === 'failed') ended(outcome.reason);
+        else if (outcome.type === 'ignored') ended(NORMAL);
+        nested?.listener.started(outcome);
+      },
+      ended: (reason) => {
+        ended(reason);
+        nested?.listener.ended(reason);
+      },
+    };
+  }
+
+  /** The actor, for watching; null before the start. */
+  get actor(): Actor<typeof supervisorMachine> | null {
+    return this.machine;
+  }
+
+  /**
+   * Resolves when all children are up, with `ignored` when the init function did not want to run.
+   * @throws AppError `bad_supervisor_spec`, `bad_child_spec`, `duplicate_child_id`, what the init function threw, or
+   * `failed_to_start` when a child did not start; then those before it have been stopped
+   */
+  async start(): Promise<'up' | 'ignored'> {
+    const outcome = await new Promise<StartOutcome>((resolve) => {
+      this.outcome = resolve;
+      this.open();
+    });
+    if (outcome.type !== 'failed') return outcome.type;
+    const { reason } = outcome;
+    throw reason.type === 'error' ? fromInfo(reason.error) : new AppError('failed_to_start', reasonText(reason));
+  }
+
+  /** Stops the children in reverse start order, then ends with `reason`. Resolves when that is done. */
+  stop(reason: ExitReason = SHUTDOWN): Promise<ExitReason> {
+    if (this.machine === null) {
+      this.over = true;
+      this.listener.ended(reason);
+    } else this.signal(PARENT, reason);
+    return this.whenEnded;
+  }
+
+  /** A stop signal from `from`; only the parent's is obeyed. */
+  signal(from: string, reason: ExitReason): void {
+    this.hear({ type: 'stop', from, reason });
+  }
+
+  /** Ends at once, and all children with it, without asking them. */
+  kill(): void {
+    this.hear({ type: 'kill' });
+  }
+
+  /** One of OTP's calls; answered in the order they came. */
+  call(request: Request): Promise<Reply> {
+    return new Promise((resolve) => {
+      if (this.over || this.machine === null) {
+        resolve({ ok: false, error: 'stopping' });
+        return;
+      }
+      this.calls += 1;
+      this.replies.set(this.calls, resolve);
+      this.hear({ type: 'call', call: { call: this.calls, request } });
+    });
+  }
+
+  /** A message to a running child by its id or ref; dropped, and reported so, while the child is not running. */
+  send(id: string, message: unknown): void {
+    this.hear({ type: 'message', id, message });
+  }
+
+  /** The supervisor that the child with that id, or ref, is; null when none runs. */
+  nested(id: string): Supervisor | null {
+    const ref = this.state === null ? undefined : recordById(this.state, id)?.ref;
+    return this.below.get(ref ?? id) ?? null;
+  }
+
+  /** The state of the decision core; null before the start. */
+  get state(): SupervisorState | null {
+    return this.machine?.getSnapshot().context.core ?? null;
+  }
+
+  /** This supervisor and everything below it, as data; null before the start. */
+  tree(): SupervisorTree | null {
+    const { state } = this;
+    if (state === null) return null;
+    return treeOf(state, this.env.clock.now(), (ref) => this.children.tree(ref));
+  }
+
+  /** Until `resume` everything that comes waits, as in OTP's `sys:suspend`. */
+  suspend(): void {
+    this.held ??= [];
+  }
+
+  resume(): void {
+    const held = this.held ?? [];
+    this.held = null;
+    for (const input of held) this.hear(input);
+  }
+
+  private open(): void {
+    try {
+      if (this.over || this.machine !== null) throw new AppError('started_before', 'a supervisor is started once only');
+      const input: unknown = typeof this.init === 'function' ? this.init() : this.init;
+      if (exitOf(input) === 'ignore') {
+        this.listener.started({ type: 'ignored' });
+        return;
+      }
+      const core = initialState(readSupervisorSpec(input), this.name, this.parent, this.seed);
+      const { inspect } = this.env;
+      const provided = supervisorMachine.provide({
+        actions: { carryOut: (_, decision) => this.decided.push(decision) },
+      });
+      const machine = createActor(provided, {
+        input: { core },
+        id: this.name,
+        ...(inspect === null ? {} : { inspect }),
+      });
+      machine.subscribe({ error: (error) => this.crashed(error) });
+      this.machine = machine.start();
+    } catch (error) {
+      this.listener.started({ type: 'failed', reason: failureOf(error) });
+      return;
+    }
+    this.hear({ type: 'start' });
+  }
+
+  /** Everything comes in here, and is dealt with one after another. */
+  private hear(input: Input): void {
+    if (this.held !== null) {
+      this.held.push(input);
+      return;
+    }
+    this.inbox.push(input);
+    if (this.handling) return;
+    this.handling = true;
+    try {
+      for (let next = this.inbox.shift(); next !== undefined; next = this.inbox.shift()) {
+        this.env.observe(this.name, next);
+        this.deal(next);
+      }
+    } finally {
+      this.handling = false;
+    }
+  }
+
+  private deal(input: Input): void {
+    const now = this.env.clock.now();
+    if (!this.over) {
+      this.machine?.send({ ...input, now });
+      // Carried out after the step, not inside its action: a child's code must not run within a transition of ours.
+      for (let next = this.decided.shift(); next !== undefined; next = this.decided.shift()) this.carryOut(next);
+    } else if (this.state !== null) {
+      // The actor has ended; what is left to say about a late word is a report.
+      for (const report of decide(this.state, input, now).reports) this.env.onReport(report);
+    }
+  }
+
+  private carryOut({ state, commands, reports }: Decision): void {
+    for (const report of reports) this.env.onReport(report);
+    for (const command of commands) this.perform(command);
+    this.arm(dueAt(state));
+  }
+
+  private arm(at: number | null): void {
+    if (this.timer?.at === at) return;
+    this.timer?.cancel();
+    this.timer = null;
+    if (at === null) return;
+    const { clock } = this.env;
+    const cancel = clock.after(Math.max(0, at - clock.now()), () => {
+      this.timer = null;
+      this.hear({ type: 'tick' });
+    });
+    this.timer = { at, cancel };
+  }
+
+  private perform(command: Command): void {
+    this.env.observe(this.name, command);
+    switch (command.type) {
+      case 'start':
+        this.children.start(command);
+        break;
+      case 'shutdown':
+        this.children.shutdown(command.ref);
+        break;
+      case 'kill':
+        this.children.kill(command.ref);
+        break;
+      case 'deliver':
+        this.children.deliver(command.ref, command.message);
+        break;
+      case 'reply':
+        this.replies.get(command.call)?.(command.reply);
+        this.replies.delete(command.call);
+        break;
+      case 'up':
+        this.listener.started({ type: 'up' });
+        break;
+      case 'init_failed':
+        this.over = true;
+        this.listener.started({ type: 'failed', reason: command.reason });
+        break;
+      case 'ended':
+        this.over = true;
+        this.listener.ended(command.reason);
+        break;
+      default:
+    }
+  }
+
+  private nest(init: unknown, ref: Ref, voice: Voice): Incarnation {
+    let silent = false;
+    const listener: Listener = {
+      started: (outcome) => {
+        if (outcome.type !== 'up') this.below.delete(ref);
+        if (silent) return;
+        if (outcome.type === 'up') voice.started();
+        else if (outcome.type === 'ignored') voice.ignored();
+        else voice.failed(outcome.reason);
+      },
+      ended: (reason) => {
+        this.below.delete(ref);
+        if (!silent) voice.exited(reason);
+      },
+    };
+    const options = { clock: this.env.clock, name: ref, seed: this.seed };
+    const supervisor = new Supervisor(init, options, { parent: this.name, env: this.env, listener });
+    this.below.set(ref, supervisor);
+    supervisor.open();
+    return {
+      shutdown: () => supervisor.signal(this.name, SHUTDOWN),
+      kill: () => {
+        silent = true;
+        supervisor.kill();
+      },
+      deliver: () => undefined,
+      tree: () => supervisor.tree(),
+    };
+  }
+
+  /** The supervisor itself is at fault: its children go with it, and its parent hears of it. */
+  private crashed(error: unknown): void {
+    if (this.over) return;
+    this.over = true;
+    this.timer?.cancel();
+    this.children.killAll();
+    for (const reply of this.replies.values()) reply({ ok: false, error: 'stopping' });
+    const reason = failureOf(error, 'supervisor_crashed');
+    if (this.state?.started === true) this.listener.ended(reason);
+    else this.listener.started({ type: 'failed', reason });
+  }
+}
+
+function harmless<A extends unknown[]>(watch: ((...given: A) => void) | undefined): (...given: A) => void {
+  if (watch === undefined) return () => undefined;
+  return (...given) => {
+    try {
+      watch(...given);
+    } catch {
+      // A watcher that fails must not end what it watches.
+    }
+  };
+}
