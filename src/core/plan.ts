@@ -22,7 +22,7 @@ export const MAX_PLAN_STEPS = 200;
 export const Plan = z
   .strictObject({
     steps: z.array(PlanStep).min(1).max(MAX_PLAN_STEPS),
-    /** The answer of the run; without it, the result of the last step. */
+    /** The answer of the run; without it, the result of the last step, or where that lies when it is too large. */
     answer: Json.optional(),
   })
   .check((ctx) => {

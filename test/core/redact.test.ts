@@ -84,20 +84,10 @@ describe('redaction of texts', () => {
     ['private keys', joined('-----BEGIN ', 'PRIVATE KEY-----')],
     ['certificates', '-----BEGIN X-----'],
     ['spaces', ' '],
-  ])('takes time in proportion to the length of hostile %s', (_, piece) => {
-    const time = (length: number) => {
-      const hostile = piece.repeat(Math.ceil(length / piece.length));
-      let best = Number.POSITIVE_INFINITY;
-      for (let i = 0; i < 5; i++) {
-        const began = performance.now();
-        redactText(hostile);
-        best = Math.min(best, performance.now() - began);
-      }
-      return best;
-    };
-    time(1_000);
-    // 32 times the length: a quadratic pattern would take about 1,000 times as long.
-    expect(time(640_000) / Math.max(time(20_000), 0.05)).toBeLessThan(300);
+  ])('gets through megabytes of hostile %s', (_, piece) => {
+    // A pattern that is quadratic in them would not end within the time that a test has.
+    const hostile = piece.repeat(Math.ceil(3_000_000 / piece.length));
+    expect(redactText(hostile).length).toBeGreaterThan(0);
   });
 });
 

@@ -36,7 +36,7 @@ async function decide(input: ThinkInput): Promise<Decision> {
   const done = input.plan?.done ?? new Set<string>();
   const read = remembering(input.plan?.result);
   const open = plan.steps.filter((step) => !done.has(step.id));
-  if (open.length === 0) return { action: 'final_answer', answer: await answerOf(plan, read) };
+  if (open.length === 0) return { action: 'final_answer', answer: await answerOf(plan, read, input) };
   const ready = open.filter((step) => dependenciesOf(step).every((id) => done.has(id)));
   await refuseHopeless(ready, input);
   return callReady(ready, read);
@@ -77,11 +77,31 @@ async function callReady(ready: PlanStep[], read: ReadResult): Promise<Decision>
   };
 }
 
-async function answerOf(plan: Plan, read: ReadResult): Promise<Json> {
+async function answerOf(plan: Plan, read: ReadResult, input: ThinkInput): Promise<Json> {
   const last = plan.steps.at(-1);
+  if (plan.answer === undefined && last !== undefined) {
+    const large = await largeResultOf(last, input);
+    if (large !== null) return large;
+  }
   const whole = last === undefined ? null : { $ref: last.id };
   const answer = plan.answer === undefined ? whole : plan.answer;
   return resolved(answer, 'answer', read, { left: MAX_DECISION_CHARS });
+}
+
+/**
+ * What stands for a result that is too large to be an answer, when the plan names no answer: where it lies, and how it
+ * begins. Failing now would throw away a run whose work is done.
+ */
+async function largeResultOf(step: PlanStep, input: ThinkInput): Promise<Json> {
+  for (const { observations } of (await input.window()).toReversed()) {
+    const seen = observations.find((one) => one.plan_step === step.id && one.status === 'ok');
+    if (seen === undefined) continue;
+    if (seen.large !== undefined) return { step: step.id, call: seen.c, bytes: seen.large.bytes, preview: seen.result };
+    const chars = JSON.stringify(seen.result).length;
+    if (chars <= MAX_DECISION_CHARS) return null;
+    return { step: step.id, call: seen.c, bytes: chars, preview: clip(JSON.stringify(seen.result), 2_000) };
+  }
+  return null;
 }
 
 async function resolved(value: Json, path: string, read: ReadResult, allowance: { left: number }): Promise<Json> {

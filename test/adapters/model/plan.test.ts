@@ -7,7 +7,7 @@ import type { Json } from '../../../src/core/json.ts';
 import { DEFAULT_LIMITS } from '../../../src/core/limits.ts';
 import { Plan } from '../../../src/core/plan.ts';
 import { Task } from '../../../src/core/task.ts';
-import type { ThinkInput } from '../../../src/ports/model.ts';
+import type { ThinkInput, WindowStep } from '../../../src/ports/model.ts';
 
 function inputFor(plan: unknown, results: Record<string, Json> = {}, more: Partial<ThinkInput> = {}): ThinkInput {
   return {
@@ -139,6 +139,32 @@ describe('the plan model', () => {
   it('answers with the result of the last step when all are done', async () => {
     const plan = { steps: [step('a'), step('b')] };
     expect(await decide(plan, { a: 1, b: null })).toEqual({ action: 'final_answer', answer: null });
+  });
+
+  it('answers with where the last result lies and how it begins when that is too large, and does not read it', async () => {
+    const plan = { steps: [step('a'), step('b')] };
+    const seen = (result: Json, large?: { bytes: number }): WindowStep[] => [
+      {
+        entry: 5,
+        decision: { action: 'think' },
+        observations: [
+          { c: '5-0', tool: 't_b', plan_step: 'b', status: 'ok', result, ...(large === undefined ? {} : { large }) },
+        ],
+      },
+    ];
+    const unread = {
+      plan: Plan.parse(plan),
+      done: new Set(['a', 'b']),
+      result: () => Promise.reject(new Error('read')),
+    };
+    const answer = async (window: WindowStep[]) => decide(plan, {}, { plan: unread, window: async () => window });
+    expect(await answer(seen('["the beginning', { bytes: 5_000_000 }))).toEqual({
+      action: 'final_answer',
+      answer: { step: 'b', call: '5-0', bytes: 5_000_000, preview: '["the beginning' },
+    });
+    expect(await answer(seen('x'.repeat(500_000)))).toMatchObject({
+      answer: { step: 'b', bytes: 500_002, preview: expect.stringMatching(/^"x{100}/) },
+    });
   });
 
   it("answers with the plan's own answer, references replaced", async () => {
