@@ -106,7 +106,6 @@ export class Turn {
   /** The supervisor is killed: its children with it, all at once. */
   kill(): void {
     const { work, started } = this.state;
-    this.refuseCalls();
     if (work !== null && 'call' in work.purpose) this.reply(work.purpose.call, { ok: false, error: 'stopping' });
     if (work?.waiting?.for === 'start') this.command({ type: 'kill', ref: work.waiting.ref });
     for (const { ref, status } of this.state.children.values()) {
@@ -118,6 +117,7 @@ export class Turn {
 
   /** Nothing is left to do. */
   over(reason: ExitReason): void {
+    this.refuseCalls();
     this.patch({
       ended: reason,
       work: null,
@@ -125,7 +125,6 @@ export class Turn {
       inbox: Slots.empty(),
       retries: Slots.empty(),
       stamps: [],
-      waitingCalls: 0,
     });
   }
 
