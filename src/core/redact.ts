@@ -44,6 +44,8 @@ const KEY_PREFIXES: readonly { prefix: string; least: number }[] = [
   ...['AKIA', 'ASIA', 'AIza', 'ya29.'].map((prefix) => ({ prefix, least: 12 })),
 ];
 
+/** Whether a word is worth a closer look: nearly none is. */
+const KEY_HINT = new RegExp([...KEY_PREFIXES.map(({ prefix }) => prefix.replace('.', '\\.')), 'eyJ'].join('|'));
 const WORD = /[A-Za-z0-9_.~+-]{12,}/g;
 const NKEY_SEED = /(?<![A-Z2-7])S[UACNOX][A-Z2-7]{56}(?![A-Z2-7])/g;
 const BEARER = /\b(Bearer)[ \t]{1,8}[A-Za-z0-9._~+/-]{8,}={0,2}/gi;
@@ -91,6 +93,7 @@ function isSecretName(name: string): boolean {
 
 /** What may hold a key is gone from its first character to the end of its word. */
 function withoutKey(word: string): string {
+  if (!KEY_HINT.test(word)) return word;
   let from = word.length;
   for (const { prefix, least } of KEY_PREFIXES) {
     const at = beginning(word, prefix);
