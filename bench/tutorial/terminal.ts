@@ -27,7 +27,8 @@ export class Terminal {
   async type(text: string, until: string | null): Promise<void> {
     await this.stop();
     const state = join(this.#state, 'env');
-    const script = `set -a; [ -f ${state} ] && source ${state}; cd "\${PWD_OF_TUTORIAL:-${this.#cwd}}"
+    // Ctrl-C ends what runs in a terminal, not its shell: that one still has to note what was set.
+    const script = `trap : INT; set -a; [ -f ${state} ] && source ${state}; cd "\${PWD_OF_TUTORIAL:-${this.#cwd}}"
 ${text}
 code=$?; PWD_OF_TUTORIAL=$PWD; declare -px | grep -v '^declare -[a-z]*r' > ${state}; exit $code`;
     this.output = '';
