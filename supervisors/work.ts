@@ -28,18 +28,15 @@ export function advance(turn: Turn): void {
 
 function start(turn: Turn, slot: number): void {
   const found = turn.state.children.get(slot);
-  if (found === undefined || found.spec.run === null || found.status === 'running') return;
-  turn.cancelRetry(found);
+  if (found === undefined || found.spec.run === null) return;
   const { spec } = found;
-  const { run } = spec;
-  if (run === null) return;
+  const { run } = found.spec;
   const incarnation = found.incarnation + 1;
   const ref = refOf(turn.state, slot, incarnation);
   turn.update(found, {
     spec: spec.restart === 'temporary' ? { ...spec, run: null, input: undefined } : spec,
     status: 'starting',
     incarnation,
-    retry: null,
     restarts: found.incarnation === 0 ? 0 : found.restarts + 1,
   });
   const deadline = spec.startMs === 'infinity' ? null : turn.now + spec.startMs;

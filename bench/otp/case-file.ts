@@ -33,7 +33,11 @@ const SupervisorOptions = z.strictObject({
 });
 export type SupervisorOptions = z.infer<typeof SupervisorOptions>;
 
-const Entries = z.array(z.union([z.string(), z.array(z.string())]));
+/** A list, or one text with the entries separated by spaces. */
+const Entries = z.union([
+  z.array(z.union([z.string(), z.array(z.string())])),
+  z.string().transform((text) => text.match(/@\d+ \S+|(?:[^\s(]|\((?:[^()]|\([^()]*\))*\))+/g) ?? []),
+]);
 const Partial = z.record(z.string(), z.json());
 
 const expectations = {

@@ -87,13 +87,18 @@ function includes(expected: unknown, actual: unknown): boolean {
 }
 
 export function compareWord(what: string, expected: string, words: readonly string[]): string | null {
-  return words.includes(expected) ? null : `${what}: expected ${expected}, got ${words.join(' or ')}`;
+  const close = (text: string): string => text.replace(/\s*,\s*/g, ',');
+  return words.some((word) => close(word) === close(expected))
+    ? null
+    : `${what}: expected ${expected}, got ${words.join(' or ')}`;
 }
 
 export function startWords(result: StartResult | null): string[] {
   if (result === null) return ['nothing'];
   if (result.type !== 'error') return [result.type];
-  return ['error', `error(${result.code})`, result.code, ...faultsIn(result.message, result.code)];
+  const inner = /^shutdown\((failed_to_start_child\(.*\))\)$/.exec(result.code)?.[1];
+  const words = inner === undefined ? [] : ['error(failed_to_start_child)', `error(${inner})`, 'error(shutdown)'];
+  return ['error', `error(${result.code})`, result.code, ...words, ...faultsIn(result.message, result.code)];
 }
 
 /** The words that a reply may be expected by, from the least to the most exact. */

@@ -24,10 +24,17 @@ export class FixtureChild {
   readonly nested: FixtureTree | null;
   private readonly starts: string[];
   private readonly stops: string[];
-  /** How often its start was tried. */
-  tries = 0;
+  private readonly count: { tries: number };
 
-  constructor(name: string, fields: FixtureFields, nested: FixtureTree | null, options: ChildOptions) {
+  /** @param count shared by all children of that name: a child that is added again goes on in its scripts */
+  constructor(
+    name: string,
+    fields: FixtureFields,
+    nested: FixtureTree | null,
+    options: ChildOptions,
+    count: { tries: number },
+  ) {
+    this.count = count;
     this.name = name;
     this.fields = fields;
     this.nested = nested;
@@ -37,9 +44,14 @@ export class FixtureChild {
     for (const stop of this.stops) parseStop(stop);
   }
 
+  /** How often its start was tried. */
+  get tries(): number {
+    return this.count.tries;
+  }
+
   nextStart(): StartScript {
     const at = Math.min(this.tries, this.starts.length - 1);
-    this.tries += 1;
+    this.count.tries += 1;
     return parseStart(this.starts[at] ?? 'ok');
   }
 
@@ -61,6 +73,7 @@ export interface FixtureTree {
 export class Fixture {
   readonly top: FixtureTree;
   readonly children = new Map<string, FixtureChild>();
+  private readonly counts = new Map<string, { tries: number }>();
   private readonly options: Record<string, ChildOptions>;
   private readonly supervisors: Record<string, SupervisorOptions>;
   private readonly otpExact: boolean;
@@ -110,7 +123,12 @@ export class Fixture {
       id: options.id ?? short.name,
     };
     const nested = short.nested === null ? null : this.tree(short.name, short.nested);
-    const child = new FixtureChild(short.name, fields, nested, options);
+    let count = this.counts.get(short.name);
+    if (count === undefined) {
+      count = { tries: 0 };
+      this.counts.set(short.name, count);
+    }
+    const child = new FixtureChild(short.name, fields, nested, options, count);
     if (!this.children.has(child.name)) this.children.set(child.name, child);
     return child;
   }
