@@ -1,11 +1,13 @@
-import { type Actor, createActor, type InspectionEvent, type Observer } from 'xstate';
+import { type Actor, createActor } from 'xstate';
 import { AppError, fromInfo } from '../src/core/errors.ts';
 import { type Decision, decide } from './core.ts';
 import { type ExitReason, exitOf, failureOf, NORMAL, reasonText, SHUTDOWN } from './exit-reason.ts';
+import { Alarm } from './host/alarm.ts';
 import { Children } from './host/children.ts';
-import type { Incarnation, SupervisorClock, TreeEnv, Voice } from './host/incarnation.ts';
+import { Inbox } from './host/inbox.ts';
+import type { Incarnation, TreeEnv, Voice } from './host/incarnation.ts';
 import { supervisorMachine } from './host/machine.ts';
-import type { Report } from './reports.ts';
+import { envOf, type SupervisorOptions } from './host/options.ts';
 import type { Reply, Request } from './requests.ts';
 import type { Ref, SupervisorInit, SupervisorInput } from './spec-types.ts';
 import { type Command, dueAt, type Input, initialState, recordById, type SupervisorState } from './state.ts';
@@ -17,19 +19,6 @@ import { type SupervisorTree, treeOf } from './tree.ts';
  * decided on children. One child record is one root actor, resource or supervisor per incarnation, kept in our own map:
  * `spawnChild` copies the map of all children for each of them.
  */
-
-export interface SupervisorOptions {
-  readonly clock: SupervisorClock;
-  /** First part of all refs below; default `root`. Unique among the trees of a process. */
-  readonly name?: string;
-  /** Seed of the chance in backoff delays; default 0. */
-  readonly seed?: number;
-  readonly onReport?: (report: Report) => void;
-  /** Sees what every supervisor of the tree hears and commands, in order. */
-  readonly observe?: (supervisor: string, event: Input | Command) => void;
-  /** XState's inspection events of the supervisors and of children that are actors. */
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void);
-}
 
 /** Whose stop signals a supervisor at the top obeys. */
 const PARENT = 'parent';
@@ -55,13 +44,13 @@ export class Supervisor {
   /** Children that are supervisors. */
   private readonly below = new Map<Ref, Supervisor>();
   private readonly replies = new Map<number, (reply: Reply) => void>();
-  private readonly inbox: Input[] = [];
-  private handling = false;
+  private readonly inbox: Inbox;
+  private readonly alarm: Alarm;
   private readonly decided: Decision[] = [];
-  private held: Input[] | null = null;
-  private timer: { at: number; cancel: () => void } | null = null;
   private machine: Actor<typeof supervisorMachine> | null = null;
   private over = false;
+  /** What the parent is told once the ends of all children have been dealt with. */
+  private lastWord: (() => void) | null = null;
   private calls = 0;
   private outcome: ((outcome: StartOutcome) => void) | null = null;
 
@@ -77,12 +66,9 @@ export class Supervisor {
     this.name = options.name ?? 'root';
     this.parent = nested?.parent ?? PARENT;
     this.seed = options.seed ?? 0;
-    this.env = nested?.env ?? {
-      clock: options.clock,
-      onReport: harmless(options.onReport),
-      observe: harmless(options.observe),
-      inspect: options.inspect ?? null,
-    };
+    this.env = nested?.env ?? envOf(options);
+    this.inbox = new Inbox((input) => this.deal(input));
+    this.alarm = new Alarm(this.env.clock, () => this.hear({ type: 'tick' }));
     this.children = new Children(
       this.env,
       (input) => this.hear(input),
@@ -183,13 +169,11 @@ export class Supervisor {
 
   /** Until `resume` everything that comes waits, as in OTP's `sys:suspend`. */
   suspend(): void {
-    this.held ??= [];
+    this.inbox.suspend();
   }
 
   resume(): void {
-    const held = this.held ?? [];
-    this.held = null;
-    for (const input of held) this.hear(input);
+    this.inbox.resume();
   }
 
   private open(): void {
@@ -219,26 +203,16 @@ export class Supervisor {
     this.hear({ type: 'start' });
   }
 
-  /** Everything comes in here, and is dealt with one after another. */
   private hear(input: Input): void {
-    if (this.held !== null) {
-      this.held.push(input);
-      return;
-    }
-    this.inbox.push(input);
-    if (this.handling) return;
-    this.handling = true;
-    try {
-      for (let next = this.inbox.shift(); next !== undefined; next = this.inbox.shift()) {
-        this.env.observe(this.name, next);
-        this.deal(next);
-      }
-    } finally {
-      this.handling = false;
-    }
+    this.inbox.put(input);
+    if (this.inbox.isDealing) return;
+    const { lastWord } = this;
+    this.lastWord = null;
+    lastWord?.();
   }
 
   private deal(input: Input): void {
+    this.env.observe(this.name, input);
     const now = this.env.clock.now();
     if (!this.over) {
       this.machine?.send({ ...input, now });
@@ -253,20 +227,7 @@ export class Supervisor {
   private carryOut({ state, commands, reports }: Decision): void {
     for (const report of reports) this.env.onReport(report);
     for (const command of commands) this.perform(command);
-    this.arm(dueAt(state));
-  }
-
-  private arm(at: number | null): void {
-    if (this.timer?.at === at) return;
-    this.timer?.cancel();
-    this.timer = null;
-    if (at === null) return;
-    const { clock } = this.env;
-    const cancel = clock.after(Math.max(0, at - clock.now()), () => {
-      this.timer = null;
-      this.hear({ type: 'tick' });
-    });
-    this.timer = { at, cancel };
+    this.alarm.set(dueAt(state));
   }
 
   private perform(command: Command): void {
@@ -293,11 +254,11 @@ export class Supervisor {
         break;
       case 'init_failed':
         this.over = true;
-        this.listener.started({ type: 'failed', reason: command.reason });
+        this.lastWord = () => this.listener.started({ type: 'failed', reason: command.reason });
         break;
       case 'ended':
         this.over = true;
-        this.listener.ended(command.reason);
+        this.lastWord = () => this.listener.ended(command.reason);
         break;
       default:
     }
@@ -337,22 +298,11 @@ export class Supervisor {
   private crashed(error: unknown): void {
     if (this.over) return;
     this.over = true;
-    this.timer?.cancel();
+    this.alarm.set(null);
     this.children.killAll();
     for (const reply of this.replies.values()) reply({ ok: false, error: 'stopping' });
     const reason = failureOf(error, 'supervisor_crashed');
     if (this.state?.started === true) this.listener.ended(reason);
     else this.listener.started({ type: 'failed', reason });
   }
-}
-
-function harmless<A extends unknown[]>(watch: ((...given: A) => void) | undefined): (...given: A) => void {
-  if (watch === undefined) return () => undefined;
-  return (...given) => {
-    try {
-      watch(...given);
-    } catch {
-      // A watcher that fails must not end what it watches.
-    }
-  };
 }

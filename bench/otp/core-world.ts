@@ -164,7 +164,7 @@ export class CoreWorld implements World {
   }
 
   specOf(child: FixtureChild): unknown {
-    const run = child.nested === null ? (): object => ({}) : this.treeOf(child.nested);
+    const run = child.nested === null ? (): object => ({}) : child.init(this.treeOf(child.nested));
     this.byRun.set(run, child);
     return { ...child.fields, ...(child.nested === null ? { start: run } : { supervisor: run }) };
   }
@@ -251,7 +251,7 @@ export class CoreWorld implements World {
   private give(to: string, input: Input): void {
     const supervisor = this.supervisors.get(to);
     if (supervisor === undefined) return;
-    if (supervisor.held !== null) {
+    if (supervisor.held !== null && input.type !== 'kill') {
       supervisor.held.push(input);
       return;
     }
@@ -406,10 +406,13 @@ export class CoreWorld implements World {
   private killChild(to: string, ref: Ref): void {
     const entry = this.children.get(ref);
     if (entry?.alive !== true) return;
-    if (entry.child.nested !== null) this.feed(ref, { type: 'kill' });
     entry.alive = false;
     entry.fenced = true;
-    this.feed(to, { type: 'exited', ref, reason: KILLED });
+    if (entry.child.nested !== null) this.give(ref, { type: 'kill' });
+    const ended: Input = { type: 'exited', ref, reason: KILLED };
+    // What a killed supervisor held is down before its parent hears of it.
+    if (this.supervisors.get(to)?.state.ended === null) this.feed(to, ended);
+    else this.give(to, ended);
   }
 
   private gone(ref: Ref, reason: ExitReason): void {

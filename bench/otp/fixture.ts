@@ -1,4 +1,13 @@
-import { type ExitReason, failure, KILLED, NORMAL, SHUTDOWN, shutdownWith } from '../../supervisors/exit-reason.ts';
+import { AppError } from '../../src/core/errors.ts';
+import {
+  type ExitReason,
+  failure,
+  IGNORE,
+  KILLED,
+  NORMAL,
+  SHUTDOWN,
+  shutdownWith,
+} from '../../supervisors/exit-reason.ts';
 import type { Case, ChildOptions, SupervisorOptions } from './case-file.ts';
 import { type ChildShorthand, parseChild, parseTree, type TreeShorthand } from './shorthand.ts';
 
@@ -25,6 +34,7 @@ export class FixtureChild {
   private readonly starts: string[];
   private readonly stops: string[];
   private readonly count: { tries: number };
+  private last: StartScript = { do: 'ok', info: undefined };
 
   /** @param count shared by all children of that name: a child that is added again goes on in its scripts */
   constructor(
@@ -52,13 +62,31 @@ export class FixtureChild {
   nextStart(): StartScript {
     const at = Math.min(this.tries, this.starts.length - 1);
     this.count.tries += 1;
-    return parseStart(this.starts[at] ?? 'ok');
+    this.last = parseStart(this.starts[at] ?? 'ok');
+    return this.last;
+  }
+
+  /** What the init function of a child that is a supervisor does: as its start was last told to. */
+  init(tree: () => unknown): () => unknown {
+    return () => {
+      if (this.last.do === 'ignore') return IGNORE;
+      if (this.last.do === 'garbage') return 'garbage';
+      if (this.last.do === 'error' || this.last.do === 'throw') raise(this.last.reason);
+      return tree();
+    };
   }
 
   /** Of the incarnation that is up: the n-th try. */
   stopScript(tries: number): StopScript {
     return parseStop(this.stops[Math.min(tries, this.stops.length) - 1] ?? 'obey');
   }
+}
+
+/** Throws what a reason stands for. */
+export function raise(reason: ExitReason): never {
+  const { code, message } =
+    reason.type === 'error' ? reason.error : { code: reason.type, message: `it ended with ${reason.type}` };
+  throw new AppError(code, message);
 }
 
 export interface FixtureTree {

@@ -1,8 +1,7 @@
 import { assign, fromCallback, setup } from 'xstate';
-import { AppError } from '../../src/core/errors.ts';
 import { type ExitReason, exitWith, IGNORE, isClean, SHUTDOWN } from '../../supervisors/exit-reason.ts';
 import type { ActorChild, ChildContext, Ref, ResourceChild, StartAnswer } from '../../supervisors/spec-types.ts';
-import type { FixtureChild, StartScript, StopScript } from './fixture.ts';
+import { type FixtureChild, raise, type StartScript, type StopScript } from './fixture.ts';
 import type { SteppedClock } from './stepped-clock.ts';
 
 /** Real children that do what a case's scripts say: an XState actor, or a plain resource. */
@@ -26,12 +25,6 @@ interface Context {
 }
 
 type Event = { type: 'die'; reason: ExitReason } | { type: 'detach' } | { type: 'shutdown' };
-
-function raise(reason: ExitReason): never {
-  throw reason.type === 'error'
-    ? new AppError(reason.error.code, reason.error.message)
-    : new AppError(reason.type, reason.type);
-}
 
 /** Abnormal ends are real throws inside the actor, clean ones its final state. */
 export function liveActor(child: FixtureChild, live: LiveChildren): Pick<ActorChild, 'logic' | 'ready' | 'stopEvent'> {

@@ -117,7 +117,7 @@ export class TreeWorld implements World {
 
   specOf(child: FixtureChild): unknown {
     if (child.nested !== null) {
-      const supervisor = this.treeOf(child.nested);
+      const supervisor = child.init(this.treeOf(child.nested));
       this.byRun.set(supervisor, child);
       return { ...child.fields, supervisor };
     }

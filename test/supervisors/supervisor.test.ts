@@ -3,9 +3,10 @@ import { type AnyStateMachine, createMachine, fromCallback, fromPromise } from '
 import { SimulatedClock } from '../../src/adapters/memory/simulated-clock.ts';
 import { AppError } from '../../src/core/errors.ts';
 import { exitWith, failure, IGNORE, SHUTDOWN } from '../../supervisors/exit-reason.ts';
+import type { SupervisorOptions } from '../../supervisors/host/options.ts';
 import type { Report } from '../../supervisors/reports.ts';
 import type { ChildContext, ChildInput, SupervisorInput } from '../../supervisors/spec-types.ts';
-import { Supervisor, type SupervisorOptions } from '../../supervisors/supervisor.ts';
+import { Supervisor } from '../../supervisors/supervisor.ts';
 
 interface Stage {
   clock: SimulatedClock;
@@ -332,6 +333,21 @@ describe('a supervisor', () => {
     expect(await supervisor.call({ type: 'which_children' })).toEqual({ ok: false, error: 'stopping' });
     expect(await supervisor.stop()).toEqual(SHUTDOWN);
     await expect(supervisor.start()).rejects.toThrow('started once only');
+  });
+
+  it('knows a nested supervisor as long as it runs, and can kill it though it is suspended', async () => {
+    const { supervisor } = stage({ children: [{ id: 's', supervisor: { children: [{ id: 'a', logic: idle }] } }] });
+    await supervisor.start();
+    const first = supervisor.nested('s');
+    first?.suspend();
+    first?.kill();
+    expect(await first?.whenEnded).toEqual({ type: 'killed' });
+    const second = supervisor.nested('s');
+    expect(second?.name).toBe('root:0.2');
+    expect(supervisor.nested('root:0.2')).toBe(second);
+    expect(supervisor.nested('root:0.1')).toBeNull();
+    await supervisor.stop();
+    expect(await second?.whenEnded).toEqual(SHUTDOWN);
   });
 
   it('answers every call after its end with stopping', async () => {
