@@ -84,6 +84,7 @@ const guarantees = [
   'divergedTraces',
   'repeatedIdempotentEffects',
   'repeatedNonIdempotentEffects',
+  'effectsUnderNewKeys',
   'withoutResult',
 ] as const;
 const visited = killing.points.filter((point) => (tally.perPoint[point] ?? 0) > 0);
@@ -93,7 +94,6 @@ if (missed.length > 0 && killing.crashes >= 4 * killing.points.length) {
   violations.push(`no node died at ${missed.join(', ')}`);
 }
 for (const what of all('staleStatuses')) progress(`stale status: ${what}`);
-for (const what of all('effectsUnderNewKeys')) progress(`under a new key: ${what}`);
 
 finish(
   'crash',

@@ -1,3 +1,4 @@
+import { callId } from '../../src/core/ids.ts';
 import { StatusEvent } from '../../src/core/status.ts';
 import { streamsOf } from '../../src/core/streams.ts';
 import type { Lane } from './lane.ts';
@@ -15,7 +16,7 @@ export interface Verdict {
   divergedTraces: string[];
   repeatedIdempotentEffects: string[];
   repeatedNonIdempotentEffects: string[];
-  /** Idempotent steps that took effect under more than one key: a failed call was decided anew, as a new call. */
+  /** Idempotent steps that took effect under more than one key: a call that was decided anew must keep the first one. */
   effectsUnderNewKeys: string[];
   /** Runs whose last stored status is not their end. */
   staleStatuses: string[];
@@ -75,8 +76,13 @@ export async function judge(lane: Lane, references: Map<string, Trace>, open: st
       const found = difference(reference, trace);
       if (found !== null) verdict.divergedTraces.push(`${run} (${kind}): ${found}`);
     }
-    for (const entry of lane.observer.entries(run)) {
-      for (const event of entry.events) if (event.type === 'call_done') done.add(`${run}:${event.c}`);
+    const keys = new Map<string, string>();
+    for (const { n, events } of lane.observer.entries(run)) {
+      for (const event of events) {
+        if (event.type === 'call_done') done.add(keys.get(event.c) ?? `${run}:${event.c}`);
+        if (event.type !== 'decided') continue;
+        for (const [i, { key }] of (event.calls ?? []).entries()) if (key !== undefined) keys.set(callId(n, i), key);
+      }
     }
   }
   judgeEffects(lane, verdict, done);

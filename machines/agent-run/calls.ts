@@ -1,5 +1,6 @@
 import type { RunCall, RunContext } from '../../src/core/run-state.ts';
 import { WINDOW_STEPS } from '../../src/core/run-state.ts';
+import { MAX_OPEN_CALLS } from '../../src/core/step-ref.ts';
 import type { ChartEventOf, Journalled } from './context.ts';
 
 /**
@@ -83,8 +84,12 @@ export function endStep(context: RunContext, at: number, calls = context.calls):
 export function finishStep(context: RunContext, event: ChartEventOf<'call_done'>): Partial<RunContext> {
   const outcomes: number[] = [];
   let planStep: string | undefined;
+  let open = context.open;
   for (const call of context.calls) {
-    if (call.c === event.c) planStep = call.plan_step;
+    if (call.c === event.c) {
+      planStep = call.plan_step;
+      open = withoutOpen(context, call);
+    }
     const outcome = call.c === event.c ? event.n : (call.outcome ?? event.n);
     if (!outcomes.includes(outcome)) outcomes.push(outcome);
   }
@@ -97,6 +102,7 @@ export function finishStep(context: RunContext, event: ChartEventOf<'call_done'>
     calls: [],
     decision: null,
   };
+  if (open !== context.open) update.open = open;
   const { plan } = context;
   if (plan !== null && planStep !== undefined) {
     update.plan = { ...plan, done: { ...plan.done, [planStep]: [event.n, event.c] } };
@@ -144,26 +150,60 @@ export function callSucceeded(context: RunContext, event: Journalled<{ c: string
     ...withCall(context, event.c, [call.status], () => ({ status: 'done', outcome: event.n })),
     tool_ms: context.tool_ms + ms,
     last_result: { entry: event.n, c: event.c },
+    open: withoutOpen(context, call),
     ...(plan === null || call.plan_step === undefined
       ? {}
       : { plan: { ...plan, done: { ...plan.done, [call.plan_step]: [event.n, event.c] } } }),
   };
 }
 
+/** The same over all attempts of one call, and of those that ask for the same after it. */
+export function idempotencyKey(run: string, call: Pick<RunCall, 'c' | 'key'>): string {
+  return call.key ?? `${run}:${call.c}`;
+}
+
+/** It is known what became of the call. */
+function withoutOpen(context: RunContext, call: RunCall): RunContext['open'] {
+  if (context.open.length === 0) return context.open;
+  const key = idempotencyKey(context.run, call);
+  return context.open.filter((one) => one.key !== key);
+}
+
+/** The call was given up; what it may have done is not forgotten. */
+function withOpen(context: RunContext, call: RunCall): RunContext['open'] {
+  const key = idempotencyKey(context.run, call);
+  return [...withoutOpen(context, call), { c: call.c, tool: call.tool, key }].slice(-MAX_OPEN_CALLS);
+}
+
 /** The call is made again later; one that was started is journalled as started anew. */
 export function callRetried(context: RunContext, event: ChartEventOf<'call_retry'>): Partial<RunContext> {
-  const { c, ms, not_before, class: cls } = event;
+  const { c, ms, not_before, class: cls, effect_open } = event;
   const calls = context.calls.map((call): RunCall => {
     if (call.c !== c) return call;
     const { started: _nothingWasDone, ...rest } = call;
     const tried = { ...call.tried, [cls]: (call.tried?.[cls] ?? 0) + 1 };
-    return { ...rest, status: 'ready', attempt: (call.attempt ?? 0) + 1, tried, retry: cls, not_before };
+    const again = {
+      ...rest,
+      status: 'ready' as const,
+      attempt: (call.attempt ?? 0) + 1,
+      tried,
+      retry: cls,
+      not_before,
+    };
+    return effect_open === undefined ? again : { ...again, effect_open };
   });
   return { calls, tool_ms: context.tool_ms + ms };
 }
 
-export function callFailed(context: RunContext, event: Journalled<{ c: string }>, ms: number): Partial<RunContext> {
+export function callFailed(
+  context: RunContext,
+  event: Journalled<{ c: string; effect_open?: true | undefined }>,
+  ms: number,
+): Partial<RunContext> {
+  const call = context.calls.find((one) => one.c === event.c);
+  const open = call?.idempotent === true && (event.effect_open ?? call.effect_open) === true;
   return {
+    ...(open ? { open: withOpen(context, call) } : {}),
     ...withCall(context, event.c, ['ready', 'started', 'person', 'approval', 'child', 'child_ready'], () => ({
       status: 'failed',
       outcome: event.n,

@@ -47,6 +47,7 @@ export const EMPTY_CONTEXT: RunContext = {
   hold: null,
   resume_to: null,
   unknown: [],
+  open: [],
   end: null,
 };
 
@@ -70,7 +71,12 @@ export function acceptedContext(event: ChartEventOf<'accepted'>): RunContext {
     plan,
     ...(continues === undefined
       ? {}
-      : { runs: continues.runs, window: continues.window, last_result: continues.last_result }),
+      : {
+          runs: continues.runs,
+          window: continues.window,
+          last_result: continues.last_result,
+          open: continues.open ?? [],
+        }),
   };
 }
 
@@ -84,6 +90,7 @@ export function plannedCalls(event: ChartEventOf<'decided'>): RunCall[] {
       ...(call.plan_step === undefined ? {} : { plan_step: call.plan_step }),
       idempotent: call.idempotent,
       timeout_ms: call.timeout_ms,
+      ...(call.key === undefined ? {} : { key: call.key }),
       ...statusOf(call),
       ...(call.refused === undefined ? {} : { outcome: event.n }),
     }));

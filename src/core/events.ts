@@ -7,7 +7,7 @@ import { isCallId, isRunId, MAX_RUN_ID } from './ids.ts';
 import { Json } from './json.ts';
 import { Limits } from './limits.ts';
 import { FailureCode } from './reasons.ts';
-import { PlanRef, ResultRef, StepRef } from './step-ref.ts';
+import { MAX_OPEN_CALLS, OpenCall, PlanRef, ResultRef, StepRef } from './step-ref.ts';
 import { Name, Task } from './task.ts';
 
 /**
@@ -33,6 +33,8 @@ export const PlannedCall = z.strictObject({
   refused: ErrorInfo.optional(),
   /** Waits for an approval until this moment (epoch ms). */
   approval_until: z.int().optional(),
+  /** That of an earlier call which asked for the same and may have taken effect; absent: its own. */
+  key: z.string().max(512).optional(),
 });
 export type PlannedCall = z.infer<typeof PlannedCall>;
 
@@ -40,6 +42,8 @@ const Who = { by: z.string().max(128), why: z.string().max(1024) };
 /** Sequence of the inbox message that brought the event; absent when it did not come through the inbox. */
 const FromInbox = { inbox: z.int().min(0).optional() };
 const Ms = z.number().min(0);
+/** Whether the try that failed may have taken effect. */
+const Failed = { error: ErrorInfo, ms: Ms, effect_open: z.literal(true).optional() };
 
 /** Longest chain of runs that continue one another. */
 export const MAX_CONTINUED = 32;
@@ -52,6 +56,7 @@ export const Continues = z.strictObject({
   window: z.array(StepRef).max(64),
   plan: PlanRef.nullable(),
   last_result: ResultRef.nullable(),
+  open: z.array(OpenCall).max(MAX_OPEN_CALLS).optional(),
   /** What all runs of the chain have used; nothing of it counts against the new limits. */
   spent: z.strictObject({ steps: z.int(), tool_calls: z.int(), usage: Usage }),
 });
@@ -113,9 +118,9 @@ export const RunEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('call_started'), c: CallId, start_by: z.int() }),
   /** With `blob` the result lies beside the journal, and `result` is a preview of its JSON text. */
   z.strictObject({ type: z.literal('call_done'), c: CallId, result: Json, blob: BlobRef.optional(), ms: Ms }),
-  z.strictObject({ type: z.literal('call_failed'), c: CallId, error: ErrorInfo, ms: Ms }),
+  z.strictObject({ type: z.literal('call_failed'), c: CallId, ...Failed }),
   /** A call that failed for a passing reason is made again under the same key; one that was started counts as not. */
-  z.strictObject({ type: z.literal('call_retry'), c: CallId, class: RetryClass, error: ErrorInfo, ms: Ms, ...Again }),
+  z.strictObject({ type: z.literal('call_retry'), c: CallId, class: RetryClass, ...Failed, ...Again }),
   z.strictObject({ type: z.literal('outcome_unknown'), c: CallId, error: ErrorInfo }),
   /** A person's word on a call that waits for one: it was done (with this result), do it again, or count it failed. */
   z.strictObject({

@@ -51,6 +51,19 @@ export function depthOf(value: unknown): number {
   }
 }
 
+/** Whether two values say the same; the order of an object's names says nothing. */
+export function sameJson(a: Json, b: Json): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false;
+    return a.every((item, i) => sameJson(item, b[i] ?? null));
+  }
+  const names = Object.keys(a);
+  if (names.length !== Object.keys(b).length) return false;
+  return names.every((name) => Object.hasOwn(b, name) && sameJson(a[name] ?? null, b[name] ?? null));
+}
+
 /** Bytes of a text in UTF-8. */
 export function byteLength(text: string): number {
   return encoder.encode(text).byteLength;

@@ -4,7 +4,7 @@ import { Activation, CallId, RetryClass, RunId } from './events.ts';
 import { MAX_RUN_ID } from './ids.ts';
 import { Limits } from './limits.ts';
 import { ReasonCode } from './reasons.ts';
-import { PlanRef, ResultRef, StepRef } from './step-ref.ts';
+import { MAX_OPEN_CALLS, OpenCall, PlanRef, ResultRef, StepRef } from './step-ref.ts';
 
 /**
  * The state of a run between two events, as data: the context of the agent-run chart, and the ownership protocol's
@@ -49,6 +49,9 @@ export const RunCall = z.strictObject({
   tried: z.partialRecord(RetryClass, z.int()).optional(),
   retry: RetryClass.optional(),
   not_before: z.int().optional(),
+  /** Its idempotency key when that is an earlier call's, and whether one of its tries may have taken effect. */
+  key: z.string().optional(),
+  effect_open: z.literal(true).optional(),
   approval_until: z.int().optional(),
   child: z.string().max(MAX_RUN_ID).optional(),
   /** Entry that holds the outcome. */
@@ -102,6 +105,8 @@ export const RunContext = z.strictObject({
   hold: z.enum(['pause', 'drain']).nullable(),
   resume_to: z.string().nullable(),
   unknown: z.array(z.string()),
+  /** Calls that were given up and may have taken effect, oldest first. */
+  open: z.array(OpenCall).max(MAX_OPEN_CALLS),
   end: z.strictObject({ code: ReasonCode, detail: z.string(), at: z.int(), error: ErrorInfo.optional() }).nullable(),
 });
 export type RunContext = z.infer<typeof RunContext>;

@@ -15,6 +15,16 @@ export type StepRef = z.infer<typeof StepRef>;
 export const ResultRef = z.strictObject({ entry: z.int(), c: z.string(), from: From });
 export type ResultRef = z.infer<typeof ResultRef>;
 
+/** Calls of one run that are remembered as open. */
+export const MAX_OPEN_CALLS = 16;
+
+/**
+ * A call that was given up and may have taken effect all the same. Whoever asks for the very same again is answered
+ * under its key, so that it takes effect once.
+ */
+export const OpenCall = z.strictObject({ c: z.string(), tool: z.string(), key: z.string(), from: From });
+export type OpenCall = z.infer<typeof OpenCall>;
+
 /** A plan, in the entry that holds it; for each of its steps that is done entry, call and perhaps `from` of its result. */
 export const PlanRef = z.strictObject({
   entry: z.int(),

@@ -1,3 +1,4 @@
+import { idempotencyKey } from '../../machines/agent-run/calls.ts';
 import { StoredResult } from '../core/blob.ts';
 import { AppError, toAppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
@@ -37,7 +38,7 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
         c: planned.c,
         agent: accepted.agent.name,
         user: accepted.user,
-        idempotencyKey: `${context.run}:${planned.c}`,
+        idempotencyKey: idempotencyKey(context.run, planned),
         startBy,
         timeoutMs,
         attempt: (planned.attempt ?? 0) + 1,
@@ -79,11 +80,13 @@ function failed(scope: EffectScope, planned: RunCall, fault: AppError, ms: numbe
   const { c, tool, idempotent, tried = {} } = planned;
   const error = fault.toInfo();
   const faulty = { ...said(scope, planned), code: error.code, message: error.message, ms };
+  const effectUnknown = UNKNOWN_EFFECT.has(error.code);
+  const open = effectUnknown ? ({ effect_open: true } as const) : {};
   const verdict = afterFailedCall({
     tool,
     error,
     idempotent,
-    effectUnknown: UNKNOWN_EFFECT.has(error.code),
+    effectUnknown,
     tried,
     baseMs: context.backoff_ms,
     random: deps.ids.fraction(),
@@ -92,12 +95,12 @@ function failed(scope: EffectScope, planned: RunCall, fault: AppError, ms: numbe
     const { class: cls, attempt, wait_ms } = verdict;
     log.warn('tool.retry', { ...faulty, class: cls, attempt, wait_ms });
     const not_before = deps.clock.now() + wait_ms;
-    return [{ type: 'call_retry', c, class: cls, error, ms, attempt, wait_ms, not_before }];
+    return [{ type: 'call_retry', c, class: cls, error, ms, ...open, attempt, wait_ms, not_before }];
   }
   log.warn('tool.executed', { ...faulty, status: 'error' });
   return verdict.verdict === 'unknown'
     ? [{ type: 'outcome_unknown', c, error }]
-    : [{ type: 'call_failed', c, error: verdict.error, ms }];
+    : [{ type: 'call_failed', c, error: verdict.error, ms, ...open }];
 }
 
 /** What every line about a call names. */

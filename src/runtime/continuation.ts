@@ -1,10 +1,11 @@
+import { idempotencyKey } from '../../machines/agent-run/calls.ts';
 import { AppError } from '../core/errors.ts';
 import { type Continues, MAX_CONTINUED, type RunEventOf } from '../core/events.ts';
 import { runIdOfContinuation } from '../core/ids.ts';
 import type { InboxBody } from '../core/inbox-wire.ts';
 import { exceededLimits, type LimitOverrides, overrideLimits } from '../core/limits.ts';
 import { type RunContext, WINDOW_STEPS } from '../core/run-state.ts';
-import type { StepRef } from '../core/step-ref.ts';
+import { MAX_OPEN_CALLS, type OpenCall, type StepRef } from '../core/step-ref.ts';
 import { unknownAgent } from './agent-doors.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
@@ -145,7 +146,7 @@ function refuseUnknown(context: RunContext, { repeat_unknown }: ContinueOrder): 
 /** The old run's own references point one run further back. */
 function takenOver(context: RunContext, accepted: Accepted, { by, why }: { by: string; why: string }): Continues {
   const back = (from: number | undefined) => (from === undefined ? 0 : from + 1);
-  const { plan, last_result, window, decision, calls } = context;
+  const { run, plan, last_result, window, decision, calls } = context;
   const open: StepRef[] =
     decision === null
       ? []
@@ -168,6 +169,15 @@ function takenOver(context: RunContext, accepted: Accepted, { by, why }: { by: s
             ),
           },
     last_result: last_result === null ? null : { ...last_result, from: back(last_result.from) },
+    // What was in work at the end may have taken effect; of others than idempotent calls a person had to say so.
+    open: [
+      ...context.open,
+      ...calls
+        .filter(({ idempotent, status }) => idempotent && status === 'ready')
+        .map((call): OpenCall => ({ c: call.c, tool: call.tool, key: idempotencyKey(run, call) })),
+    ]
+      .slice(-MAX_OPEN_CALLS)
+      .map((call) => ({ ...call, from: back(call.from) })),
     spent: {
       steps: context.steps + (before?.steps ?? 0),
       tool_calls: context.tool_calls + (before?.tool_calls ?? 0),

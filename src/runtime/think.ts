@@ -10,6 +10,7 @@ import { afterFailedThink } from '../policy/retry.ts';
 import { gateCall, gateDelegation } from '../policy/tool-gate.ts';
 import type { ThinkReply } from '../ports/model.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
+import { underOldKeys } from './open-calls.ts';
 import { planInForce, thinkInput } from './think-input.ts';
 
 /** Largest decision, bytes of its JSON. */
@@ -136,7 +137,8 @@ async function gates(scope: EffectScope, decision: Decision): Promise<PlannedCal
   const { deps, accepted, context } = scope;
   if (decision.action === 'tool_call') {
     const plan = decision.calls.some((request) => request.plan_step !== undefined) ? await planInForce(scope) : null;
-    return Promise.all(decision.calls.map((request) => gate(scope, request, plan)));
+    const planned = await Promise.all(decision.calls.map((request) => gate(scope, request, plan)));
+    return context.open.length === 0 ? planned : underOldKeys(scope, decision.calls, planned);
   }
   if (decision.action !== 'delegate') return undefined;
   const to = await deps.agents.find(decision.agent);

@@ -238,3 +238,26 @@ describe('a node that dies', () => {
     }
   });
 });
+
+describe('a call that was in work when its run ended', () => {
+  it('takes effect once when the run that goes on asks for it again', async () => {
+    const cluster = new Cluster();
+    const effects = new Set<string>();
+    let hang = true;
+    cluster.tools.add('book', (_args, call) => {
+      effects.add(call.idempotencyKey);
+      return hang ? new Promise<never>(() => {}) : 'booked';
+    });
+    await cluster.node();
+    const plan = { steps: [{ id: 'a', tool: 'book', args: { seat: '12A' } }] };
+    await cluster.submit({ input: 'x', plan, limits: { wall_ms: 5_000 } });
+    const { run } = await cluster.result();
+    hang = false;
+    const client = clientOf(cluster);
+    const again = await drive(cluster, client.continue(run, { limits: { tool_calls: 0 } }));
+    expect(await resultOf(cluster, again.run)).toMatchObject({ code: 'tool_call_limit' });
+    const last = await drive(cluster, client.continue(again.run));
+    expect(await resultOf(cluster, last.run)).toMatchObject({ status: 'completed', answer: 'booked' });
+    expect([...effects]).toEqual([`${run}:2-0`]);
+  });
+});

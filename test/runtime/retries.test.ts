@@ -192,3 +192,52 @@ describe('a model call that fails for a passing reason', () => {
     expect(phases).toEqual(['planning', 'planning', 'deciding', 'reviewing', 'reviewing']);
   });
 });
+
+describe('a call that was given up and may have taken effect', () => {
+  /** Keeps one effect for each key, and dies before it can say so. */
+  function ledger(cluster: Cluster, deaths: number) {
+    const effects = new Map<string, unknown>();
+    let calls = 0;
+    cluster.tools.add('book', (args, call) => {
+      if (!effects.has(call.idempotencyKey)) effects.set(call.idempotencyKey, args);
+      if (calls++ < deaths) throw new AppError('worker_lost', 'the worker died', { retryable: true });
+      return 'booked';
+    });
+    return effects;
+  }
+
+  it('takes effect once when the plan asks for it again', async () => {
+    const cluster = new Cluster();
+    const effects = ledger(cluster, 3);
+    await cluster.node();
+    await cluster.submit({ input: 'x', plan: { steps: [{ id: 'a', tool: 'book', args: { seat: '12A', day: 1 } }] } });
+    expect(await cluster.result()).toMatchObject({ status: 'completed', answer: 'booked', steps: 3 });
+    expect([...effects.keys()]).toHaveLength(1);
+  });
+
+  it('takes effect once when a model asks for the same in other words, on another node, and anew for other arguments', async () => {
+    const cluster = new Cluster({ name: 'ai', model: 'ai' });
+    const effects = ledger(cluster, 3);
+    const book = (...args: Record<string, string | number>[]) =>
+      scripted({ action: 'tool_call', calls: args.map((one) => ({ tool: 'book', args: one })) });
+    cluster.modelMap.ai = scriptedModel([
+      book({ seat: '12A', day: 1 }),
+      book({ day: 1, seat: '12A' }, { day: 1, seat: '12A' }, { day: 2, seat: '12A' }),
+      book({ seat: '12A', day: 1 }),
+      scripted({ action: 'final_answer', answer: 'done' }),
+    ]);
+    const first = await cluster.node('n1', { settings: { snapshot_every: 1 } });
+    await cluster.submit({ input: 'x' }, 'ai');
+    await cluster.status('waiting.backing_off');
+    first.kill();
+    await cluster.node('n2');
+    expect(await cluster.result()).toMatchObject({ status: 'completed' });
+    // Two calls of one decision are two effects, and what is known to have happened may be asked for once more.
+    expect([...effects.values()]).toEqual([
+      { seat: '12A', day: 1 },
+      { seat: '12A', day: 1 },
+      { seat: '12A', day: 2 },
+      { seat: '12A', day: 1 },
+    ]);
+  });
+});
