@@ -64,6 +64,9 @@ function look(state: SupervisorState, request: Request): Reply {
 function whichPartition(state: SupervisorState, key: string | number): Reply {
   if (state.size === null) return no('unsupported');
   if (state.size === 0) return no('no_partitions');
+  if (typeof key !== 'string' && typeof key !== 'number') {
+    return { ok: false, error: 'bad_request', reason: failure('bad_request', 'key: expected a text or a number') };
+  }
   const partition = partitionOf(key, state.size);
   const record = recordById(state, String(partition));
   return record === undefined ? no('not_found') : { ok: true, partition, child: stateOf(record) };

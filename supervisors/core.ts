@@ -11,6 +11,7 @@ import {
   type SupervisorState,
 } from './state.ts';
 import { Turn } from './turn.ts';
+import { isWellFormed } from './well-formed.ts';
 import { abandonStart, advance, beingStarted, failed, ignored, started, stopped, timePassed } from './work.ts';
 
 /**
@@ -27,10 +28,14 @@ export interface Decision {
   readonly reports: readonly Report[];
 }
 
-/** @param now epoch milliseconds */
+/**
+ * Never throws; an input that is not what it says is ignored.
+ * @param now epoch milliseconds
+ */
 export function decide(state: SupervisorState, input: Input, now: number): Decision {
   const turn = new Turn(state, now);
-  if (input?.type === 'spoke') turn.zombie(input);
+  if (!isWellFormed(input)) return { state, commands: [], reports: [] };
+  if (input.type === 'spoke') turn.zombie(input);
   else if (state.ended === null) {
     accept(turn, input);
     advance(turn);
@@ -38,7 +43,7 @@ export function decide(state: SupervisorState, input: Input, now: number): Decis
       handle(turn, next);
       advance(turn);
     }
-  } else if (input?.type === 'call') turn.reply(input.call.call, { ok: false, error: 'stopping' });
+  } else if (input.type === 'call') turn.reply(input.call.call, { ok: false, error: 'stopping' });
   return { state: turn.state, commands: turn.commands, reports: turn.reports };
 }
 
@@ -48,7 +53,7 @@ function nextQueued(turn: Turn): Queued | undefined {
 }
 
 function accept(turn: Turn, input: Input): void {
-  switch (input?.type) {
+  switch (input.type) {
     case 'start':
       start(turn);
       break;

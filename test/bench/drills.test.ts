@@ -143,3 +143,27 @@ describe('the benchmarks', () => {
     );
   });
 });
+
+describe('the supervision cases', () => {
+  it('are run at both levels, those that ship and those that others wrote', { timeout: 60_000 }, async () => {
+    const shipped = await drills.run('otp', ['--only', 'C34', 'C43']);
+    expect(shipped).toEqual({
+      code: 0,
+      figures: { core: { passed: 2, failed: 0 }, tree: { passed: 2, failed: 0 } },
+      said: '',
+    });
+    const file = join(dir, 'cases.json');
+    const die = { do: 'die', child: 'a', reason: 'x' };
+    const cases = [
+      { id: 'right', setup: '1f1 a', steps: [{ ...die, log: ['+a'] }] },
+      { id: 'wrong', setup: '1f1 a', steps: [{ ...die, log: [] }] },
+    ];
+    await writeFile(file, JSON.stringify(cases));
+    const theirs = await drills.run('otp', ['--cases', file]);
+    expect(theirs).toMatchObject({
+      code: 1,
+      figures: { core: { passed: 1, failed: 1 }, tree: { passed: 1, failed: 1 } },
+    });
+    expect(theirs.said).toContain('FAILED wrong (core): step 1 (die): log: expected [], got ["+a"]');
+  });
+});

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { decide } from '../../supervisors/core.ts';
 import type { SupervisorInput } from '../../supervisors/spec-types.ts';
-import { MAX_WAITING_CALLS } from '../../supervisors/state.ts';
+import { type Input, MAX_WAITING_CALLS } from '../../supervisors/state.ts';
 import { moves, RandomLife, specs } from './random-life.ts';
 
 const RUNS = { numRuns: 400 };
@@ -19,6 +20,38 @@ describe('whatever happens to a supervisor', () => {
     fc.assert(
       fc.property(specs, moves, (spec, happening) => {
         expect(live(spec, happening).faults).toEqual([]);
+      }),
+      RUNS,
+    );
+  });
+
+  it('nothing that comes in makes it throw, however malformed', () => {
+    const anything = fc.anything({ withNullPrototype: true, withBigInt: true, withDate: true });
+    const types = ['started', 'ignored', 'start_failed', 'exited', 'spoke', 'stop', 'message', 'call', 'tick', 'kill'];
+    const calls = [
+      'start_child',
+      'terminate_ref',
+      'which_partition',
+      'reload',
+      'resize',
+      'get_childspec',
+      'which_child',
+    ];
+    const fields = fc.dictionary(fc.constantFrom('ref', 'reason', 'from', 'id', 'spec', 'what', 'call'), anything);
+    const request = fc.tuple(fc.constantFrom(...calls), anything).map(([type, value]) => ({
+      type: 'call',
+      call: { call: 1, request: { type, spec: value, ref: value, key: value, size: value, id: value } },
+    }));
+    const typed = fc.tuple(fc.constantFrom(...types), fields, fc.boolean(), anything);
+    const malformed = typed.map(([type, some, aimed, reason]) => ({
+      ...some,
+      type,
+      ...(aimed ? { ref: 's:0.1', from: 'parent', reason } : {}),
+    }));
+    fc.assert(
+      fc.property(specs, moves, fc.array(fc.oneof(anything, malformed, request)), (spec, happening, inputs) => {
+        const life = live(spec, happening.slice(0, 20));
+        for (const input of inputs) expect(() => decide(life.state, input as Input, life.now)).not.toThrow();
       }),
       RUNS,
     );
