@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { createJiti } from 'jiti';
@@ -14,9 +14,10 @@ import type { WorkerTool } from '../worker/worker-tool.ts';
  */
 export async function loadTools(file: string): Promise<WorkerTool[]> {
   const path = resolve(file);
-  await access(path).catch((cause: unknown) => {
+  const found = await stat(path).catch((cause: unknown) => {
     throw bad(file, 'there is no such file, or it cannot be read', cause);
   });
+  if (found.isDirectory()) throw bad(file, 'it is a folder: name the file that exports the tools');
   const own = createRequire(path);
   const virtualModules: Record<string, unknown> = { proctor };
   if (!resolves(own, 'zod')) virtualModules.zod = zod;
@@ -25,7 +26,11 @@ export async function loadTools(file: string): Promise<WorkerTool[]> {
   try {
     module = await jiti.import(path);
   } catch (thrown) {
-    throw bad(file, `it cannot be loaded: ${toAppError(thrown).message}`, thrown);
+    throw bad(
+      file,
+      `it cannot be loaded: ${toAppError(thrown).message.replace(/\s*Require stack:[\s\S]*$/, '')}`,
+      thrown,
+    );
   }
   const tools = [module.tools, module.default].find(Array.isArray) as unknown[] | undefined;
   if (tools === undefined || tools.length === 0) {

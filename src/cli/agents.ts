@@ -74,7 +74,7 @@ function detailsText({ definition, at, by, source, current, versions }: AgentDet
     ['versions', versions.join(', ')],
     ['stored', `${moment(at)} by ${line(by)}${source === '' ? '' : `, from ${line(source)}`}`],
     ...Object.entries(rest).map(([field, value]): [string, string] => [field, fieldText(value)]),
-    ['instructions', pretty(instructions ?? '-')],
+    ['instructions', pretty((instructions ?? '-').trimEnd())],
   ];
   return facts(pairs);
 }

@@ -66,23 +66,28 @@ export function jsonOrText(text: string): Json {
   }
 }
 
-/** The JSON value in a file, `-` for stdin. Throws AppError `invalid_task` that names the file. */
+/** The JSON value in a file, `-` for stdin. Throws AppError `usage`, `invalid_task` that names the file. */
 export async function readTaskFile(path: string): Promise<unknown> {
   const name = path === '-' ? 'stdin' : path;
   let content: string;
   try {
     content = path === '-' ? await readAll(process.stdin) : await readFile(path, 'utf8');
   } catch (thrown) {
-    const missing = toAppError(thrown).message.includes('ENOENT');
-    throw new AppError('invalid_task', missing ? `there is no file ${name}` : `${name} cannot be read`, {
-      cause: thrown,
-    });
+    throw new AppError('usage', unreadable(name, thrown), { cause: thrown });
   }
   try {
     return JSON.parse(content);
   } catch (thrown) {
     throw new AppError('invalid_task', `${name} is not JSON: ${toAppError(thrown).message}`, { cause: thrown });
   }
+}
+
+/** Why a file could not be read, for who named it. */
+export function unreadable(path: string, thrown: unknown): string {
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : '';
+  if (code === 'ENOENT') return `there is no file ${path}`;
+  if (code === 'EISDIR') return `${path} is a folder: name a file in it`;
+  return code === 'EACCES' ? `${path} may not be read by this user` : `${path}: ${toAppError(thrown).message}`;
 }
 
 export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {

@@ -67,7 +67,9 @@ async function attempt(what: string, advice: string, tell: Tell, check: () => Pr
   try {
     await check();
   } catch (thrown) {
-    tell({ what, state: 'FAIL', found: toAppError(thrown).message, advice });
+    const { code, message } = toAppError(thrown);
+    // That nothing runs in the folder says already what to do.
+    tell({ what, state: 'FAIL', found: message, ...(code === 'not_running' ? {} : { advice }) });
   }
 }
 

@@ -3,7 +3,7 @@ import { addRemoteCommand, type CommonOptions } from './command.ts';
 import { natsOfEnvironment } from './connect.ts';
 import { checkFolder } from './doctor-folder.ts';
 import { type Check, checkServer } from './doctor-server.ts';
-import { Ended, EXIT } from './failure.ts';
+import { copyable, Ended, EXIT, sentence } from './failure.ts';
 import { line, paintFor } from './format.ts';
 import type { Io } from './io.ts';
 
@@ -23,9 +23,9 @@ async function doctor(io: Io, options: CommonOptions): Promise<void> {
     checks.push(check);
     if (options.json === true) return;
     const mark = { ok: paint.good('ok  '), warn: paint.warn('warn'), FAIL: paint.bad('FAIL') }[check.state];
-    io.out(
-      `${mark}  ${check.what}: ${line(check.found)}${check.advice === undefined ? '' : `. ${line(check.advice)}`}`,
-    );
+    const found = line(check.found);
+    const advice = check.advice === undefined ? '' : ` ${sentence(line(check.advice))}`;
+    io.out(`${mark}  ${check.what}: ${copyable(`${advice === '' ? found : sentence(found)}${advice}`)}`);
   };
   const own = await natsOfEnvironment();
   if (own === null) await checkFolder(options.dir, tell);

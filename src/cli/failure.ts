@@ -62,13 +62,13 @@ export function failureLine(thrown: unknown): string {
   const lines = code === 'invalid_agent' ? message.split('\n') : [message];
   const what = lines.map((one) => sentence(line(redactText(one)).trim())).join('\n  ');
   const advice = ADVICE[code];
-  return `proctor: ${copyable(`${what}${advice === undefined ? '' : ` ${sentence(advice)}`}`)}`;
+  return `proctor: ${copyable(`${what}${advice === undefined ? '' : `${lines.length > 1 ? '\n' : ' '}${sentence(advice)}`}`)}`;
 }
 
 /** Commands in a text as they must be typed here. */
-function copyable(text: string): string {
+export function copyable(text: string): string {
   return text.replaceAll(
-    /\bproctor (?=(?:up|worker|ps|agents|show|result|doctor|resolve|quarantine|deadletter|resume|continue|retry|why)\b)/g,
+    /\bproctor (?=(?:up|worker|submit|ps|agents|tools|show|trace|result|doctor|resolve|quarantine|deadletter|resume|continue|retry|why)\b)/g,
     `${selfCommand()} `,
   );
 }

@@ -37,6 +37,16 @@ export function duration(ms: number): string {
   return seconds < 86_400 ? `${hours} h ${minutes} m` : `${days} d ${hours} h`;
 }
 
+/** An amount of money without the noise of floating point. */
+export function usd(amount: number): string {
+  return `${Number(amount.toPrecision(4))} USD`;
+}
+
+/** `1 step`, `2 steps`. */
+export function counted(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
+}
+
 export function ago(at: number, now: number): string {
   return duration(Math.max(0, now - at));
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { loadPricing } from '../app/pricing.ts';
 import { AppError, toAppError } from '../core/errors.ts';
+import { unreadable } from './arguments.ts';
 import { exampleFile } from './example-task.ts';
 
 type PricingTable = ReturnType<typeof loadPricing>;
@@ -10,7 +11,7 @@ export async function pricingTable(given: string | undefined): Promise<PricingTa
   const path = given ?? exampleFile('pricing.yaml');
   if (path === null) return { v: 1, prices: [] };
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new AppError('bad_pricing', `${path} cannot be read: ${toAppError(cause).message}`, { cause });
+    throw new AppError('bad_pricing', unreadable(path, cause), { cause });
   });
   try {
     return loadPricing(text);

@@ -89,6 +89,9 @@ function usageEnd(io: Io, program: Command, argv: string[], error: CommanderErro
   if (error.code === 'commander.help') return EXIT.usage;
   const what = error.message
     .replace(/^error: /, '')
+    .replace(/^command-argument value '(.*)' is invalid for argument '(.*?)'\./s, "$2 '$1' is invalid.")
+    // The list that stands in for a word that is no sub-command.
+    .replace(/^too many arguments for 'ls'.*$/s, 'unknown sub-command or option')
     .replaceAll(/\s*\n\s*/g, ' ')
     .trim();
   io.err(`proctor: ${/[.!?)]$/.test(what) ? what : `${what}.`} See: ${commandPath(program, argv)} --help`);

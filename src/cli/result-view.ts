@@ -1,10 +1,10 @@
 import type { RunResult } from '../core/result.ts';
-import { duration, type Paint, pretty, preview } from './format.ts';
+import { counted, duration, type Paint, pretty, preview } from './format.ts';
 import { facts } from './table.ts';
 
 /** How a run ended, for people. */
 export function resultText(result: RunResult, paint: Paint): string {
-  const ended = `${result.code}, ${result.steps} steps, ${result.tool_calls} tool calls, ${duration(result.duration_ms)}`;
+  const ended = `${result.code}, ${counted(result.steps, 'step')}, ${counted(result.tool_calls, 'tool call')}, ${duration(result.duration_ms)}`;
   const pairs: [string, string][] = [
     ['run', result.run],
     ['status', result.status === 'completed' ? paint.good(result.status) : paint.bad(result.status)],

@@ -31,7 +31,7 @@ export function showText(
   }
   pairs.push([
     'step',
-    `${status.step}${status.progress === null ? '' : `, ${Math.round(status.progress)}% of the plan`}`,
+    `${status.step}${status.progress === null ? '' : `, ${Math.round(status.progress)}%${task.plan === undefined && context.plan === null ? '' : ' of the plan'}`}`,
   ]);
   pairs.push(['node', ownerOf(details)]);
   pairs.push(['accepted', `${moment(context.accepted_at)}, ${ago(context.accepted_at, now)} ago`]);

@@ -8,15 +8,16 @@ import { facts, table } from './table.ts';
 /** Tools that can be called now, as nodes and workers say at this moment. */
 export function addTools(program: Command, io: Io): void {
   const tools = addCommand(program, 'tools', {
-    summary: 'tools that can be called now',
-    examples: ['proctor tools ls', 'proctor tools show calculate'],
+    summary: 'tools that can be called now; without more it lists them',
+    examples: ['proctor tools', 'proctor tools show calculate'],
   });
 
   addRemoteCommand(tools, 'ls', {
     summary: 'list them with their workers and figures',
     description:
       'Lists the tools that can be called now. Figures are those of the workers since they started; nodes count nothing for the tools that they bring themselves.',
-    examples: ['proctor tools ls', 'proctor tools ls --json'],
+    examples: ['proctor tools', 'proctor tools ls --json'],
+    isDefault: true,
   }).action(async (options: CommonOptions) => {
     const found = await withOperator(options, (operator) => operator.tools());
     if (options.json === true) return io.out(JSON.stringify(found));

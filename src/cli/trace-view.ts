@@ -1,7 +1,7 @@
 import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { callId } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
-import { duration, line, type Paint, paintFor, preview, timeOfDay } from './format.ts';
+import { counted, duration, line, type Paint, paintFor, preview, timeOfDay, usd } from './format.ts';
 import type { Io } from './io.ts';
 
 /**
@@ -73,15 +73,11 @@ function totalsLine(entries: JournalEntry[]): string {
   const parts = [
     `${entries.length} ${entries.length === 1 ? 'entry' : 'entries'} over ${duration(span)}`,
     counted(count('decided') + count('think_failed'), 'decision'),
-    ...(tokens === 0 ? [] : [`${tokens} tokens, ${Number(cost.toPrecision(4))} USD`]),
+    ...(tokens === 0 ? [] : [`${tokens} tokens, ${usd(cost)}`]),
     `${counted(count('claimed'), 'claim')} by ${counted(nodes.size, 'node')}`,
     ...(retries === 0 ? [] : [`${counted(retries, 'call')} made again`]),
   ];
   return parts.join(', ');
-}
-
-function counted(n: number, what: string): string {
-  return `${n} ${what}${n === 1 ? '' : 's'}`;
 }
 
 /** Everything that was journalled about each call, in order. */
@@ -104,7 +100,7 @@ function stepLines(
 ): string[] {
   const indent = ' '.repeat(head.length);
   const tokens = event.usage.input_tokens + event.usage.output_tokens;
-  const used = tokens === 0 ? '' : `, ${tokens} tokens, ${event.usage.cost_usd} USD`;
+  const used = tokens === 0 ? '' : `, ${tokens} tokens, ${usd(event.usage.cost_usd)}`;
   const model = paint.dim(`(${line(event.model)}, ${duration(event.ms)}${used})`);
   if (event.type === 'think_failed') {
     return [`${head}${paint.bad(`error ${event.error.code}: ${preview(event.error.message, 300)}`)} ${model}`];

@@ -6,7 +6,7 @@ import { runId } from './arguments.ts';
 import { addRemoteCommand, type CommonOptions } from './command.ts';
 import { withClient, withOperator } from './connect.ts';
 import { Ended, EXIT } from './failure.ts';
-import { duration, line, paintFor, paintState, timeOfDay } from './format.ts';
+import { duration, line, paintFor, paintState, timeOfDay, usd } from './format.ts';
 import { type Io, selfCommand } from './io.ts';
 import { LiveLine } from './live-line.ts';
 import { stepLine } from './progress.ts';
@@ -80,7 +80,7 @@ function statusLine(io: Io, status: RunStatus, now: number): string {
     `step ${step}`,
     ...(progress === null ? [] : [`${Math.round(progress)}%`]),
     `${duration(Math.max(0, now - at))} since the last change`,
-    ...(budget === undefined || budget.tokens === 0 ? [] : [`${Number(budget.cost_usd.toPrecision(3))} USD`]),
+    ...(budget === undefined || budget.tokens === 0 ? [] : [`${usd(budget.cost_usd)}`]),
     ...(node === undefined ? [] : [line(node)]),
   ];
   return parts.join('  ');

@@ -10,7 +10,10 @@ export const MAX_DEPTH = 64;
  * journal, and a run would go another way after a restart.
  */
 export const Json: z.ZodType<Json> = z.custom<Json>((value) => value !== undefined && isJson(value), {
-  message: `expected a JSON value nested at most ${MAX_DEPTH} deep, of numbers below 1.8e308`,
+  error: ({ input }) =>
+    input === undefined
+      ? 'expected a JSON value, but it is missing'
+      : `expected a JSON value nested at most ${MAX_DEPTH} deep, of numbers below 1.8e308`,
 });
 
 /** Largest result of a call that a journal takes, bytes of its JSON. */

@@ -8,7 +8,7 @@ import {
   type AskVerb,
   type NodeInfo,
 } from '../core/door-wire.ts';
-import { AppError, describeFaults, toAppError } from '../core/errors.ts';
+import { AppError, describeFaults, type ErrorInfo, toAppError } from '../core/errors.ts';
 import type { RunEventOf } from '../core/events.ts';
 import type { InboxKind } from '../core/inbox-wire.ts';
 import { StatusEvent } from '../core/status.ts';
@@ -178,12 +178,33 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
 async function runOf(deps: NodeDeps, run: string, user?: string): Promise<{ accepted: RunEventOf<'accepted'> }> {
   const entry = await deps.journal.entry(run, 0);
   const accepted = entry?.events.find((event) => event.type === 'accepted');
+  if (accepted === undefined) {
+    const rejected = await rejectionOf(deps, run, user);
+    if (rejected !== null) throw refusalOf(run, rejected.error);
+  }
   if (accepted === undefined || (user !== undefined && accepted.user !== user)) {
     throw new AppError('unknown_run', `there is no run ${run}${user === undefined ? '' : ` of user ${user}`}`, {
       field: 'run',
     });
   }
   return { accepted };
+}
+
+/** The last word on a task that was never accepted; null when there is none. */
+async function rejectionOf({ bus, subjects }: NodeDeps, run: string, user?: string): Promise<StatusEvent | null> {
+  for await (const { data } of bus.scan(streamsOf(subjects).events.name, subjects.anyEvent(run, user))) {
+    const status = StatusEvent.safeParse(JSON.parse(data)).data;
+    if (status?.state === 'rejected') return status;
+  }
+  return null;
+}
+
+/** What its submitter was told. */
+function refusalOf(run: string, error: ErrorInfo | undefined): AppError {
+  const { code, message, field } = error ?? { code: 'invalid_task', message: 'no reason was told', field: undefined };
+  return new AppError(code, `run ${run} never began, its task was refused: ${message}`, {
+    ...(field === undefined ? {} : { field }),
+  });
 }
 
 async function folded(deps: NodeDeps, run: string): Promise<RunFold> {
@@ -197,10 +218,8 @@ async function why(deps: NodeDeps, run: string, user?: string): Promise<Why> {
   const { bus, subjects, clock, journal } = deps;
   const streams = streamsOf(subjects);
   if ((await journal.entry(run, 0)) === null) {
-    for await (const { data } of bus.scan(streams.events.name, subjects.anyEvent(run, user))) {
-      const status = StatusEvent.safeParse(JSON.parse(data)).data;
-      if (status?.state === 'rejected') return whyRejected(run, status.at, status.error);
-    }
+    const rejected = await rejectionOf(deps, run, user);
+    if (rejected !== null) return whyRejected(run, rejected.at, rejected.error);
   }
   const { accepted } = await runOf(deps, run, user);
   const fold = await folded(deps, run).catch((thrown: unknown) => {

@@ -58,7 +58,10 @@ describe('wrong usage', () => {
     [['continue', RUN, '--usd', 'much'], 'a number such as 2 or 0.5'],
     [['nope'], 'unknown command'],
     [['show'], 'missing required argument'],
-    [['show', 'not-a-run'], 'Expected a run id'],
+    [['show', 'not-a-run'], "run 'not-a-run' is invalid. Expected a run id"],
+    [['agents', 'nope'], 'unknown sub-command'],
+    [['submit', 'no-such-task.json'], 'there is no file no-such-task.json'],
+    [['submit', 'examples'], 'examples is a folder'],
     [['ps', '--limit', '0'], 'whole number from 1'],
     [['up', '--lease', '10'], 'a time such as 2s'],
     [['up', '--lease', '1ms'], 'from 500 ms'],
@@ -84,7 +87,7 @@ describe('wrong usage', () => {
 
 describe('up --pricing', () => {
   it.each([
-    ['a file that is not there', null, /no-such\.yaml cannot be read: ENOENT/],
+    ['a file that is not there', null, /^proctor: there is no file \S*no-such\.yaml\.$/m],
     [
       'every fault of a file',
       '- {model: a, from: soon, input: -1, output: 1}',

@@ -153,6 +153,8 @@ describe('why', () => {
     await cluster.submit('not JSON');
     const { run } = await cluster.status('rejected');
     expect((await why(cluster, run)).text).toContain('expected JSON');
+    const refused = { code: 'invalid_task', message: expect.stringMatching(/^run \S+ never began.*expected JSON/) };
+    await expect(drive(cluster, clientOf(cluster).result(run))).rejects.toMatchObject(refused);
     const asked = drive(cluster, clientOf(cluster, 'mallory').why(run));
     await expect(asked).rejects.toMatchObject({ code: 'unknown_run' });
   });

@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { type AgentDefinition, BUILT_IN_AGENT } from '../../core/agent.ts';
-import { checkAgent } from '../../core/agent-input.ts';
+import { type AgentFault, type CheckedAgent, checkAgent } from '../../core/agent-input.ts';
 import { AppError, clip, toAppError } from '../../core/errors.ts';
 import { readModule } from './module-file.ts';
 import { readJson, readYaml } from './text-file.ts';
@@ -101,15 +101,19 @@ async function readAgents(file: string): Promise<WrittenAgent[]> {
   throw new AppError('invalid_agent', 'holds no agent');
 }
 
-function checkWritten(value: unknown): ReturnType<typeof checkAgent> {
+function checkWritten(value: unknown): CheckedAgent {
   const { version, name } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
+  const faults: AgentFault[] = [];
   if (name === BUILT_IN_AGENT) {
-    return { faults: [{ path: ['name'], text: `name: "${name}" comes with Proctor: choose another` }] };
+    faults.push({ path: ['name'], text: `name: "${name}" comes with Proctor: choose another` });
   }
-  if (typeof version !== 'number') return checkAgent(value);
   // 1.10 is written as a version and read as the number 1.1.
-  if (Number.isSafeInteger(version)) return checkAgent({ ...(value as object), version: String(version) });
-  return { faults: [{ path: ['version'], text: 'version: expected quotes around it, such as "1.10"' }] };
+  if (typeof version === 'number' && !Number.isSafeInteger(version)) {
+    faults.push({ path: ['version'], text: 'version: expected quotes around it, such as "1.10"' });
+  }
+  const checked = checkAgent(typeof version === 'number' ? { ...(value as object), version: String(version) } : value);
+  if (faults.length === 0) return checked;
+  return { faults: 'faults' in checked ? [...faults, ...checked.faults] : faults };
 }
 
 function twice(loaded: LoadedAgent[]): string[] {

@@ -31,9 +31,11 @@ export function readYaml(text: string): WrittenAgent[] {
     prettyErrors: true,
   });
   return Array.from<Document.Parsed>(documents).flatMap((document) => {
+    const [fault] = document.errors;
+    if (fault !== undefined) throw new AppError('invalid_agent', `expected YAML: ${fault.message}`);
     // A warning is about a tag that this schema does not know.
-    const [fault] = [...document.errors, ...document.warnings];
-    if (fault !== undefined) throw new AppError('invalid_agent', `expected YAML without tags: ${fault.message}`);
+    const [warning] = document.warnings;
+    if (warning !== undefined) throw new AppError('invalid_agent', `expected YAML without tags: ${warning.message}`);
     const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
     if (value === null || value === undefined) return [];
     const line = (path: PropertyKey[]) => lineOf(document, path, lines);

@@ -145,7 +145,8 @@ async function start(
     const taken = server.lastLines().some((line) => line.includes('address already in use'));
     if (!taken || attempt === PORT_ATTEMPTS) {
       const said = server.lastLines().slice(-5).join(' | ');
-      throw new AppError('nats_start_failed', `nats-server ${trouble}. It said: ${said}`);
+      const words = said === '' ? `It said nothing: is ${options.serverPath} a nats-server?` : `It said: ${said}`;
+      throw new AppError('nats_start_failed', `nats-server ${trouble}. ${words}`);
     }
   }
 }

@@ -73,6 +73,7 @@ describe('agents in files', () => {
       'a.yaml': 'name: a\nmodel: plan\nlimits:\n  steps: 0\n  tokns: 5\ntols: [x]\n',
       'b.yaml': 'name: b\n---\n- name: c\n  model: plan\n  tools:\n    - read_file\n    - "no tool"\n',
       'c.json': '[{"name":"d","model":"plan"},{"name":"e\\u0007","model":7}]',
+      'd.yaml': 'name: plan\nversion: 1.10\nmodel: 3\n',
     });
     expect(code).toBe('invalid_agent');
     expect(lines).toEqual([
@@ -83,11 +84,14 @@ describe('agents in files', () => {
       expect.stringMatching(/^b\.yaml:7: tools\.1: expected the name of a tool/),
       'c.json: agent 2: name: expected no control characters',
       'c.json: agent 2: model: expected string, received number',
+      'd.yaml:1: name: "plan" comes with Proctor: choose another',
+      'd.yaml:2: version: expected quotes around it, such as "1.10"',
+      'd.yaml:3: model: expected string, received number',
     ]);
   });
 
   it.each<[what: string, name: string, content: string | Uint8Array, line: RegExp]>([
-    ['broken YAML', 'x.yaml', 'name: [a\nmodel: plan\n', /^x\.yaml: expected YAML without tags: .* at line \d/],
+    ['broken YAML', 'x.yaml', 'name: [a\nmodel: plan\n', /^x\.yaml: expected YAML: .* at line \d/],
     [
       'a tag',
       'x.yaml',
