@@ -8,6 +8,7 @@ import { Inbox } from './host/inbox.ts';
 import type { Incarnation, TreeEnv, Voice } from './host/incarnation.ts';
 import { supervisorMachine } from './host/machine.ts';
 import { envOf, type SupervisorOptions } from './host/options.ts';
+import { hash } from './partition.ts';
 import type { Reply, Request } from './requests.ts';
 import type { Ref, SupervisorInit, SupervisorInput } from './spec-types.ts';
 import { type Command, dueAt, type Input, initialState, recordById, type SupervisorState } from './state.ts';
@@ -279,7 +280,8 @@ export class Supervisor {
         if (!silent) voice.exited(reason);
       },
     };
-    const options = { clock: this.env.clock, name: ref, seed: this.seed };
+    // A seed of its own: siblings that fail together must not come back together.
+    const options = { clock: this.env.clock, name: ref, seed: (this.seed + hash(ref)) | 0 };
     const supervisor = new Supervisor(init, options, { parent: this.name, env: this.env, listener });
     this.below.set(ref, supervisor);
     supervisor.open();

@@ -7,7 +7,7 @@ export interface SupervisorOptions {
   readonly clock: SupervisorClock;
   /** First part of all refs below; default `root`. Unique among the trees of a process. */
   readonly name?: string;
-  /** Seed of the chance in backoff delays; default 0. */
+  /** Seed of the chance in backoff delays, a whole number; another one for each process. Default 0. */
   readonly seed?: number;
   readonly onReport?: (report: Report) => void;
   /** Sees what every supervisor of the tree hears and commands, in order. */
