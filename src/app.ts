@@ -54,6 +54,8 @@ export interface SupervisorOptions {
   telemetry?: Telemetry | undefined;
   /** Unique among the nodes that run now; default a random one. */
   name?: string;
+  /** Name of this machine, for those who look for the node; default none. */
+  host?: string;
   settings?: Partial<NodeSettings>;
   /** What this node brings beside `plan`: stored for all nodes. A stored version never changes. */
   agents?: AgentInput[];
@@ -103,6 +105,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   });
   const starting = startNode({
     node,
+    host: options.host ?? '',
     bus,
     journal: new Journal(bus, subjects, log),
     subjects,
@@ -157,6 +160,7 @@ export interface StackOptions {
   allowHosts: string[];
   settings: Partial<NodeSettings>;
   name?: string;
+  host?: string;
   /** Agents for the cluster beside `plan`, and where they come from. */
   agents?: AgentInput[];
   agentSource?: string;
@@ -208,6 +212,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       failed: embedded?.failed ?? new Promise(() => {}),
       notReady: () => [
         ...(stopping ? ['draining: the node hands its runs over and takes no more'] : []),
+        ...(node.order === null ? [] : [`${node.order.order}: told so by ${node.order.by}`]),
         ...(connected.connected ? [] : ['nats: not connected, the node waits for the server']),
       ],
       stop: async () => {

@@ -35,6 +35,7 @@ export type {
   DeadLetterBody,
   DeadLetterRetried,
   NodeAnswer,
+  NodeOrdered,
   RunDetails,
 } from './client/answers.ts';
 export {
@@ -56,6 +57,7 @@ export { AgentDefinition, type AgentInput } from './core/agent.ts';
 export { defineAgent } from './core/agent-input.ts';
 export type {
   Health,
+  NodeOrder,
   NodeReport,
   QueueInfo,
   StaleRun,

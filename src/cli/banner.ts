@@ -78,6 +78,25 @@ export function bannerText(io: Io, up: UpFacts, stack: Stack, options: NamedStac
   ].join('\n');
 }
 
+/** What `supervisor` says: the cluster was there before. */
+export function joinedText(io: Io, up: UpFacts): string {
+  const paint = paintFor(io);
+  return [
+    paint.bold(`Node ${up.node} has joined, Proctor ${up.version}.`),
+    '',
+    facts([
+      ['server', `${up.url}, nats-server ${up.server}`],
+      ['agents', up.agents.join(', ')],
+      ['tools', up.tools.join(', ')],
+      ['files', `the file tools see ${up.root}`],
+      ...(up.http === null ? [] : [['http', `${up.http}: /healthz /readyz /metrics`] as [string, string]]),
+    ]),
+    '',
+    `All nodes:  ${selfCommand()} nodes`,
+    'Stop:       Ctrl-C hands the runs over to other nodes',
+  ].join('\n');
+}
+
 /**
  * The server's address with the login of a submitter. The password is shown only to a person at a terminal; what is
  * written to a file or a log reads it from its file when the line is used.

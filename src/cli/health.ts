@@ -3,8 +3,9 @@ import type { Health } from '../core/cluster-wire.ts';
 import { addRemoteCommand, type CommonOptions } from './command.ts';
 import { withOperator } from './connect.ts';
 import { Ended, EXIT } from './failure.ts';
-import { ago, duration, line, paintFor } from './format.ts';
+import { ago, line, paintFor } from './format.ts';
 import type { Io } from './io.ts';
+import { nodesText } from './nodes.ts';
 import { table } from './table.ts';
 
 /** How long something may wait for a node before it counts as trouble, milliseconds. */
@@ -38,9 +39,23 @@ function problemsOf({ now, nodes, queues, stale }: Health): string[] {
     const todo = 'start a node that runs its agent; the run goes on where it was';
     problems.push(`run ${run} is ${state} at node ${node}, which is gone; last seen ${ago(since, now)} ago: ${todo}`);
   }
+  for (const name of new Set(nodes.map(({ node }) => node))) {
+    const same = nodes.filter(({ node }) => node === name);
+    if (same.length === 1) continue;
+    const where = same.map(({ host }) => host).join(', ');
+    problems.push(`${same.length} nodes are named ${name} (${where}): stop all but one, or give them other names`);
+  }
   for (const agent of new Set(nodes.flatMap((node) => Object.keys(node.agents)))) {
     const words = nodes.map((node) => node.agents[agent]);
-    if (words.some((word) => word !== undefined && word.unusable === undefined)) continue;
+    const able = nodes.filter((node) => node.agents[agent] !== undefined && node.agents[agent].unusable === undefined);
+    if (able.some(({ state }) => state === 'ready')) continue;
+    if (able.length > 0) {
+      const names = able.map(({ node, state }) => `${node} is ${state}`).join(', ');
+      problems.push(
+        `agent ${agent}: no node takes runs of it: ${names}: proctor nodes uncordon, or start another node`,
+      );
+      continue;
+    }
     const why = words.find((word) => word?.unusable !== undefined)?.unusable ?? '';
     problems.push(`agent ${agent}: no node can run it: ${why}`);
   }
@@ -49,14 +64,6 @@ function problemsOf({ now, nodes, queues, stale }: Health): string[] {
 
 function healthText(io: Io, { now, nodes, queues, dead_letters }: Health, problems: string[]): string {
   const paint = paintFor(io);
-  const rows = nodes.map((node) => [
-    line(node.node),
-    line(node.version),
-    duration(now - node.started_at),
-    String(node.active_runs),
-    String(node.slots),
-    line(Object.keys(node.agents).join(', ')),
-  ]);
   const waits = queues.map(({ name, waiting, oldest_at }) => [
     line(name),
     String(waiting),
@@ -66,12 +73,7 @@ function healthText(io: Io, { now, nodes, queues, dead_letters }: Health, proble
     dead_letters === 0 ? 'no dead letters' : paint.warn(`${dead_letters} dead letters: proctor deadletter ls`);
   const verdict =
     problems.length === 0 ? paint.good('All is well.') : problems.map((one) => paint.bad(`WRONG  ${one}`)).join('\n');
-  return [
-    table(io, ['node', 'version', 'up for', 'runs', 'slots', 'agents'], rows),
-    '',
-    table(io, ['queue', 'waiting', 'oldest'], waits),
-    '',
-    letters,
-    verdict,
-  ].join('\n');
+  return [nodesText(io, nodes, now), '', table(io, ['queue', 'waiting', 'oldest'], waits), '', letters, verdict].join(
+    '\n',
+  );
 }

@@ -8,11 +8,13 @@ import { addDoctor } from './doctor.ts';
 import { Ended, EXIT, EXIT_HELP, exitCodeOf, failureLine } from './failure.ts';
 import { addHealth } from './health.ts';
 import type { Io } from './io.ts';
+import { addNodes } from './nodes.ts';
 import { addOrders } from './orders.ts';
 import { addPs } from './ps.ts';
 import { addResult } from './result.ts';
 import { addShow } from './show.ts';
 import { addSubmit } from './submit.ts';
+import { addSupervisor } from './supervisor.ts';
 import { addTools } from './tools.ts';
 import { addTrace } from './trace.ts';
 import { addUp } from './up.ts';
@@ -61,6 +63,7 @@ ${EXIT_HELP}`,
     );
   const adders = [
     addUp,
+    addSupervisor,
     addWorker,
     addSubmit,
     addPs,
@@ -74,6 +77,7 @@ ${EXIT_HELP}`,
     addAgain,
     addDeadLetter,
     addTools,
+    addNodes,
     addHealth,
     addDoctor,
     addVersion,

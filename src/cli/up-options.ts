@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { loadAgents } from '../app/agent-files.ts';
 import { type LogLevel, logTo } from '../app/local.ts';
@@ -7,18 +8,16 @@ import { type Ops, startOps } from '../app/ops.ts';
 import type { Stack, StackOptions } from '../app.ts';
 import { AppError } from '../core/errors.ts';
 import { Name } from '../core/task.ts';
-import { natsOfEnvironment } from './connect.ts';
+import { find, natsOfEnvironment } from './connect.ts';
 import { fromEnvironment, openTelemetryEnvironment, providerEnvironment } from './environment.ts';
 import type { Io } from './io.ts';
 import { pricingTable } from './pricing-table.ts';
 
-/** What `up` was told, as what the stack needs. */
+/** What `up` and `supervisor` were told, as what the stack needs. */
 
-export interface UpOptions {
+/** Of every node, whether it brings its server or joins one. */
+export interface NodeOptions {
   dir: string;
-  prefix: string;
-  port?: number;
-  user?: string[];
   root: string;
   allowHost?: string[];
   agents?: string;
@@ -28,25 +27,26 @@ export interface UpOptions {
   logLevel?: LogLevel;
   http?: { host: string; port: number };
   pricing?: string;
+  json?: boolean;
+}
+
+export interface UpOptions extends NodeOptions {
+  prefix: string;
+  port?: number;
+  user?: string[];
   once?: string;
   agent: string;
-  json?: boolean;
 }
 
 export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug', 'trace'];
 
 export type NamedStackOptions = StackOptions & { name: string };
 
+/** Throws AppError `usage`, `no_root`, `no_credential`, and what is wrong with agents or prices. */
 export async function stackOptions(io: Io, options: UpOptions): Promise<NamedStackOptions> {
   const users = options.user ?? ['default'];
   const unusable = users.find((user) => !Name.safeParse(user).success);
   if (unusable !== undefined) throw new AppError('usage', '--user: expected 1 to 64 characters, no control characters');
-  const root = resolve(options.root);
-  const folder = await stat(root).catch(() => null);
-  if (folder?.isDirectory() !== true) {
-    throw new AppError('no_root', `--root ${options.root} is no folder: name the one that tools may read and write`);
-  }
-  const agents = options.agents === undefined ? [] : await loadAgents(options.agents);
   const nats = await natsOfEnvironment();
   const given = fromEnvironment('PROCTOR_NATS_SERVER');
   return {
@@ -56,6 +56,34 @@ export async function stackOptions(io: Io, options: UpOptions): Promise<NamedSta
     ...(nats === null ? {} : { nats }),
     server: { path: fromEnvironment('PATH') ?? '', ...(given === undefined ? {} : { given }) },
     ...(options.port === undefined ? {} : { port: options.port }),
+    ...(await nodeOptions(options)),
+    log: logTo((text) => void process.stderr.write(text), levelOf(io, options)),
+  };
+}
+
+/** What a node needs whose server is there already: that of NATS_URL, or the one that runs in the folder. */
+export async function memberOptions(io: Io, options: NodeOptions & { prefix?: string }): Promise<NamedStackOptions> {
+  const { address, subjects } = await find(options, { role: 'node' });
+  return {
+    dir: options.dir,
+    prefix: subjects.prefix,
+    users: [],
+    nats: address,
+    server: { path: '' },
+    ...(await nodeOptions(options)),
+    log: logTo((text) => void process.stderr.write(text), levelOf(io, options)),
+  };
+}
+
+async function nodeOptions(options: NodeOptions) {
+  const root = resolve(options.root);
+  const folder = await stat(root).catch(() => null);
+  if (folder?.isDirectory() !== true) {
+    throw new AppError('no_root', `--root ${options.root} is no folder: name the one that tools may read and write`);
+  }
+  const agents = options.agents === undefined ? [] : await loadAgents(options.agents);
+  const host = hostname();
+  return {
     root,
     allowHosts: options.allowHost ?? [],
     agents: agents.map(({ definition }) => definition),
@@ -66,13 +94,23 @@ export async function stackOptions(io: Io, options: UpOptions): Promise<NamedSta
     },
     env: providerEnvironment(),
     pricing: await pricingTable(options.pricing),
-    name: options.name ?? `node-${randomBytes(4).toString('hex')}`,
-    log: logTo((text) => void process.stderr.write(text), levelOf(io, options)),
+    name: options.name ?? nameOn(host),
+    host,
   };
 }
 
+/** A name that nobody has to choose: where the node runs, and something that no other node has. */
+function nameOn(host: string): string {
+  const where =
+    host
+      .split('.')[0]
+      ?.replaceAll(/[^A-Za-z0-9_-]/g, '')
+      .slice(0, 40) || 'node';
+  return `${where}-${randomBytes(4).toString('hex')}`;
+}
+
 /** Traces, figures and the HTTP server of a node, as the options and the environment want them. */
-export function opsOf(options: UpOptions, settings: NamedStackOptions, stack: () => Stack | null): Promise<Ops> {
+export function opsOf(options: NodeOptions, settings: NamedStackOptions, stack: () => Stack | null): Promise<Ops> {
   return startOps({
     service: 'proctor',
     instance: settings.name,
@@ -85,7 +123,7 @@ export function opsOf(options: UpOptions, settings: NamedStackOptions, stack: ()
 }
 
 /** A person at the terminal wants to hear of trouble only; a collector of logs wants everything. */
-function levelOf(io: Io, { logLevel, once }: UpOptions): LogLevel {
+function levelOf(io: Io, { logLevel, once }: Partial<UpOptions>): LogLevel {
   if (logLevel !== undefined) return logLevel;
   if (once !== undefined) return 'error';
   return io.errIsTty ? 'warn' : 'info';

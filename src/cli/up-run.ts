@@ -1,11 +1,18 @@
 import type { Ops } from '../app/ops.ts';
 import { type Stack, startStack } from '../app.ts';
-import { AppError } from '../core/errors.ts';
-import { bannerText, upFacts } from './banner.ts';
+import { AppError, toAppError } from '../core/errors.ts';
+import { bannerText, joinedText, upFacts } from './banner.ts';
 import { EXIT, failureLine } from './failure.ts';
 import type { Io } from './io.ts';
 import { forceQuit, onQuit } from './quit.ts';
-import { type NamedStackOptions, opsOf, stackOptions, type UpOptions } from './up-options.ts';
+import {
+  memberOptions,
+  type NamedStackOptions,
+  type NodeOptions,
+  opsOf,
+  stackOptions,
+  type UpOptions,
+} from './up-options.ts';
 
 /** Runs everything until a signal comes or the server is lost. */
 
@@ -14,12 +21,37 @@ const GIVE_UP_MS = 5_000;
 
 export async function up(io: Io, options: UpOptions): Promise<void> {
   const settings = await stackOptions(io, options);
+  await run(io, options, settings, (stack, ops) => {
+    const facts = upFacts(settings, stack, ops);
+    io.out(options.json === true ? JSON.stringify(facts) : bannerText(io, facts, stack, settings));
+  });
+}
+
+export async function supervisor(io: Io, options: NodeOptions & { prefix?: string }): Promise<void> {
+  const settings = await memberOptions(io, options);
+  await run(io, options, settings, (stack, ops) => {
+    const facts = upFacts(settings, stack, ops);
+    io.out(options.json === true ? JSON.stringify(facts) : joinedText(io, facts));
+  }).catch((thrown: unknown) => {
+    const error = toAppError(thrown);
+    if (error.code !== 'forbidden') throw error;
+    const todo = 'a node logs in with the seed in keys/node.nk: name that file in PROCTOR_NKEY_FILE';
+    throw new AppError('not_a_node', `${error.message}; ${todo}`, { cause: thrown });
+  });
+}
+
+async function run(
+  io: Io,
+  options: NodeOptions,
+  settings: NamedStackOptions,
+  tell: (stack: Stack, ops: Ops) => void,
+): Promise<void> {
   let stack: Stack | null = null;
   const ops = await opsOf(options, settings, () => stack);
   const quit = onQuit(() => forceQuit(stack));
   try {
     stack = await startStack({ ...settings, telemetry: ops.telemetry });
-    if (!quit.wasAsked) tellUp(io, options, settings, stack, ops);
+    if (!quit.wasAsked) tell(stack, ops);
     const why = await Promise.race([quit.asked, stack.failed]);
     if (why instanceof AppError) {
       io.err(failureLine(why));
@@ -31,7 +63,7 @@ export async function up(io: Io, options: UpOptions): Promise<void> {
       runs === 0
         ? 'no run is in work'
         : `${runs} run${runs === 1 ? '' : 's'} in work: calls that must not be cut off get up to 25 s`;
-    io.err(`Stopping: ${waits}. What is not done goes on at the next start. Ctrl-C again forces it.`);
+    io.err(`Stopping: ${waits}. ${elsewhere(stack)} Ctrl-C again forces it.`);
     await stack.stop();
     io.err('Stopped.');
   } finally {
@@ -40,7 +72,9 @@ export async function up(io: Io, options: UpOptions): Promise<void> {
   }
 }
 
-function tellUp(io: Io, options: UpOptions, settings: NamedStackOptions, stack: Stack, ops: Ops): void {
-  const up = upFacts(settings, stack, ops);
-  io.out(options.json === true ? JSON.stringify(up) : bannerText(io, up, stack, settings));
+/** Where what is not done goes on. */
+function elsewhere(stack: Stack): string {
+  return stack.embedded === null
+    ? 'What is not done goes on at another node.'
+    : 'What is not done goes on at the next start.';
 }

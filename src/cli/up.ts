@@ -5,8 +5,26 @@ import { DEFAULT_DIR } from './connect.ts';
 import type { Io } from './io.ts';
 import { LOG_LEVELS, type UpOptions } from './up-options.ts';
 
+/** What `up` and `supervisor` have in common. */
+export function addNodeOptions(command: Command): Command {
+  return command
+    .option('--root <folder>', 'folder that the file tools see', '.')
+    .option('--allow-host <host>', 'host that http_fetch may reach; may be repeated', collect)
+    .option('--agents <path>', 'folder or file with agents, stored for all nodes (see: proctor agents check)')
+    .option('--slots <n>', 'runs in work at once per agent (default: 10)', wholeNumber(1, 10_000))
+    .option('--lease <time>', 'how long a silent node keeps its runs (default: 10s)', durationIn(500, 600_000))
+    .option('--name <name>', 'name of the node, unique among those that run (default: a random one)')
+    .option('--pricing <file>', 'what models cost, in YAML (default: the example that comes with Proctor)')
+    .addOption(new Option('--log-level <level>', 'default: warn when a person watches, else info').choices(LOG_LEVELS))
+    .option(
+      '--http <[host:]port>',
+      'answer /healthz, /readyz and /metrics there; beyond this machine only with PROCTOR_HTTP_TOKEN set',
+      hostAndPort,
+    );
+}
+
 export function addUp(program: Command, io: Io): void {
-  addCommand(program, 'up', {
+  const command = addCommand(program, 'up', {
     summary: 'start everything: server, node and tools',
     description:
       'Starts a NATS server of its own, a node, and the tools that come with Proctor, until Ctrl-C. With NATS_URL set that server is used. Logs go to stderr as JSON lines.',
@@ -21,20 +39,8 @@ export function addUp(program: Command, io: Io): void {
     .option('--dir <folder>', 'folder for keys and data; made when missing', DEFAULT_DIR)
     .option('--prefix <name>', 'first token of all subjects', 'proctor')
     .option('--port <n>', 'port of the server when it is free; 0 for any (default: 4222)', wholeNumber(0, 65_535))
-    .option('--user <name>', 'who may submit; may be repeated (default: default)', collect)
-    .option('--root <folder>', 'folder that the file tools see', '.')
-    .option('--allow-host <host>', 'host that http_fetch may reach; may be repeated', collect)
-    .option('--agents <path>', 'folder or file with agents, stored for all nodes (see: proctor agents check)')
-    .option('--slots <n>', 'runs in work at once per agent (default: 10)', wholeNumber(1, 10_000))
-    .option('--lease <time>', 'how long a silent node keeps its runs (default: 10s)', durationIn(500, 600_000))
-    .option('--name <name>', 'name of the node, unique among those that run (default: a random one)')
-    .option('--pricing <file>', 'what models cost, in YAML (default: the example that comes with Proctor)')
-    .addOption(new Option('--log-level <level>', 'default: warn when a person watches, else info').choices(LOG_LEVELS))
-    .option(
-      '--http <[host:]port>',
-      'answer /healthz, /readyz and /metrics there; beyond this machine only with PROCTOR_HTTP_TOKEN set',
-      hostAndPort,
-    )
+    .option('--user <name>', 'who may submit; may be repeated (default: default)', collect);
+  addNodeOptions(command)
     .option('--once <file>', 'run one task, print its outcome as the last line of stdout, and stop')
     .option('--agent <name>', 'with --once: agent that gets the task', 'plan')
     .option('--json', 'print what is up as JSON')

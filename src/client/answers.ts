@@ -82,6 +82,10 @@ export const RetryStored = z.object({
   seq: z.int(),
 });
 
+/** The node as it is after the order; `lonely` are agents of it that no other node takes runs of now. */
+export const NodeOrdered = z.object({ ok: z.literal(true), node: NodeReport, lonely: z.array(z.string()) });
+export type NodeOrdered = z.infer<typeof NodeOrdered>;
+
 const Next = z.int().nullable();
 
 /** One agent as it is now, and the nodes that answered in time: `unusable` says why one takes no runs of it. */
@@ -147,6 +151,7 @@ export const API_ANSWERS = {
   dead_letter_retry: DeadLetterRetried,
   node: NodeAnswer,
   nodes: z.object({ nodes: z.array(NodeReport) }),
+  node_order: NodeOrdered,
   health: Health,
   tools: z.object({ tools: z.array(ToolInfo) }),
   tool: ToolDetails,

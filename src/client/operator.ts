@@ -1,5 +1,5 @@
 import type { AgentInput } from '../core/agent.ts';
-import type { Health, NodeReport, ToolDetails, ToolInfo } from '../core/cluster-wire.ts';
+import type { Health, NodeOrder, NodeReport, ToolDetails, ToolInfo } from '../core/cluster-wire.ts';
 import type { DecisionTrace } from '../core/decision-trace.ts';
 import type { ApiInput, ApiVerb } from '../core/door-wire.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
@@ -22,6 +22,7 @@ import {
   type DeadLetterBody,
   type DeadLetterRetried,
   type NodeAnswer,
+  type NodeOrdered,
   type RunDetails,
 } from './answers.ts';
 import { ask, type ClientBus } from './ask.ts';
@@ -91,6 +92,12 @@ export interface Operator {
   node(): Promise<NodeAnswer>;
   /** Every node that is there, by name. */
   nodes(): Promise<NodeReport[]>;
+  /**
+   * Tells one node to take no more runs (`cordon`), to hand those that it has over as well (`drain`), or to take runs
+   * again (`uncordon`). The order is the process's: under the same name the next one takes runs. Throws AppError
+   * `unknown_node`.
+   */
+  nodeOrder(node: string, order: NodeOrder, why?: string): Promise<NodeOrdered>;
   /** Nodes, what waits and since when, dead letters, runs without an owner. */
   health(): Promise<Health>;
   /** Tools that can be called now, by name. */
@@ -159,6 +166,7 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
     deadLetterRetry: (id) => call('dead_letter_retry', { id }),
     node: () => call('node', {}),
     nodes: async () => (await call('nodes', {})).nodes,
+    nodeOrder: (node, order, why = '') => call('node_order', { node, order, by, why }),
     health: () => call('health', {}),
     tools: async () => (await call('tools', {})).tools,
     tool: (name) => call('tool', { name }),

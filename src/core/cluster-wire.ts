@@ -4,9 +4,33 @@ import { ToolDefinition } from './tool.ts';
 
 /** What nodes answer about the cluster: its nodes, its tools, and whether all is well. Version 1. */
 
-/** A node about itself, at this moment. */
+/** What an operator may tell one node: see `NodeReport.state`. */
+export const NodeOrder = z.enum(['cordon', 'drain', 'uncordon']);
+export type NodeOrder = z.infer<typeof NodeOrder>;
+
+/** `at` in epoch milliseconds. */
+export const GivenOrder = z.object({
+  order: NodeOrder,
+  by: z.string().min(1).max(128),
+  why: z.string().max(1024),
+  at: z.int(),
+});
+export type GivenOrder = z.infer<typeof GivenOrder>;
+
+/** A node about itself, at this moment. Fields with a default are unknown to older nodes. */
 export const NodeReport = z.object({
   node: z.string().max(128),
+  /** Tells processes of one name apart. */
+  instance: z.string().max(64).default(''),
+  /** Name of the machine. */
+  host: z.string().max(255).default(''),
+  /**
+   * `cordoned`: takes no runs, keeps what it has. `draining`: hands those over as well; cordoned once none is left.
+   * `stopping`: the process is about to end.
+   */
+  state: z.enum(['ready', 'cordoned', 'draining', 'stopping']).default('ready'),
+  /** Why it takes no runs, when it was told so. */
+  order: GivenOrder.optional(),
   version: z.string().max(64),
   /** Epoch milliseconds. */
   started_at: z.int(),

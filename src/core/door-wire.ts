@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AgentDefinition } from './agent.ts';
 import type { BlobRef } from './blob.ts';
+import { NodeOrder } from './cluster-wire.ts';
 import { CallId, RunId } from './events.ts';
 import { ResultJson } from './json.ts';
 import { LimitOverrides } from './limits.ts';
@@ -85,6 +86,8 @@ export const API_VERBS = {
   node: z.strictObject({ v: V }),
   /** Every node that is there. */
   nodes: z.strictObject({ v: V }),
+  /** Cordons, drains or uncordons one node. */
+  node_order: z.strictObject({ v: V, node: z.string().min(1).max(128), order: NodeOrder, by: By, why: Why }),
   /** Nodes, what waits, dead letters, runs without an owner. */
   health: z.strictObject({ v: V }),
   /** Tools that can be called now. */

@@ -216,7 +216,7 @@ export class Activations {
     owner.start(
       carried.filter((event) => !('inbox' in event) || event.inbox === undefined || !already.includes(event.inbox)),
     );
-    if (this.leaving) owner.handOver();
+    if (this.leaving) owner.handOver(true);
     return true;
   }
 
@@ -339,9 +339,15 @@ export class Activations {
     await Promise.all([...this.owners.values()].map((owner) => owner.verify()));
   }
 
-  handOverAll(): void {
+  /** Runs are kept again, those that come and those that are not handed over yet. */
+  keep(): void {
+    this.leaving = false;
+  }
+
+  /** @param cut as for one owner */
+  handOverAll(cut: boolean): void {
     this.leaving = true;
-    for (const owner of [...this.owners.values()]) owner.handOver();
+    for (const owner of [...this.owners.values()]) owner.handOver(cut);
   }
 
   stop(): void {

@@ -15,6 +15,8 @@ import type { NodeSettings } from './settings.ts';
 export interface NodeDeps {
   /** Name of the node: unique among those that run at one time. */
   node: string;
+  /** Name of the machine, for those who look for the node. */
+  host?: string;
   bus: Bus;
   journal: Journal;
   subjects: Subjects;

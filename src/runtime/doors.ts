@@ -26,7 +26,8 @@ import { deadLetter, listDeadLetters, retryDeadLetter } from './dead-letter-door
 import { tracePage } from './decision-trace.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
-import { nodeReports, serveReports } from './node-reports.ts';
+import { orderNode } from './node-orders.ts';
+import { nodeReports } from './node-reports.ts';
 import { retryRun } from './retry-run.ts';
 import { activationSubject } from './starting.ts';
 import { statusOf } from './views.ts';
@@ -68,7 +69,7 @@ export function serveDoors(deps: NodeDeps, activations: Activations): Subscripti
     },
     { queue: 'ask' },
   );
-  return [...served, asked, serveReports(deps, activations)];
+  return [...served, asked];
 }
 
 function parsed<S extends z.ZodType>(schema: S, data: string): z.output<S> {
@@ -158,6 +159,7 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     agent: (body: ApiBody<'agent'>) => agentDetails(deps, body),
     agent_put: (body: ApiBody<'agent_put'>) => putAgent(deps, body),
     nodes: async () => ({ nodes: await nodeReports(deps) }),
+    node_order: (body: ApiBody<'node_order'>) => orderNode(deps, body),
     health: () => health(deps),
     tools: () => listTools(deps),
     tool: (body: ApiBody<'tool'>) => toolDetails(deps, body.name),

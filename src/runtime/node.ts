@@ -1,3 +1,4 @@
+import type { GivenOrder } from '../core/cluster-wire.ts';
 import { AppError, toAppError } from '../core/errors.ts';
 import { type QueueSpec, streamsOf } from '../core/streams.ts';
 import { encodeToken } from '../core/tokens.ts';
@@ -11,6 +12,8 @@ import { followAgents } from './follow-agents.ts';
 import { serveIdempotency } from './idempotency.ts';
 import { Inbox } from './inbox.ts';
 import { Intake } from './intake.ts';
+import { NodeOrders } from './node-orders.ts';
+import { refuseNamesake, reporter, serveReports } from './node-reports.ts';
 import { PullLoop } from './pull-loop.ts';
 import { startSweep } from './sweep.ts';
 
@@ -23,6 +26,8 @@ export interface SupervisorNode {
   readonly activeRuns: number;
   /** Names of the agents that it knows. */
   readonly agents: string[];
+  /** The order of an operator that keeps runs away from it; null when it takes them. */
+  readonly order: GivenOrder | null;
   /** Takes no more work, hands its runs over, and leaves the bus alone; resolves when nothing of it is left. */
   stop(): Promise<void>;
   /** Lets go of everything at once: the leases of its runs expire. */
@@ -36,6 +41,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   if (deps.node === '' || deps.node.length > 128) {
     throw new AppError('invalid_settings', `node name: ${deps.node.length} characters; expected 1 to 128`);
   }
+  await refuseNamesake(deps);
   const streams = streamsOf(subjects);
   await Promise.all(Object.values(streams).map((spec) => bus.ensureStream(spec)));
   await agents.start();
@@ -46,6 +52,18 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     for (const loop of loops) loop.roomFreed();
   };
   const activations = new Activations(deps, freed);
+  const runLoops: PullLoop[] = [];
+  const orders = new NodeOrders(deps, {
+    hold: () => {
+      for (const loop of runLoops) loop.interrupt();
+    },
+    handOver: () => activations.handOverAll(false),
+    resume: () => {
+      activations.keep();
+      freed();
+    },
+  });
+  const report = reporter(deps, activations, orders);
   const inbox = new Inbox(deps, activations);
   const intake = new Intake(deps);
   const counts = new Map<string, number>();
@@ -69,7 +87,11 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     const queue = await bus.queue(spec);
     const room = () => capacity - held();
     const onDelivery = (delivery: Delivery) => counted(spec.name, work(delivery));
-    return () => loops.push(new PullLoop({ queue, capacity, room, onDelivery, clock, log, name: spec.name }));
+    return () => {
+      const loop = new PullLoop({ queue, capacity, room, onDelivery, clock, log, name: spec.name });
+      loops.push(loop);
+      return loop;
+    };
   };
   const starts = await Promise.all([
     open(
@@ -98,11 +120,11 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     const start = await open(
       spec,
       settings.slots,
-      () => activations.activeOf(agent) + inWork(name),
+      () => (orders.takesRuns ? activations.activeOf(agent) + inWork(name) : settings.slots),
       (delivery) => activations.take(delivery),
     );
     runQueues.set(agent, spec);
-    if (!stopping) start();
+    if (!stopping) runLoops.push(start());
   };
   const figures = async (): Promise<NodeFigures> => ({
     agents: await Promise.all(
@@ -124,7 +146,9 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     }),
     ...serveDoors(deps, activations),
     serveIdempotency(deps),
+    orders.serve(report),
   ];
+  const reports = serveReports(deps, report);
   const unfollow = await followAgents(deps, takeRunsOf);
   for (const start of starts) start();
   const heartbeat = startHeartbeat(deps, activations);
@@ -138,6 +162,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   });
 
   const quit = async () => {
+    orders.stopping();
     sweep();
     unobserve();
     stopping = true;
@@ -153,17 +178,22 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     get agents() {
       return agents.names();
     },
+    get order() {
+      return orders.inForce;
+    },
     async stop() {
       await quit();
-      activations.handOverAll();
+      activations.handOverAll(true);
       await activations.idle(settings.drain_ms);
       heartbeat();
       activations.stop();
+      await Promise.all(reports.map((one) => one.stop()));
       log.info('node.stopped', { node: deps.node });
     },
     async abandon() {
       heartbeat();
       activations.stop();
+      await Promise.all(reports.map((one) => one.stop()));
       await quit();
     },
   };

@@ -373,10 +373,18 @@ export class RunOwner implements OwnedRun {
     };
   }
 
-  /** Lets the run go on purpose: what may be cut off is, what must not be is waited for. */
-  handOver(): void {
-    if (this.phase !== 'live') return;
+  /**
+   * Lets the run go on purpose: what runs is waited for, and nothing new begun. @param cut what may be cut off is, to be
+   * made again elsewhere; also after a call without it
+   */
+  handOver(cut: boolean): void {
+    if (this.phase !== 'live' && this.phase !== 'handing_over') return;
     this.phase = 'handing_over';
+    if (cut) this.giveUpWhatMay();
+    this.tick();
+  }
+
+  private giveUpWhatMay(): void {
     // One that is not journalled as started yet may be at any moment.
     const open = new Set(this.fold.wants().flatMap((want) => (mustFinish(want) ? [want.id] : [])));
     for (const [id, effort] of this.running) {
@@ -384,7 +392,6 @@ export class RunOwner implements OwnedRun {
       this.running.delete(id);
       effort?.giveUp();
     }
-    this.tick();
   }
 
   private async letGo(): Promise<boolean> {

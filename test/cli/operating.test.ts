@@ -161,7 +161,7 @@ describe('the cluster', () => {
   it('is well, with its nodes and queues', async () => {
     const { code, out } = await proctor('health');
     expect([code, out]).toEqual([0, expect.stringContaining('All is well.')]);
-    expect(out).toMatch(/^one +\d+\.\d+\.\d+ +.* +10 +plan$/m);
+    expect(out).toMatch(/^one +\S+ +\d+\.\d+\.\d+ +ready +\d+ +10 per agent +plan +\S+$/m);
     const json = JSON.parse((await proctor('health', '--json')).last) as { ok: boolean; queues: { name: string }[] };
     expect(json.ok).toBe(true);
     expect(json.queues.map(({ name }) => name)).toEqual(['tasks', 'inbox', 'agent:plan']);
