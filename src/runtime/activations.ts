@@ -5,20 +5,22 @@ import { AppError, toAppError } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
 import { streamsOf } from '../core/streams.ts';
-import type { Delivery } from '../ports/bus.ts';
+import type { Delivery, StoredMessage } from '../ports/bus.ts';
 import type { NodeDeps } from './deps.ts';
 import { endAgain } from './ending.ts';
 import { FailureLog } from './failure-log.ts';
 import { isSpent, type RunFold } from './fold.ts';
-import { inboxEvent } from './inbox-message.ts';
+import { endsRun, inboxEvent } from './inbox-message.ts';
 import { type Gone, type OwnerEnv, RunOwner } from './run-owner.ts';
 import { telemetryOf } from './run-telemetry.ts';
 import { StatusFeed } from './status-feed.ts';
 import { storeStatus } from './store-status.ts';
 import { Wheel } from './wheel.ts';
 
-/** How long a journal that this node cannot fold is left to others before it comes again, milliseconds. */
+/** How long a run that this node cannot take is left to others before it comes again, milliseconds. */
 const NOT_OURS_MS = 5_000;
+/** The same for the first time that it comes, doubled each time: most likely a node that can is waiting for work. */
+const NOT_OURS_AT_FIRST_MS = 100;
 /** How soon a journal is read again that a replica does not have yet, milliseconds. */
 const LAG_MS = 100;
 /** How soon another node may take what a node that stops gives back, milliseconds. */
@@ -85,9 +87,12 @@ export class Activations {
       delivery.ack();
       return;
     }
-    const { run } = body;
+    await this.inTurn(body.run, () => this.settle(delivery, body));
+  }
+
+  private async inTurn(run: string, work: () => Promise<void>): Promise<void> {
     const before = this.taking.get(run);
-    const turn = Promise.resolve(before).then(() => this.settle(delivery, body));
+    const turn = Promise.resolve(before).then(work);
     const settled = turn.catch(() => {});
     this.taking.set(run, settled);
     try {
@@ -128,6 +133,35 @@ export class Activations {
       if (await this.ownedElsewhere(delivery, fold, run)) return;
       if (await this.claim(delivery, fold, carried)) return;
     }
+  }
+
+  /**
+   * Carries out an order that ends a run which is queued and which nobody owns: that must wait neither for a free slot
+   * nor for a node that can run its agent. The activation stays in the queue until the result is stored.
+   */
+  async end(run: string, order: RunEvent, queued: StoredMessage): Promise<void> {
+    await this.inTurn(run, async () => {
+      const { bus, clock, journal, settings, subjects } = this.deps;
+      if (this.leaving || this.owners.has(run)) return;
+      const fold = await journal.load(run);
+      if (fold === null) return;
+      const { at, node, parked, released } = fold.protocol;
+      const delivery: Delivery = {
+        ...queued,
+        stream: streamsOf(subjects).queue.name,
+        created: parked?.created ?? '',
+        // Never as good as one that the queue handed out.
+        deliveries: 0,
+        ack: () => void bus.remove(streamsOf(subjects).queue.name, queued.seq).catch(() => undefined),
+        nak: () => {},
+        working: () => {},
+      };
+      if (fold.ended) return endAgain(this.deps, fold, await this.acceptedOf(run), delivery);
+      if (parked !== null && queued.seq <= parked.seq) return;
+      if (node !== null && !released && clock.now() - at < settings.lease_ms) return;
+      if (await this.ownedElsewhere(delivery, fold, run)) return;
+      await this.claim(delivery, fold, [order]);
+    });
   }
 
   /** The owner died between `parked` and its ack: what it may not have told is told, and the activation is done with. */
@@ -172,10 +206,14 @@ export class Activations {
     const { deps } = this;
     const { run } = fold.context;
     const accepted = await this.acceptedOf(run);
-    // It began with a version that only other nodes can run.
-    if (deps.agents.unusable(accepted.agent) !== null) {
-      delivery.nak(NOT_OURS_MS);
-      return true;
+    // It began with a version that only other nodes can run; what ends it, any node can do.
+    if (deps.agents.unusable(accepted.agent) !== null && !carried.some(endsRun)) {
+      const ending = await this.endingOf(fold);
+      if (ending === null) {
+        delivery.nak(Math.min(NOT_OURS_MS, NOT_OURS_AT_FIRST_MS * 2 ** Math.min(16, delivery.deliveries - 1)));
+        return true;
+      }
+      carried.push(ending);
     }
     const nonce = deps.ids.random();
     const n = fold.protocol.n + 1;
@@ -218,6 +256,18 @@ export class Activations {
     );
     if (this.leaving) owner.handOver(true);
     return true;
+  }
+
+  /** What ends the run now, whoever owns it: its deadline, or an order that waits in its inbox. */
+  private async endingOf({ context }: RunFold): Promise<RunEvent | null> {
+    const { bus, clock, subjects } = this.deps;
+    const { run, deadline_at, clock_stopped_at } = context;
+    if (deadline_at !== null && clock_stopped_at === null && deadline_at <= clock.now()) return { type: 'deadline' };
+    for await (const message of bus.scan(streamsOf(subjects).inbox.name, subjects.inboxOf(run))) {
+      const { event } = inboxEvent(subjects, message);
+      if (event !== undefined && endsRun(event)) return event;
+    }
+    return null;
   }
 
   /** A child that was started late, by a node that did not know that the parent had ended. */

@@ -14,6 +14,11 @@ export interface InboxRead {
   fault?: string;
 }
 
+/** An order after which there is nothing more to do than to store the result. */
+export function endsRun({ type }: RunEvent): boolean {
+  return type === 'cancel' || type === 'kill' || type === 'limit';
+}
+
 export function inboxEvent(subjects: Subjects, message: StoredMessage): InboxRead {
   const address = subjects.parseInbox(message.subject);
   if (address === null || !isRunId(address.run))

@@ -8,7 +8,7 @@ import { carryOut } from './continuation.ts';
 import { bury } from './dead-letters.ts';
 import type { NodeDeps } from './deps.ts';
 import { FailureLog } from './failure-log.ts';
-import { inboxEvent } from './inbox-message.ts';
+import { endsRun, inboxEvent } from './inbox-message.ts';
 import { activationSubject, publishActivation } from './starting.ts';
 
 /** Longest time that a message is left before it is looked at again, milliseconds. */
@@ -16,6 +16,8 @@ const MAX_NAK_MS = 3_600_000;
 /** How soon a message that somebody else should have journalled is looked at again. */
 const AGAIN_MS = 500;
 const OFFER_TIMEOUT_MS = 500;
+/** How often an order that ends a run has come when this node stops waiting for somebody to own the run. */
+const PATIENCE = 3;
 
 /**
  * Everything that reaches a run from outside. A message leaves the inbox only when the journal holds it or the run has
@@ -63,8 +65,11 @@ export class Inbox {
     const state = await this.inJournal(run, delivery.seq, delivery.deliveries > 1);
     if (state === 'unknown run' && (await this.deps.journal.exists(run))) return delivery.nak(AGAIN_MS);
     if (state === 'unknown run') return this.toDeadLetters(delivery, 'unknown_run', `no run ${run} was ever accepted`);
-    if (state === 'settled') return delivery.ack();
-    await this.callForOwner(run, state.subject, delivery);
+    if (state === 'settled') {
+      if (endsRun(event)) await this.end(run, event);
+      return delivery.ack();
+    }
+    await this.callForOwner(run, state.subject, event, delivery);
   }
 
   private async letGoOn(run: string, order: InboxBody<'continue'>, delivery: Delivery): Promise<void> {
@@ -105,7 +110,17 @@ export class Inbox {
     return { subject: activationSubject(this.deps, accepted) };
   }
 
-  private async callForOwner(run: string, subject: string, delivery: Delivery): Promise<void> {
+  /** Nobody owns the run, or who ended it died before its result was stored. */
+  private async end(run: string, order: RunEvent): Promise<void> {
+    const accepted = (await this.deps.journal.mustHave(run, 0)).events.find((event) => event.type === 'accepted');
+    if (accepted === undefined) return;
+    const { bus, subjects } = this.deps;
+    const subject = activationSubject(this.deps, accepted);
+    const queued = await bus.last(streamsOf(subjects).queue.name, subject, { authoritative: true });
+    if (queued !== null) await this.activations.end(run, order, queued);
+  }
+
+  private async callForOwner(run: string, subject: string, event: RunEvent, delivery: Delivery): Promise<void> {
     const { bus, subjects } = this.deps;
     if (await publishActivation(this.deps, subject, run, { carry: [delivery.seq] })) {
       this.deps.faults.hit('inbox.activated');
@@ -123,6 +138,7 @@ export class Inbox {
       delivery.ack();
     } catch {
       if (delivery.deliveries > 1) await this.removeSpent(run, subject);
+      if (delivery.deliveries > PATIENCE && endsRun(event)) await this.end(run, event);
       delivery.nak(AGAIN_MS);
     }
   }

@@ -258,6 +258,79 @@ describe('an agent that a node cannot run', () => {
   });
 });
 
+describe('a run that no node can take', () => {
+  const noKey = (definition: AgentDefinition) =>
+    definition.model === 'paid' ? new AppError('no_key', 'OPENAI_API_KEY is not set: set it on this node') : null;
+  const cancel = async (cluster: Cluster) => {
+    const { run } = await cluster.status('idle.accepted');
+    await drive(cluster, operatorOf(cluster).cancel(run, 'not needed'));
+    return run;
+  };
+  const queued = (cluster: Cluster) => cluster.last('QUEUE', 'proctor.queue.>', (text) => text);
+
+  /** A task for an agent whose only version no node has the key for. */
+  async function keyless(options = {}) {
+    const cluster = new Cluster();
+    const rich = await cluster.node('rich', { given: [agent({ model: 'paid' })] });
+    const poor = await cluster.node('poor', { given: [], usable: noKey, ...options });
+    await rich.node.stop();
+    await cluster.submit({ input: 'x' }, 'a');
+    return { cluster, poor };
+  }
+
+  it('is cancelled all the same, and leaves the queue', async () => {
+    const { cluster } = await keyless();
+    await cancel(cluster);
+    expect(await cluster.result(30_000)).toMatchObject({ code: 'cancelled', steps: 0 });
+    await cluster.until('an empty queue', async () => (await queued(cluster)).length === 0, 30_000);
+  });
+
+  it.each(['claim.written', 'end.written', 'end.result_stored'] as const)(
+    'is cancelled by another one when the first dies at %s',
+    async (point) => {
+      const { cluster } = await keyless({ dieAt: (at: string) => at === point });
+      await cancel(cluster);
+      await cluster.clock.advance(20_000);
+      await cluster.node('poor2', { given: [], usable: noKey });
+      expect(await cluster.result(60_000)).toMatchObject({ code: 'cancelled' });
+      await cluster.until('an empty queue', async () => (await queued(cluster)).length === 0, 60_000);
+      expect(await cluster.results()).toHaveLength(1);
+    },
+  );
+
+  it('is cancelled, or ends at its deadline, when the one that can has died and others hold a newer version', async () => {
+    const cluster = new Cluster();
+    cluster.modelMap.paid = { think: () => new Promise(() => {}) };
+    const rich = await cluster.node('rich', { given: [agent({ model: 'paid', limits: { wall_ms: 30_000 } })] });
+    for (const input of ['first', 'second']) await cluster.submit({ input }, 'a');
+    await cluster.until('two in work', async () => rich.node.activeRuns === 2);
+    const [one] = await cluster.statuses();
+    await drive(cluster, operatorOf(cluster).putAgent(agent({ version: '2' })));
+    rich.kill();
+    await cluster.node('poor', { given: [], usable: noKey });
+    await drive(cluster, operatorOf(cluster).cancel(one?.run ?? '', 'not needed'));
+    const first = await cluster.result(20_000);
+    expect(first).toMatchObject({ run: one?.run, code: 'cancelled' });
+    const codes = await cluster.until('both results', async () => {
+      const results = await cluster.results();
+      return results.length === 2 && results.map((result) => result.code).toSorted((a, b) => (a < b ? -1 : 1));
+    });
+    expect(codes).toEqual(['cancelled', 'timeout']);
+  });
+
+  it('as all slots are taken is cancelled at once', async () => {
+    const cluster = new Cluster({ name: 'ai', model: 'ai' });
+    cluster.modelMap.ai = { think: () => new Promise(() => {}) };
+    const { node } = await cluster.node('n1', { settings: { slots: 1 } });
+    await cluster.submit({ input: 'first' }, 'ai');
+    await cluster.status('thinking.deciding');
+    await cluster.submit({ input: 'second' }, 'ai');
+    const run = await cancel(cluster);
+    expect(await cluster.result(10_000)).toMatchObject({ run, code: 'cancelled' });
+    expect(node.activeRuns).toBe(1);
+  });
+});
+
 describe('the agent that comes with Proctor', () => {
   it('is version 1 with this content: clusters have stored it, so a change needs a new version', () => {
     expect(PLAN_AGENT).toEqual(
