@@ -187,14 +187,12 @@ export class Supervisor {
       }
       const core = initialState(readSupervisorSpec(input), this.name, this.parent, this.seed);
       const { inspect } = this.env;
-      const provided = supervisorMachine.provide({
-        actions: { carryOut: (_, decision) => this.decided.push(decision) },
-      });
-      const machine = createActor(provided, {
+      const machine = createActor(supervisorMachine, {
         input: { core },
         id: this.name,
         ...(inspect === null ? {} : { inspect }),
       });
+      machine.on('decided', ({ decision }) => this.decided.push(decision));
       machine.subscribe({ error: (error) => this.crashed(error) });
       this.machine = machine.start();
     } catch (error) {

@@ -5,7 +5,7 @@ import { type Input, type Phase, phaseOf, type SupervisorState } from '../state.
 
 /**
  * A supervisor as a state chart, for whoever watches: its states are the phases of the decision core, its events the
- * core's inputs with the time they came. What is decided goes to the action that the host provides.
+ * core's inputs with the time they came. What is decided is emitted, for the host to carry out.
  */
 
 /** @param now epoch milliseconds */
@@ -21,9 +21,7 @@ const chart = setup({
     input: {} as SupervisorContext,
     events: {} as SupervisorEvent,
     output: {} as { reason: ExitReason | null },
-  },
-  actions: {
-    carryOut: (_, _decision: Decision) => undefined,
+    emitted: {} as { type: 'decided'; decision: Decision },
   },
   guards: {
     phaseIs: ({ context }, phase: Phase) => phaseOf(context.core) === phase,
@@ -34,7 +32,7 @@ const step = {
   actions: chart.enqueueActions(({ context, event, enqueue }) => {
     const decision = decide(context.core, event, event.now);
     enqueue.assign({ core: decision.state });
-    enqueue({ type: 'carryOut', params: decision });
+    enqueue.emit({ type: 'decided', decision });
   }),
 } as const;
 
