@@ -1,16 +1,6 @@
 import { toAppError } from '../../src/core/errors.ts';
-import type { ChildSpec } from '../../supervisors/child-spec.ts';
 import { decide } from '../../supervisors/core.ts';
-import {
-  type ExitReason,
-  exitOf,
-  failure,
-  failureOf,
-  IGNORE,
-  KILLED,
-  reasonText,
-  SHUTDOWN,
-} from '../../supervisors/exit-reason.ts';
+import { type ExitReason, exitOf, failureOf, IGNORE, reasonText } from '../../supervisors/exit-reason.ts';
 import type { Reply, Request } from '../../supervisors/requests.ts';
 import type { Ref } from '../../supervisors/spec-types.ts';
 import {
@@ -25,6 +15,7 @@ import { readSupervisorSpec } from '../../supervisors/supervisor-spec.ts';
 import type { Fixture, FixtureChild, FixtureTree } from './fixture.ts';
 import { split } from './fixture.ts';
 import { Recorder } from './recorder.ts';
+import { type Opened, SimulatedChildren } from './simulated-children.ts';
 import { MOST_RETRIES, type StartResult, type World } from './world.ts';
 
 /** The decision core alone: children are entries in a table that do what their scripts say when commands ask it. */
@@ -34,15 +25,6 @@ interface Supervisor {
   /** Present while suspended: what came meanwhile. */
   held: Input[] | null;
   parent: { name: string; ref: Ref } | null;
-}
-
-interface Child {
-  child: FixtureChild;
-  spec: ChildSpec;
-  supervisor: string;
-  tries: number;
-  alive: boolean;
-  fenced: boolean;
 }
 
 interface Timer {
@@ -58,7 +40,7 @@ export class CoreWorld implements World {
   private readonly fixture: Fixture;
   private readonly seed: number;
   private readonly supervisors = new Map<string, Supervisor>();
-  private readonly children = new Map<Ref, Child>();
+  private readonly children: SimulatedChildren;
   private readonly byRun = new Map<unknown, FixtureChild>();
   private readonly inputs = new Map<string, unknown>();
   private readonly queue: { to: string; input: Input }[] = [];
@@ -71,6 +53,13 @@ export class CoreWorld implements World {
     this.fixture = fixture;
     this.seed = seed;
     this.recorder = new Recorder(() => this.time);
+    this.children = new SimulatedChildren(this.recorder, {
+      feed: (to, input) => this.feed(to, input),
+      give: (to, input) => this.give(to, input),
+      open: (name, init, parent) => this.open(name, init, parent),
+      after: (ms, action) => this.after(ms, action),
+      isEnded: (name) => (this.supervisors.get(name)?.state.ended ?? null) !== null,
+    });
   }
 
   now(): number {
@@ -97,7 +86,7 @@ export class CoreWorld implements World {
   }
 
   /** Reads the spec and begins the start; a start that fails at once is told. */
-  private open(name: string, given: unknown, parent: Supervisor['parent']): StartResult | 'ignore' | null {
+  private open(name: string, given: unknown, parent: Supervisor['parent']): Opened {
     try {
       const input: unknown = typeof given === 'function' ? given() : given;
       if (exitOf(input) === 'ignore') return 'ignore';
@@ -120,33 +109,22 @@ export class CoreWorld implements World {
 
   die(name: string, reason: ExitReason): void {
     const ref = this.recorder.refOf(name);
-    const child = ref === null ? undefined : this.children.get(ref);
-    if (ref === null || child?.alive !== true) throw new Error(`${name} is not running`);
-    if (child.child.nested !== null) {
-      if (reason.type === 'killed') this.feed(ref, { type: 'kill' });
-      else this.feed(ref, { type: 'stop', from: child.supervisor, reason });
-      return;
-    }
-    this.recorder.died(ref);
-    this.gone(ref, reason);
+    if (ref === null) throw new Error(`${name} is not running`);
+    this.children.die(ref, reason);
   }
 
   exitAgain(name: string, incarnation: number, reason: ExitReason): void {
-    const ref = this.recorder.incarnation(name, incarnation);
-    const child = ref === null ? undefined : this.children.get(ref);
-    if (ref === null || child === undefined) throw new Error(`${name} has had no incarnation ${incarnation}`);
-    this.feed(child.supervisor, { type: 'exited', ref, reason });
+    this.children.exitAgain(this.incarnation(name, incarnation), reason);
   }
 
   speak(name: string, incarnation: number): void {
-    const ref = this.recorder.incarnation(name, incarnation);
-    const entry = ref === null ? undefined : this.children.get(ref);
-    if (ref === null || entry === undefined) throw new Error(`${name} has had no incarnation ${incarnation}`);
-    if (entry.fenced) this.spoke(ref, entry, 'it spoke');
+    this.children.speak(this.incarnation(name, incarnation));
   }
 
-  private spoke(ref: Ref, { supervisor, spec }: Child, what: string): void {
-    this.feed(supervisor, { type: 'spoke', ref, spec, what });
+  private incarnation(name: string, number: number): Ref {
+    const ref = this.recorder.incarnation(name, number);
+    if (ref === null) throw new Error(`${name} has had no incarnation ${number}`);
+    return ref;
   }
 
   detach(): void {
@@ -226,7 +204,7 @@ export class CoreWorld implements World {
 
   audit(): string | null {
     const shown = this.recorder.up();
-    const real = [...this.children].flatMap(([ref, child]) => (child.alive ? [ref] : []));
+    const real = this.children.alive();
     const nested = new Set(this.supervisors.keys());
     const wrong = shown.filter((ref) => !nested.has(ref) && !real.includes(ref));
     return wrong.length === 0 ? null : `the log shows ${wrong.join(', ')} as running, which are not`;
@@ -301,10 +279,10 @@ export class CoreWorld implements World {
         this.startChild(to, command);
         break;
       case 'shutdown':
-        this.shutdown(to, command.ref);
+        this.children.shutdown(to, command.ref);
         break;
       case 'kill':
-        this.killChild(to, command.ref);
+        this.children.kill(to, command.ref);
         break;
       case 'reply':
         this.replies.get(command.call)?.(command.reply);
@@ -327,103 +305,23 @@ export class CoreWorld implements World {
     }
   }
 
+  private startChild(to: string, command: Command & { type: 'start' }): void {
+    const { run } = command;
+    const key = run.kind === 'resource' ? run.start : run.kind === 'supervisor' ? run.supervisor : null;
+    const child = this.byRun.get(key) ?? null;
+    if (child !== null) {
+      this.recorder.starting(command.ref, child.name, child.nested !== null);
+      this.inputs.set(child.name, command.input);
+    }
+    this.children.start(to, command, child);
+  }
+
   private tellParent({ parent }: Supervisor, input: (ref: Ref) => Input): void {
-    if (parent === null) return;
-    const child = this.children.get(parent.ref);
-    if (child === undefined) return;
-    const said = input(parent.ref);
-    if (said.type !== 'started') {
-      if (!child.alive) return;
-      child.alive = false;
-    }
-    this.feed(parent.name, said);
-  }
-
-  private startChild(to: string, { ref, run, input, spec }: Command & { type: 'start' }): void {
-    const child = this.byRun.get(
-      run.kind === 'resource' ? run.start : run.kind === 'supervisor' ? run.supervisor : null,
-    );
-    if (child === undefined) {
-      // A child from a raw spec: it starts, and that is all it does.
-      this.feed(to, { type: 'started', ref });
-      return;
-    }
-    this.recorder.starting(ref, child.name, child.nested !== null);
-    this.inputs.set(child.name, input);
-    const script = child.nextStart();
-    const entry: Child = { child, spec, supervisor: to, tries: child.tries, alive: true, fenced: false };
-    this.children.set(ref, entry);
-    const say = (said: Input): void => {
-      if (said.type !== 'started') entry.alive = false;
-      this.feed(to, said);
-    };
-    if (child.nested !== null && run.kind === 'supervisor') {
-      const fault = this.open(ref, run.supervisor, { name: to, ref });
-      if (fault === 'ignore') say({ type: 'ignored', ref });
-      else if (fault?.type === 'error') say({ type: 'start_failed', ref, reason: failure(fault.code, fault.message) });
-      return;
-    }
-    switch (script.do) {
-      case 'ok':
-        say({ type: 'started', ref, ...(script.info === undefined ? {} : { info: script.info }) });
-        break;
-      case 'ignore':
-        say({ type: 'ignored', ref });
-        break;
-      case 'already_started':
-        say({ type: 'start_failed', ref, reason: failure('already_started'), alreadyStarted: script.ref });
-        break;
-      case 'garbage':
-        say({ type: 'start_failed', ref, reason: failure('bad_return') });
-        break;
-      case 'error':
-      case 'throw':
-        say({ type: 'start_failed', ref, reason: script.reason });
-        break;
-      case 'late':
-        this.after(script.ms, () => {
-          if (entry.fenced) this.spoke(ref, entry, 'it came up');
-          else this.feed(to, { type: 'started', ref });
-        });
-        break;
-      default:
-    }
-  }
-
-  private shutdown(to: string, ref: Ref): void {
-    const entry = this.children.get(ref);
-    if (entry?.alive !== true) return;
-    if (entry.child.nested !== null) {
-      this.feed(ref, { type: 'stop', from: to, reason: SHUTDOWN });
-      return;
-    }
-    const script = entry.child.stopScript(entry.tries);
-    if (script.do === 'obey') this.gone(ref, SHUTDOWN);
-    else if (script.do === 'reason') this.gone(ref, script.reason);
-    else if (script.do === 'delay') this.after(script.ms, () => this.gone(ref, SHUTDOWN));
-  }
-
-  private killChild(to: string, ref: Ref): void {
-    const entry = this.children.get(ref);
-    if (entry?.alive !== true) return;
-    entry.alive = false;
-    entry.fenced = true;
-    if (entry.child.nested !== null) this.give(ref, { type: 'kill' });
-    const ended: Input = { type: 'exited', ref, reason: KILLED };
-    // What a killed supervisor held is down before its parent hears of it.
-    if (this.supervisors.get(to)?.state.ended === null) this.feed(to, ended);
-    else this.give(to, ended);
-  }
-
-  private gone(ref: Ref, reason: ExitReason): void {
-    const entry = this.children.get(ref);
-    if (entry?.alive !== true) return;
-    entry.alive = false;
-    this.feed(entry.supervisor, { type: 'exited', ref, reason });
+    if (parent !== null) this.children.said(parent.ref, input(parent.ref));
   }
 }
 
-export function errorResult(error: unknown): StartResult {
+export function errorResult(error: unknown): StartResult & { type: 'error' } {
   const reason = failureOf(error);
   const message = reason.type === 'error' ? reason.error.message : reasonText(reason);
   return { type: 'error', code: reasonText(reason), message };
