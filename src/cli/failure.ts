@@ -37,6 +37,7 @@ const ADVICE: Record<string, string> = {
   already_ended: 'See how with: proctor result RUN',
   not_held: 'Only a held run can be released or failed; see where it stands with: proctor show RUN',
   not_waiting: 'See what the run waits for with: proctor show RUN',
+  no_result: 'See the calls of the run with: proctor trace RUN',
   no_node: 'Start one with: proctor up',
   unavailable: 'Start one with: proctor up, or see what is wrong with: proctor doctor',
   forbidden: 'Use credentials with more rights: proctor doctor shows which ones are used',

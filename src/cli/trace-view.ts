@@ -170,7 +170,7 @@ function outcomeText(event: RunEvent, paint: Paint): string {
     case 'call_started':
       return paint.dim(`started; must not be repeated, may begin until ${timeOfDay(event.start_by)}`);
     case 'call_done':
-      return `${paint.good('ok')} ${duration(event.ms)}  ${preview(event.result, 160)}`;
+      return `${paint.good('ok')} ${duration(event.ms)}  ${preview(event.result, 160)}${wholeIn(event)}`;
     case 'call_failed':
       return `${paint.bad(`failed ${event.error.code}`)} ${duration(event.ms)}  ${preview(event.error.message, 300)}`;
     case 'call_retry':
@@ -192,6 +192,11 @@ function outcomeText(event: RunEvent, paint: Paint): string {
     default:
       return event.type;
   }
+}
+
+/** Where the rest of a result is that the journal only has the beginning of. */
+function wholeIn({ c, blob }: RunEventOf<'call_done'>): string {
+  return blob === undefined ? '' : ` ${blob.bytes} bytes in all: proctor result RUN --call ${c}`;
 }
 
 function otherText(event: RunEvent): string {

@@ -124,11 +124,9 @@ export const AgentPut = z.object({
 });
 export type AgentPut = z.infer<typeof AgentPut>;
 
-/**
- * One part of a result too large for the journal. All parts in order, put together, are its JSON text; `sha256` and
- * `bytes` are of that.
- */
-const StoredPart = z.object({ ...BlobRef.shape, part: z.int(), data: z.base64() });
+/** One part of the result of a call. All parts in order, put together, are its JSON text: `sha256` and `bytes` are of that. */
+export const StoredPart = z.object({ ...BlobRef.shape, part: z.int(), data: z.base64() });
+export type StoredPart = z.infer<typeof StoredPart>;
 
 /** The answer to each operator's verb. */
 export const API_ANSWERS = {

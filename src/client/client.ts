@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { type DecisionTrace, TracePage } from '../core/decision-trace.ts';
 import type { ASK_VERBS } from '../core/door-wire.ts';
+import type { Json } from '../core/json.ts';
 import { RunResult } from '../core/result.ts';
 import { StatusEvent } from '../core/status.ts';
 import type { Subjects } from '../core/subjects.ts';
@@ -8,8 +9,9 @@ import type { Task } from '../core/task.ts';
 import { Why } from '../core/why.ts';
 import type { Clock } from '../ports/clock.ts';
 import { ACCEPT_MS, accepted, type Submitted } from './acceptance.ts';
-import { Accepted, Continued } from './answers.ts';
+import { Accepted, Continued, StoredPart } from './answers.ts';
 import { ask, type ClientBus } from './ask.ts';
+import { readCallResult } from './call-result.ts';
 import { wholeTrace } from './pages.ts';
 import { nodeTimers } from './timers.ts';
 import { traceHeaders } from './trace-context.ts';
@@ -49,6 +51,11 @@ export interface Client {
   watch(run: string, options?: WatchOptions): AsyncIterable<RunUpdate>;
   /** Throws AppError `not_ended` (unless told to wait), `unknown_run`, `no_node`, `aborted`. */
   result(run: string, options?: ResultOptions): Promise<RunResult>;
+  /**
+   * All that a call brought, up to 32 MB: journals, traces and answers hold no more of a large result than its beginning.
+   * Throws AppError `no_result` (not ended, never made), `call_failed`, `unknown_run`, `no_node`.
+   */
+  callResult(run: string, call: string): Promise<Json>;
   /** Resolves when the order is stored; throws AppError `already_ended`, `unknown_run`, `no_node`. */
   cancel(run: string, why?: string): Promise<Accepted>;
   /**
@@ -91,6 +98,7 @@ export function createClient(options: ClientOptions): Client {
     status,
     watch: (run, how) => watchRun(source(run, how)),
     result: (run, { wait = false, ...how } = {}) => readResult(run, source(run, how), wait),
+    callResult: (run, c) => readCallResult((part) => doors('blob', { run, c, part }, StoredPart)),
     cancel: (run, why = '') => doors('cancel', { run, why }, Accepted),
     why: (run) => doors('why', { run }, Why),
     continue: (run, how = {}) => doors('continue', { run, ...how }, Continued),

@@ -26,6 +26,7 @@ import {
   type RunDetails,
 } from './answers.ts';
 import { ask, type ClientBus } from './ask.ts';
+import { readCallResult } from './call-result.ts';
 import type { ContinueOptions } from './client.ts';
 import { pages, wholeTrace } from './pages.ts';
 import { nodeTimers } from './timers.ts';
@@ -66,6 +67,8 @@ export interface Operator {
   watch(run: string, options?: WatchOptions): AsyncIterable<RunUpdate>;
   /** Throws AppError `not_ended` (unless told to wait), `aborted`. */
   result(run: string, options?: ResultOptions): Promise<RunResult>;
+  /** Like a submitter's, of any run. */
+  callResult(run: string, call: string): Promise<Json>;
   /** Why the run did what it did, step by step, without secrets. */
   trace(run: string): Promise<DecisionTrace>;
   cancel(run: string, why?: string): Promise<Accepted>;
@@ -149,6 +152,7 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
       }, from),
     watch: (run, how) => watchRun(source(run, how)),
     result: (run, { wait = false, ...how } = {}) => readResult(run, source(run, how), wait),
+    callResult: (run, c) => readCallResult((part) => call('blob', { run, c, part })),
     trace: (run) => wholeTrace((at) => call('trace', { run, ...at })),
     cancel: order('cancel'),
     pause: order('pause'),

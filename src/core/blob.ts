@@ -21,6 +21,12 @@ export const BlobRef = z.strictObject({
 });
 export type BlobRef = z.infer<typeof BlobRef>;
 
+/** As `sha256` of a BlobRef. */
+export async function digestOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
 /** What a tool source answers instead of the result itself, once every part of it is stored. */
 export class StoredResult {
   readonly ref: BlobRef;

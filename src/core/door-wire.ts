@@ -35,7 +35,7 @@ export const ASK_VERBS = {
   status: z.strictObject({ v: V, run: RunId }),
   result: z.strictObject({ v: V, run: RunId }),
   cancel: z.strictObject({ v: V, run: RunId, why: Why }),
-  /** One part, from 0, of a result too large for the journal: a BlobPart. */
+  /** One part, from 0, of the result of a call, which has several when it is too large for the journal: a BlobPart. */
   blob: z.strictObject({ v: V, ...Blob }),
   trace: z.strictObject({ v: V, run: RunId, ...TraceAt }),
   why: z.strictObject({ v: V, run: RunId }),
@@ -109,7 +109,7 @@ export type AskBody<K extends AskVerb> = z.output<(typeof ASK_VERBS)[K]>;
 export type ApiBody<K extends ApiVerb> = z.output<(typeof API_VERBS)[K]>;
 export type ApiInput<K extends ApiVerb> = z.input<(typeof API_VERBS)[K]>;
 
-/** One part of a large result; all parts in order, put together, are its JSON text. */
+/** One part of the result of a call; all parts in order, put together, are its JSON text. */
 export interface BlobPart extends BlobRef {
   part: number;
   /** Base64. */

@@ -1,4 +1,4 @@
-import type { BlobRef } from '../core/blob.ts';
+import { type BlobRef, digestOf } from '../core/blob.ts';
 import { AppError } from '../core/errors.ts';
 import { periodOfRun } from '../core/ids.ts';
 import { blobStream } from '../core/streams.ts';
@@ -45,8 +45,7 @@ export async function readBlob(bus: Bus, subjects: Subjects, run: string, c: str
     whole.set(part, bytes);
     bytes += part.length;
   }
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', whole.subarray(0, bytes)));
-  if (Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('') !== ref.sha256) {
+  if ((await digestOf(whole.subarray(0, bytes))) !== ref.sha256) {
     throw corrupt(run, c, 'does not have the digest that the journal says');
   }
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(whole);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { scripted, scriptedModel } from '../../src/adapters/model/scripted.ts';
 import { StoredResult } from '../../src/core/blob.ts';
+import { AppError } from '../../src/core/errors.ts';
 import { periodOfRun } from '../../src/core/ids.ts';
 import { blobStream } from '../../src/core/streams.ts';
 import type { Observation } from '../../src/ports/model.ts';
@@ -74,6 +75,49 @@ describe('a result that is too large for the journal', () => {
     );
     expect(result).toMatchObject({ status: 'completed', answer: 20_000 });
     expect(cluster.tools.calls).toHaveLength(1);
+  });
+
+  it('is given whole to who asks for the call, as a small one is; a failed call gives its error', async () => {
+    const cluster = withLargeTool(new Cluster());
+    cluster.tools.add('fails', () => {
+      throw new AppError('forbidden', 'not for you');
+    });
+    await cluster.node();
+    const steps = [
+      { id: 'a', tool: 'rows' },
+      { id: 'b', tool: 'echo', args: { text: 'small' } },
+      { id: 'c', tool: 'fails' },
+    ];
+    await cluster.submit({ input: 'x', plan: { steps } });
+    const { run } = await cluster.result();
+    const [large, small, failed] = (await drive(cluster, clientOf(cluster).trace(run))).steps
+      .flatMap(({ calls }) => calls)
+      .map(({ c }) => c);
+    const read = (call = '', user = 'u') => drive(cluster, clientOf(cluster, user).callResult(run, call));
+    expect(await read(large)).toEqual({ rows });
+    expect(await read(small)).toEqual({ text: 'small' });
+    await expect(read(failed)).rejects.toMatchObject({
+      code: 'call_failed',
+      message: expect.stringContaining('not for you'),
+    });
+    await expect(read('99-0')).rejects.toMatchObject({ code: 'no_result' });
+    await expect(read(large, 'mallory')).rejects.toMatchObject({ code: 'unknown_run' });
+  });
+
+  it('that was damaged is not handed out', async () => {
+    const cluster = new Cluster();
+    cluster.tools.add('forged', async (_args, { run, c }) => {
+      await cluster.client.ensureStream(blobStream(cluster.subjects, periodOfRun(run)));
+      const sha256 = 'f'.repeat(64);
+      await cluster.client.publish(cluster.subjects.blob(run, c, sha256, 0), '"forged"');
+      return new StoredResult({ sha256, bytes: 8, parts: 1 }, '"forged"');
+    });
+    await cluster.node();
+    await cluster.submit({ input: 'x', plan: { steps: [{ id: 'a', tool: 'forged' }], answer: 'done' } });
+    const { run } = await cluster.result();
+    await expect(drive(cluster, clientOf(cluster).callResult(run, '2-0'))).rejects.toMatchObject({
+      code: 'blob_corrupt',
+    });
   });
 
   it('that is not there any more fails the step with its name, not the node', async () => {
