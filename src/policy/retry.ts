@@ -31,6 +31,7 @@ const CLASS_OF: Readonly<Record<string, RetryClass>> = {
   worker_lost: 'tool_crash',
   tool_crash: 'tool_crash',
   result_lost: 'tool_crash',
+  aborted: 'tool_crash',
   unavailable: 'tool_crash',
   // Nothing was done, and the worker may be starting again.
   no_worker: 'tool_crash',

@@ -126,8 +126,11 @@ async function ended(deps: NodeDeps, run: string): Promise<RunFold> {
   return fold;
 }
 
-/** What an operator ended, only an operator lets go on. */
+/** What an operator ended, or what was held for one, only an operator lets go on. */
 async function refuseUndoing(deps: NodeDeps, fold: RunFold, { run, user }: Accepted): Promise<void> {
+  if (fold.protocol.quarantine !== null) {
+    throw new AppError('not_allowed', `run ${run} was held for an operator: ask one to let it go on`);
+  }
   const last = await deps.journal.mustHave(run, fold.protocol.n);
   const by = last.events.find((event) => event.type === 'cancel' || event.type === 'kill')?.by;
   if (by === undefined || by === user) return;

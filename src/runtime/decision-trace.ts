@@ -295,7 +295,7 @@ function traceHead(fold: RunFold): TracePage['head'] {
       code: end?.code ?? null,
       outcome: end === null ? null : outcomeOf(end.code),
       ended_at: end === null ? null : iso(end.at),
-      error: end?.error ?? null,
+      error: end?.error === undefined ? null : clean(end.error),
     },
   };
 }

@@ -18,6 +18,8 @@ type Body<K extends IdemVerb> = z.output<(typeof IDEM_VERBS)[K]>;
 const BeginRecord = z.object({ key: z.string(), claim: z.string(), at: z.int() });
 const DoneRecord = z.object({ key: z.string(), result: ResultJson.optional() });
 
+/** A tool's name is a token as it stands. */
+const TOOL = /^[A-Za-z0-9_-]{1,64}$/;
 /** How often a beginning is tried when another one was taken back just then. */
 const TRIES = 3;
 
@@ -27,6 +29,8 @@ export function serveIdempotency(deps: Deps): Subscription {
     subjects.idem('*', '*'),
     async (request) => {
       const [toolToken = '', verb = ''] = request.subject.split('.').slice(-2);
+      // As it stands it becomes part of a subject that is read: `*` would find the records of all tools.
+      if (!TOOL.test(toolToken)) throw new AppError('bad_request', 'subject: expected idem.<tool>.<verb>');
       if (!isVerb(verb)) throw new AppError('bad_request', `subject: expected ${Object.keys(IDEM_VERBS).join(', ')}`);
       return JSON.stringify(await answer(deps, toolToken, verb, request.data));
     },

@@ -323,16 +323,16 @@ export class RunOwner implements OwnedRun {
   private begin(want: Want): void {
     const effort = new Effort();
     this.running.set(want.id, effort);
-    this.perform(want, effort).then(
-      (events) => {
+    this.perform(want, effort)
+      .then((events) => {
         if (effort.notWanted) return;
         this.running.set(want.id, null);
         void this.push(events);
-      },
-      (thrown: unknown) => {
+      })
+      // Also of an outcome that is no event: a fault of ours ends this owner, not the process.
+      .catch((thrown: unknown) => {
         if (!effort.notWanted) this.leave('crashed', toAppError(thrown));
-      },
-    );
+      });
   }
 
   private perform(want: Want, effort: Effort): Promise<RunEvent[]> {

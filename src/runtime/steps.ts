@@ -1,6 +1,6 @@
 import type { BlobRef } from '../core/blob.ts';
 import type { Decision } from '../core/decision.ts';
-import { AppError, clip } from '../core/errors.ts';
+import { AppError, clip, type ErrorInfo } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
 import { callId, parseCallId } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
@@ -140,7 +140,7 @@ export async function summarise(ref: StepRef, step: number, read: EntryReader): 
     entry: ref.entry,
     at: whole.at,
     action: whole.error === undefined ? decision.action : 'error',
-    ...(reasoning === undefined ? {} : { reasoning: clip(reasoning, PREVIEW) }),
+    ...(reasoning === undefined ? {} : { reasoning: preview(reasoning) }),
     calls: whole.observations.map(({ c, tool, status, result, error }) => ({
       c,
       tool,
@@ -148,8 +148,13 @@ export async function summarise(ref: StepRef, step: number, read: EntryReader): 
       ms: whole.ms.get(c) ?? 0,
       preview: error === undefined ? preview(result) : clip(redactText(error.message), PREVIEW),
     })),
-    ...(whole.error === undefined ? {} : { error: whole.error }),
+    ...(whole.error === undefined ? {} : { error: shownError(whole.error) }),
   };
+}
+
+/** An error as statuses and results show it: providers and tools wrote its message. */
+export function shownError(error: ErrorInfo): ErrorInfo {
+  return { ...error, message: clip(redactText(error.message), 2_048) };
 }
 
 /** The first characters of a value as JSON text, without secrets; a long text is cut before it is looked through. */

@@ -2,12 +2,13 @@ import { progressOf } from '../../machines/agent-run/account.ts';
 import { clip } from '../core/errors.ts';
 import type { Json } from '../core/json.ts';
 import { outcomeOf, type ReasonCode } from '../core/reasons.ts';
+import { redactText } from '../core/redact.ts';
 import type { RunResult, StepSummary } from '../core/result.ts';
 import type { RunContext } from '../core/run-state.ts';
 import type { StatusEvent } from '../core/status.ts';
 import type { RunFold } from './fold.ts';
 import type { Journal } from './journal.ts';
-import { type EntryReader, readerAt, resultOf } from './steps.ts';
+import { type EntryReader, readerAt, resultOf, shownError } from './steps.ts';
 
 /** What the outside sees of a run: its status while it lives, its result when it has ended. */
 
@@ -30,7 +31,7 @@ export function statusOf(fold: RunFold, steps: StepSummary[] = []): StatusEvent 
     ...(protocol.node === null || protocol.released ? {} : { node: protocol.node }),
     ...(steps.length === 0 ? {} : { steps }),
     ...(context.end === null ? {} : { code: context.end.code, outcome: outcomeOf(context.end.code) }),
-    ...(context.end?.error === undefined ? {} : { error: context.end.error }),
+    ...(context.end?.error === undefined ? {} : { error: shownError(context.end.error) }),
   };
 }
 
@@ -172,5 +173,5 @@ const REASONS: Record<ReasonCode, string> = {
 };
 
 function reasonText(code: ReasonCode, detail: string): string {
-  return clip(detail === '' ? REASONS[code] : `${REASONS[code]}: ${detail}`, 2048);
+  return clip(detail === '' ? REASONS[code] : `${REASONS[code]}: ${redactText(detail)}`, 2048);
 }

@@ -21,6 +21,8 @@ export class RunningCalls {
     if (known !== undefined) {
       if (call.beat !== undefined && known.beats.size < MAX_LISTENERS) known.beats.add(call.beat);
       known.deadline = Math.max(known.deadline, call.deadline);
+      // Told to stop, it may still end well; otherwise whoever asks again wants it done.
+      if (known.controller.signal.aborted) return known.outcome.catch(() => this.join(call, start));
       return known.outcome;
     }
     const controller = new AbortController();

@@ -36,6 +36,7 @@ describe('a failed call', () => {
     ['auth_error', [0], 'max_retries_exceeded'],
     ['tool_crash', [1_000, 1_000], 'max_retries_exceeded'],
     ['result_lost', [1_000, 1_000], 'max_retries_exceeded'],
+    ['aborted', [1_000, 1_000], 'max_retries_exceeded'],
     ['worker_lost', [1_000, 1_000], 'unavailable'],
     ['no_worker', [1_000, 1_000], 'unavailable'],
   ])('with %s is made again after %j ms, and ends in %s that names tool and tries', (code, expected, end) => {

@@ -3,6 +3,7 @@ import { assign } from 'xstate';
 import { agentRunMachine } from '../../machines/agent-run/machine.ts';
 import { scripted } from '../../src/adapters/model/scripted.ts';
 import type { RunMachine } from '../../src/runtime/fold.ts';
+import { clientOf, drive } from '../client/support.ts';
 import { Cluster, chain, recordingLog } from './support.ts';
 
 /** A build of the chart that cannot fold an outcome. */
@@ -59,6 +60,15 @@ describe('an entry that cannot be folded', () => {
       code: 'error',
       error: { reason: expect.stringContaining('not worth it') },
     });
+  });
+
+  it('is not let go on by the submitter of the run when an operator ended it', async () => {
+    const { cluster, run } = await held();
+    await command(cluster, 'fail', { run, why: 'not worth it' });
+    await cluster.result();
+    await expect(drive(cluster, clientOf(cluster).continue(run))).rejects.toMatchObject({ code: 'not_allowed' });
+    await command(cluster, 'continue', { run });
+    await cluster.until('the next run', async () => (await cluster.statuses()).length === 2);
   });
 
   it('is not released when nothing holds the run', async () => {

@@ -76,6 +76,19 @@ describe('a worker', () => {
   });
 });
 
+describe('a worker that names tools by a pattern', () => {
+  it.each(['*', '>', 'p*y', '=zz'])('such as "%s" reads nobody\'s records, and stores none', async (tool) => {
+    const reply = `${subjects.workerInbox}.mine`;
+    await answered('of pay');
+    const stored = await count();
+    const before = worker.messages.length;
+    worker.publish(`${subjects.prefix}.idem.${tool}.begin`, body('of pay'), reply);
+    const answer = await eventually('an answer', () => worker.messages[before]?.data ?? null);
+    expect(JSON.parse(answer)).toMatchObject({ code: 'bad_request', message: expect.stringContaining('subject') });
+    expect(await count()).toBe(stored);
+  });
+});
+
 describe('the smallest worker, of a bare socket', () => {
   it('is found and called', async () => {
     const bare = await RawClient.connect(embedded.url, embedded.keys.roles.worker);

@@ -246,6 +246,23 @@ describe('a tool worker', () => {
     expect(await outcome).toBe('done all the same');
   });
 
+  it('begins a repeat of a call that was cancelled once that one is over, and not before', async () => {
+    const gates = [open<Json>(), open<Json>()];
+    let began = 0;
+    await serve([toolNamed('deaf', () => gates[began++]?.promise ?? null)]);
+    const first = expect(call('deaf')).rejects.toMatchObject({ code: 'aborted' });
+    await clock.settle();
+    caller.emit(subjects.toolCancel('deaf', RUN, '1-0'), '');
+    const again = call('deaf');
+    await clock.advance(500);
+    expect(began).toBe(1);
+    gates[0]?.reject(new Error('stopped'));
+    await first;
+    gates[1]?.resolve('done');
+    expect(await again).toBe('done');
+    expect(began).toBe(2);
+  });
+
   it('when stopped, takes no further calls and waits for the running ones', async () => {
     const gate = open<Json>();
     const worker = await serve([toolNamed('job', () => gate.promise)]);
