@@ -6,7 +6,8 @@ import { AppError, clip, type ErrorInfo, toAppError } from '../src/core/errors.t
  */
 export type ExitReason =
   | { readonly type: 'normal' }
-  | { readonly type: 'shutdown'; readonly detail?: string }
+  /** `error`: what lies behind it, for people. */
+  | { readonly type: 'shutdown'; readonly detail?: string; readonly error?: ErrorInfo }
   | { readonly type: 'killed' }
   | { readonly type: 'error'; readonly error: ErrorInfo };
 
@@ -14,8 +15,9 @@ export const NORMAL: ExitReason = { type: 'normal' };
 export const SHUTDOWN: ExitReason = { type: 'shutdown' };
 export const KILLED: ExitReason = { type: 'killed' };
 
-export function shutdownWith(detail: string): ExitReason {
-  return { type: 'shutdown', detail: clip(detail, 512) };
+export function shutdownWith(detail: string, behind?: ExitReason): ExitReason {
+  const error = behind !== undefined && 'error' in behind ? behind.error : undefined;
+  return { type: 'shutdown', detail: clip(detail, 512), ...(error === undefined ? {} : { error }) };
 }
 
 /** An abnormal reason. `code` is what is compared, `message` is for people. */

@@ -110,7 +110,9 @@ export class Supervisor {
     });
     if (outcome.type !== 'failed') return outcome.type;
     const { reason } = outcome;
-    throw reason.type === 'error' ? fromInfo(reason.error) : new AppError('failed_to_start', reasonText(reason));
+    if (reason.type === 'error') throw fromInfo(reason.error);
+    const behind = reason.type === 'shutdown' && reason.error !== undefined ? `: ${reason.error.message}` : '';
+    throw new AppError('failed_to_start', `${reasonText(reason)}${behind}`);
   }
 
   /** Stops the children in reverse start order, then ends with `reason`. Resolves when that is done. */

@@ -29,11 +29,15 @@ export function isWellFormed(input: unknown): input is Input {
 
 function isReason(value: unknown): boolean {
   if (!isObject(value)) return false;
-  if (value.type === 'error') {
-    return isObject(value.error) && isText(value.error.code) && isText(value.error.message);
+  if (value.type === 'error') return isError(value.error);
+  if (value.type === 'shutdown') {
+    return (value.detail === undefined || isText(value.detail)) && (value.error === undefined || isError(value.error));
   }
-  if (value.type === 'shutdown') return value.detail === undefined || isText(value.detail);
   return value.type === 'normal' || value.type === 'killed';
+}
+
+function isError(value: unknown): boolean {
+  return isObject(value) && isText(value.code) && isText(value.message);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -78,7 +78,7 @@ export function failed(turn: Turn, record: ChildRecord, ref: Ref, reason: ExitRe
     case 'init': {
       turn.report('start_error', record, reason, ref);
       turn.settle(record, false);
-      abandonInit(turn, shutdownWith(`failed_to_start_child(${record.spec.id}, ${reasonText(reason)})`));
+      abandonInit(turn, shutdownWith(`failed_to_start_child(${record.spec.id}, ${reasonText(reason)})`, reason));
       break;
     }
     case 'restart': {

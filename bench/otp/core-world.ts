@@ -321,7 +321,7 @@ export class CoreWorld implements World {
   }
 }
 
-export function errorResult(error: unknown): StartResult & { type: 'error' } {
+function errorResult(error: unknown): StartResult & { type: 'error' } {
   const reason = failureOf(error);
   const message = reason.type === 'error' ? reason.error.message : reasonText(reason);
   return { type: 'error', code: reasonText(reason), message };

@@ -109,7 +109,8 @@ class CaseRun {
       this.world.suspend(step.at ?? 'top');
       for (const inner of step.steps) {
         answers.push({ step: inner, answer: await this.act(inner) });
-        await this.world.rest(0);
+        if (inner.do === 'advance') await this.world.advance(inner.ms, 0);
+        else await this.world.rest(0);
       }
       this.world.resume(step.at ?? 'top');
     } else own = await this.act(step);

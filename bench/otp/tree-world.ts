@@ -4,7 +4,6 @@ import type { Reply, Request } from '../../supervisors/requests.ts';
 import type { Ref, SupervisorInput } from '../../supervisors/spec-types.ts';
 import { type Command, type Input, recordById } from '../../supervisors/state.ts';
 import { Supervisor } from '../../supervisors/supervisor.ts';
-import { errorResult } from './core-world.ts';
 import { type Fixture, type FixtureChild, type FixtureTree, split } from './fixture.ts';
 import { type LiveChild, type LiveChildren, liveActor, liveResource } from './live.ts';
 import { Recorder } from './recorder.ts';
@@ -49,8 +48,8 @@ export class TreeWorld implements World {
       (outcome) => {
         this.result = { type: outcome === 'up' ? 'ok' : 'ignore' };
       },
-      (error: unknown) => {
-        this.result = startFailed(error);
+      async (error: unknown) => {
+        this.result = startFailed(error, await this.top.whenEnded);
       },
     );
   }
@@ -66,7 +65,7 @@ export class TreeWorld implements World {
       await supervisor.stop();
       return { type: 'ok' };
     } catch (error) {
-      return startFailed(error);
+      return startFailed(error, await supervisor.whenEnded);
     }
   }
 
@@ -231,8 +230,6 @@ function isCommand(event: Input | Command): event is Command {
   return event.type === 'shutdown' || (event.type === 'kill' && 'ref' in event);
 }
 
-function startFailed(thrown: unknown): StartResult {
-  const error = toAppError(thrown);
-  const result = errorResult(error);
-  return error.code === 'failed_to_start' ? { type: 'error', code: error.message, message: error.message } : result;
+function startFailed(error: unknown, reason: ExitReason): StartResult {
+  return { type: 'error', code: reasonText(reason), message: toAppError(error).message };
 }

@@ -69,6 +69,7 @@ export function startActor(run: ActorRun, ref: Ref, input: unknown, env: TreeEnv
 
   return {
     shutdown: () => {
+      if (silent) return;
       asked = true;
       if (run.stopEvent === null) actor.stop();
       else actor.send(run.stopEvent);

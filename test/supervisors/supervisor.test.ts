@@ -84,7 +84,7 @@ describe('a child that is an actor', () => {
     const ready = (snapshot: unknown): boolean => (snapshot as { value: string }).value === 'up';
     for (const [event, expected] of [
       ['connected', 'up'],
-      ['refused', 'shutdown(failed_to_start_child(link, refused))'],
+      ['refused', 'shutdown(failed_to_start_child(link, refused)): no connection'],
     ] as const) {
       const { supervisor } = stage({ children: [{ id: 'link', logic, ready }] });
       const start = supervisor.start().catch((error: Error) => error.message);
