@@ -28,6 +28,7 @@ import { type FaultPoints, NO_FAULTS } from './runtime/fault-points.ts';
 import { Journal } from './runtime/journal.ts';
 import { type SupervisorNode, startNode } from './runtime/node.ts';
 import { NodeSettings } from './runtime/settings.ts';
+import { Switches } from './runtime/switches.ts';
 import { combinedTools } from './runtime/tool-sources.ts';
 
 export { connectBus, type NatsAddress };
@@ -103,6 +104,9 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     given: givenAgents(options),
     usable: (agent) => missing(() => known.check(agent)),
   });
+  const settings = NodeSettings.parse(options.settings ?? {});
+  const staleMs = settings.switch_stale_ms;
+  const switches = new Switches({ bus, subjects, clock, ids: cryptoIds, log, node, staleMs });
   const starting = startNode({
     node,
     host: options.host ?? '',
@@ -118,10 +122,12 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     validator: jsonSchemaValidator(),
     agents,
     faults: options.faults ?? NO_FAULTS,
-    settings: NodeSettings.parse(options.settings ?? {}),
+    settings,
+    switches,
   });
   return starting.catch(async (thrown: unknown) => {
     // What follows the agents would keep the process alive.
+    switches.quit();
     await agents.stop();
     throw thrown;
   });
@@ -214,6 +220,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         ...(stopping ? ['draining: the node hands its runs over and takes no more'] : []),
         ...(node.order === null ? [] : [`${node.order.order}: told so by ${node.order.by}`]),
         ...(connected.connected ? [] : ['nats: not connected, the node waits for the server']),
+        ...node.notReady(),
       ],
       stop: async () => {
         stopping = true;

@@ -177,11 +177,14 @@ const holdable = (path: Resumable) => ({
   quarantined: { target: '#run.idle.held', actions: resumeTo(path) },
 });
 
-/** A state in which calls may be under way: they are never cut off, the run is held when its step has ended. */
+/**
+ * A state in which calls may be under way: they are never cut off, the run is held when its step has ended. Drained, it
+ * makes all calls of the step; paused, it begins none, so its clock stands still from then on.
+ */
 const heldAfterStep = (path: Resumable) => ({
-  pause: { actions: 'holdAfterStep' as const },
+  pause: { actions: ['holdAfterStep' as const, 'stopClock' as const] },
   drain: { actions: 'holdAfterStep' as const },
-  resume: { actions: 'noHold' as const },
+  resume: { actions: ['noHold' as const, 'startClock' as const] },
   quarantined: { target: '#run.idle.held', actions: resumeTo(path) },
 });
 

@@ -12,6 +12,7 @@ import { Limits } from '../core/limits.ts';
 import { RunResult } from '../core/result.ts';
 import { Protocol, RunContext } from '../core/run-state.ts';
 import { StatusEvent } from '../core/status.ts';
+import { SwitchAck, SwitchInfo } from '../core/switch-wire.ts';
 import { Task } from '../core/task.ts';
 import { Why } from '../core/why.ts';
 
@@ -154,6 +155,8 @@ export const API_ANSWERS = {
   tools: z.object({ tools: z.array(ToolInfo) }),
   tool: ToolDetails,
   retry: RetryStored,
+  switch_ack: SwitchAck,
+  switches: z.object({ switches: z.array(SwitchInfo), next: Next }),
   agents: z.object({ agents: z.array(AgentSummary), next: z.string().nullable() }),
   agent: AgentDetails,
   agent_put: AgentPut,

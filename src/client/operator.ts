@@ -2,11 +2,13 @@ import type { AgentInput } from '../core/agent.ts';
 import type { Health, NodeOrder, NodeReport, ToolDetails, ToolInfo } from '../core/cluster-wire.ts';
 import type { DecisionTrace } from '../core/decision-trace.ts';
 import type { ApiInput, ApiVerb } from '../core/door-wire.ts';
+import { toAppError } from '../core/errors.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import type { Json } from '../core/json.ts';
 import type { RunResult } from '../core/result.ts';
 import type { StatusEvent } from '../core/status.ts';
 import type { Subjects } from '../core/subjects.ts';
+import type { SwitchInfo, SwitchOrder } from '../core/switch-wire.ts';
 import type { Why } from '../core/why.ts';
 import type { Clock } from '../ports/clock.ts';
 import { ACCEPT_MS, accepted, type Submitted } from './acceptance.ts';
@@ -29,6 +31,7 @@ import { ask, type ClientBus } from './ask.ts';
 import { readCallResult } from './call-result.ts';
 import type { ContinueOptions } from './client.ts';
 import { pages, wholeTrace } from './pages.ts';
+import { checkedOrder, mustBeInForce, SILENCES, storeOrder } from './switch-order.ts';
 import { nodeTimers } from './timers.ts';
 import { type ResultOptions, readResult } from './wait-result.ts';
 import { type RunUpdate, type WatchOptions, type WatchSource, watchRun } from './watch.ts';
@@ -53,6 +56,18 @@ export interface RunFilter {
 
 /** What a person says about a call whose outcome nobody knows, or that was asked of a person. */
 export type Verdict = { verdict: 'done'; result?: Json } | { verdict: 'repeat' } | { verdict: 'fail'; why: string };
+
+/**
+ * An order about a scope, in force. `acknowledged`: all who act know of it, and `nodes` are those that said so. It is
+ * false when no node answered: those that start read the switches first.
+ */
+export interface SwitchDone {
+  acknowledged: boolean;
+  scope: string;
+  mode: SwitchOrder['mode'];
+  revision: number;
+  nodes: string[];
+}
 
 /** All methods throw AppError: what the node said (`unknown_run`, `already_ended`, ...), `no_node`, `bad_answer`. */
 export interface Operator {
@@ -91,6 +106,15 @@ export interface Operator {
    * retries of one run are one run. Throws AppError `not_ended`, `not_retryable` (a delegated run), and as `submit`.
    */
   retry(run: string, why?: string): Promise<Submitted>;
+  /**
+   * Kills, pauses or drains a scope (`global`, `agent:NAME`, `agent:NAME@VERSION`, `user:NAME`, `run:ID`, `tool:NAME`,
+   * `model:PROVIDER/MODEL`), or revives it. The order goes into the stream, past the nodes; resolves when every node knows
+   * of it, or has stopped acting as it cannot read it: at the latest some seconds after the nodes' `switch_stale_ms`.
+   * Throws AppError `invalid_request`, `not_in_force` (a revival of nothing), `unavailable` (not stored).
+   */
+  switch(scope: string, mode: SwitchOrder['mode'], why: string): Promise<SwitchDone>;
+  /** Switches in force, oldest first; with `history` all orders there ever were. Pages are followed. */
+  switches(options?: { history?: boolean }): AsyncIterable<SwitchInfo>;
   /** One of the nodes, whichever answers first. */
   node(): Promise<NodeAnswer>;
   /** Every node that is there, by name. */
@@ -127,6 +151,11 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
     (verb: 'cancel' | 'pause' | 'resume' | 'release' | 'fail') =>
     (run: string, why = '') =>
       call(verb, { run, by, why });
+  const switches = (history = false) =>
+    pages(async (after) => {
+      const page = await call('switches', { history, limit: PAGE, after });
+      return { items: page.switches, next: page.next };
+    }, 0);
   const source = (run: string, options: WatchOptions = {}): WatchSource => ({
     ...options,
     bus,
@@ -178,6 +207,22 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
       accepted({ bus, clock, acceptMs: ACCEPT_MS, events: `${subjects.prefix}.evt.>` }, async () => {
         return (await call('retry', { run, by, why })).seq;
       }),
+    switch: async (scope, mode, why) => {
+      const checked = checkedOrder(scope, { v: 1, mode, by, why });
+      if (mode === 'revive') await mustBeInForce(switches(), scope);
+      const { seq: revision } = await storeOrder(bus, clock, subjects.switchOf(scope), checked);
+      for (let silences = 0; ; ) {
+        try {
+          const { acknowledged, nodes } = await call('switch_ack', { revision });
+          if (acknowledged) return { scope, mode, revision, acknowledged, nodes };
+          silences = 0;
+        } catch (thrown) {
+          if (toAppError(thrown).code !== 'no_node') throw thrown;
+          if (++silences >= SILENCES) return { scope, mode, revision, acknowledged: false, nodes: [] };
+        }
+      }
+    },
+    switches: ({ history = false } = {}) => switches(history),
     agents: () =>
       pages(async (after) => {
         const page = await call('agents', { limit: PAGE, after });

@@ -82,6 +82,10 @@ export const API_VERBS = {
   dead_letter: z.strictObject({ v: V, id: DeadId }),
   /** Publishes the original once more on its own subject and removes the dead letter. */
   dead_letter_retry: z.strictObject({ v: V, id: DeadId }),
+  /** Whether every node knows of the order with this revision; waits for a moment when not. */
+  switch_ack: z.strictObject({ v: V, revision: z.int().min(1) }),
+  /** Switches in force, or with `history` all orders there were; `after` is the `next` of the page before. */
+  switches: z.strictObject({ v: V, history: z.boolean().default(false), ...Page }),
   /** Whichever node answers first, about itself. */
   node: z.strictObject({ v: V }),
   /** Every node that is there. */

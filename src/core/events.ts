@@ -41,6 +41,8 @@ export type PlannedCall = z.infer<typeof PlannedCall>;
 const Who = { by: z.string().max(128), why: z.string().max(1024) };
 /** Sequence of the inbox message that brought the event; absent when it did not come through the inbox. */
 const FromInbox = { inbox: z.int().min(0).optional() };
+/** The scope of the switch that an order to the run comes from; absent when it was about this run alone. */
+const BySwitch = { scope: z.string().max(300).optional() };
 const Ms = z.number().min(0);
 /** Whether the try that failed may have taken effect. */
 const Failed = { error: ErrorInfo, ms: Ms, effect_open: z.literal(true).optional() };
@@ -152,11 +154,11 @@ export const RunEvent = z.discriminatedUnion('type', [
   }),
   /** A moment that the run waited for has come. */
   z.strictObject({ type: z.literal('timer'), due: z.int(), ...FromInbox }),
-  z.strictObject({ type: z.literal('pause'), ...Who, ...FromInbox }),
-  z.strictObject({ type: z.literal('drain'), ...Who, ...FromInbox }),
-  z.strictObject({ type: z.literal('resume'), ...Who, ...FromInbox }),
+  z.strictObject({ type: z.literal('pause'), ...Who, ...BySwitch, ...FromInbox }),
+  z.strictObject({ type: z.literal('drain'), ...Who, ...BySwitch, ...FromInbox }),
+  z.strictObject({ type: z.literal('resume'), ...Who, ...BySwitch, ...FromInbox }),
   z.strictObject({ type: z.literal('cancel'), ...Who, ...FromInbox }),
-  z.strictObject({ type: z.literal('kill'), ...Who, ...FromInbox }),
+  z.strictObject({ type: z.literal('kill'), ...Who, ...BySwitch, ...FromInbox }),
   z.strictObject({ type: z.literal('deadline') }),
   z.strictObject({ type: z.literal('limit'), code: FailureCode, detail: z.string().max(1024) }),
   z.strictObject({ type: z.literal('loop'), detail: z.string().max(1024) }),

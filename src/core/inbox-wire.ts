@@ -14,12 +14,15 @@ import { Outcome } from './reasons.ts';
 const V = z.literal(1).default(1);
 const By = z.string().min(1).max(128).default('unknown');
 const Why = z.string().max(1024).default('');
+/** The scope of the switch that the order comes from. */
+const BySwitch = { scope: z.string().max(300).optional() };
 
 export const INBOX_KINDS = {
   cancel: z.strictObject({ v: V, by: By, why: Why }),
-  pause: z.strictObject({ v: V, by: By, why: Why }),
-  drain: z.strictObject({ v: V, by: By, why: Why }),
-  resume: z.strictObject({ v: V, by: By, why: Why }),
+  kill: z.strictObject({ v: V, by: By, why: Why, ...BySwitch }),
+  pause: z.strictObject({ v: V, by: By, why: Why, ...BySwitch }),
+  drain: z.strictObject({ v: V, by: By, why: Why, ...BySwitch }),
+  resume: z.strictObject({ v: V, by: By, why: Why, ...BySwitch }),
   release: z.strictObject({ v: V, by: By, why: Why }),
   /** Ends a held run. */
   fail: z.strictObject({ v: V, by: By, why: Why }),
@@ -75,6 +78,6 @@ export function eventOfInbox(kind: Exclude<InboxKind, 'continue'>, body: unknown
     case 'timer':
       return { type: 'timer', due: (rest as { due: number }).due, inbox };
     default:
-      return { type: kind, ...(rest as { by: string; why: string }), inbox };
+      return { type: kind, ...(rest as { by: string; why: string; scope?: string }), inbox };
   }
 }

@@ -120,7 +120,7 @@ export const Protocol = z.strictObject({
   since: z.int(),
   decided_at: z.int(),
   /** Who paused it last, while that holds. */
-  pause: z.strictObject({ by: z.string(), why: z.string(), at: z.int() }).nullable(),
+  pause: z.strictObject({ by: z.string(), why: z.string(), at: z.int(), scope: z.string().optional() }).nullable(),
   /** Index of the last claim; -1 before the first. */
   epoch: z.int(),
   node: z.string().nullable(),

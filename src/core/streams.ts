@@ -15,6 +15,9 @@ export interface StreamSpec {
   maxAgeMs?: number;
 }
 
+/** How long the presence of a node that fell silent is kept, milliseconds: longer than any node may go on unseen. */
+const PRESENCE_KEPT_MS = 600_000;
+
 export interface QueueSpec {
   stream: string;
   /** Durable consumer name. */
@@ -33,6 +36,9 @@ export interface Streams {
   results: StreamSpec;
   dead: StreamSpec;
   agents: StreamSpec;
+  switches: StreamSpec;
+  switchHits: StreamSpec;
+  presence: StreamSpec;
   clock: StreamSpec;
   once: StreamSpec;
 }
@@ -96,6 +102,30 @@ export function streamsOf(subjects: Subjects): Streams {
       subjects: [`${p}.agent.>`],
       retention: 'limits',
       perSubject: 'first',
+      ...file,
+    },
+    // All orders there ever were: the last one of a subject is in force, the rest is the audit.
+    switches: {
+      name: subjects.stream('SWITCH'),
+      subjects: [`${p}.switch.>`],
+      retention: 'limits',
+      perSubject: 'all',
+      ...file,
+    },
+    switchHits: {
+      name: subjects.stream('SWITCHED'),
+      subjects: [`${p}.switched.>`],
+      retention: 'limits',
+      perSubject: 'last',
+      ...file,
+    },
+    // In a file: a server that lost it would let a kill be acknowledged too early.
+    presence: {
+      name: subjects.stream('PRESENT'),
+      subjects: [`${p}.present.*`],
+      retention: 'limits',
+      perSubject: 'last',
+      maxAgeMs: PRESENCE_KEPT_MS,
       ...file,
     },
     clock: {

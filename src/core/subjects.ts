@@ -1,3 +1,4 @@
+import { scopeOfTokens, tokensOfScope } from './switch-scope.ts';
 import { decodeToken, encodeToken } from './tokens.ts';
 
 /**
@@ -163,6 +164,29 @@ export class Subjects {
   /** Tells the nodes, all of them, to look again (`agents`), or asks each for its word (`report`). */
   nodes(verb: string): string {
     return `${this.prefix}.nodes.${verb}`;
+  }
+
+  /** Orders to kill, pause, drain or revive a scope. Throws a RangeError on a text that is no scope. */
+  switchOf(scope: string): string {
+    const tokens = tokensOfScope(scope);
+    if (tokens === null) throw new RangeError(`not a scope: ${scope.slice(0, 80)}`);
+    return [this.prefix, 'switch', ...tokens].join('.');
+  }
+
+  /** The scope of an order; null where the subject names none. */
+  parseSwitch(subject: string): string | null {
+    const [prefix, door, ...tokens] = subject.split('.');
+    return prefix === this.prefix && door === 'switch' ? scopeOfTokens(tokens) : null;
+  }
+
+  /** What an order has hit, as one incarnation of a node counts it. */
+  switchHits(revision: number | '*', counter: string): string {
+    return `${this.prefix}.switched.${revision}.${counter}`;
+  }
+
+  /** Where a node shows that it reads the switches. */
+  presence(node: string): string {
+    return `${this.prefix}.present.${node === '*' ? node : encodeToken(node)}`;
   }
 
   clock(node: string): string {

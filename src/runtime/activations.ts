@@ -15,6 +15,7 @@ import { type Gone, type OwnerEnv, RunOwner } from './run-owner.ts';
 import { telemetryOf } from './run-telemetry.ts';
 import { StatusFeed } from './status-feed.ts';
 import { storeStatus } from './store-status.ts';
+import { orderFor, scopesOf } from './switched.ts';
 import { Wheel } from './wheel.ts';
 
 /** How long a run that this node cannot take is left to others before it comes again, milliseconds. */
@@ -25,6 +26,8 @@ const NOT_OURS_AT_FIRST_MS = 100;
 const LAG_MS = 100;
 /** How soon another node may take what a node that stops gives back, milliseconds. */
 const BACK_MS = 20;
+/** How soon a run is offered again that came while this node may not act, milliseconds. */
+const FROZEN_MS = 1_000;
 /** How often a live owner elsewhere is believed before this node takes over all the same. */
 const MAX_DEFERRALS = 3;
 
@@ -130,6 +133,7 @@ export class Activations {
         return;
       }
       if (this.leaving) return delivery.nak(BACK_MS);
+      if (this.deps.switches.frozen) return delivery.nak(FROZEN_MS);
       if (await this.ownedElsewhere(delivery, fold, run)) return;
       if (await this.claim(delivery, fold, carried)) return;
     }
@@ -219,7 +223,13 @@ export class Activations {
     const n = fold.protocol.n + 1;
     const activation = { created: delivery.created, seq: delivery.seq };
     const events: RunEvent[] = [{ type: 'claimed', node: deps.node, nonce, activation }];
-    if (fold.protocol.epoch < 0 && (await this.isOrphan(accepted))) {
+    const order = orderFor(deps.switches, fold, scopesOf(accepted));
+    // One that has not begun does not begin: its first step would be a new one.
+    const heeded = order !== null && (order.type === 'kill' || fold.protocol.epoch < 0);
+    if (heeded) {
+      events.push(order.type === 'kill' ? { ...order, type: 'kill' } : { ...order, type: 'pause' });
+      deps.switches.hit(order.scope, 'runs');
+    } else if (fold.protocol.epoch < 0 && (await this.isOrphan(accepted))) {
       const why = 'the run that delegated this one has ended';
       events.push({ type: 'cancel', by: `run ${accepted.parent?.run}`, why });
     }
@@ -378,6 +388,11 @@ export class Activations {
         resolve();
       };
     });
+  }
+
+  /** Switches have changed, or may be read again. */
+  switched(): void {
+    for (const owner of [...this.owners.values()]) owner.switched();
   }
 
   heartbeat(): void {

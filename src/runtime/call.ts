@@ -1,12 +1,13 @@
 import { idempotencyKey } from '../../machines/agent-run/calls.ts';
 import { StoredResult } from '../core/blob.ts';
-import { AppError, toAppError } from '../core/errors.ts';
+import { AppError, type ErrorInfo, toAppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
 import { exceedsBytes, isJson, MAX_DEPTH, MAX_RESULT_BYTES } from '../core/json.ts';
 import type { RunCall } from '../core/run-state.ts';
+import { toolScope } from '../core/switch-scope.ts';
 import { afterFailedCall } from '../policy/retry.ts';
 import { UNKNOWN_EFFECT } from '../ports/tools.ts';
-import { type EffectScope, stepTime, type WantOf } from './effects.ts';
+import { type EffectScope, type Permit, stepTime, type WantOf } from './effects.ts';
 import { argumentsOf } from './steps.ts';
 
 /**
@@ -17,14 +18,22 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
   const { deps, context, accepted, log } = scope;
   const { call: planned } = want;
   const args = await argumentsOf(planned.c, scope.read);
+  const uses = toolScope(planned.tool);
+  const permit = scope.permit(uses);
+  if (permit !== 'go') return notPermitted(scope, planned, permit);
   const timeoutMs = Math.min(planned.timeout_ms, stepTime(scope));
   const now = deps.clock.now();
-  const startBy = now + (planned.idempotent ? timeoutMs : deps.settings.start_window_ms);
+  // A kill that this node has not read is acknowledged once the reading is too old: no worker may begin after that.
+  const window = planned.idempotent ? timeoutMs : deps.settings.start_window_ms;
+  const startBy = Math.min(now + window, deps.switches.validUntil);
   if (!planned.idempotent) {
     if (!(await scope.write([{ type: 'call_started', c: planned.c, start_by: startBy }]))) return [];
     deps.faults.hit('call.started');
     // The write may have waited for the server to come back.
-    if (deps.clock.now() > startBy) return failed(scope, planned, notSent(planned), 0);
+    if (deps.clock.now() > startBy) return failed(scope, planned, notSent(planned, 'its start-by had passed'), 0);
+    const still = scope.permit(uses);
+    if (still === 'wait') return failed(scope, planned, notSent(planned, 'a switch holds the run or the tool'), 0);
+    if (still !== 'go') return notPermitted(scope, planned, still);
   }
   const started = deps.clock.now();
   const sinceStart = () => Math.max(0, deps.clock.now() - started);
@@ -70,6 +79,8 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     return [{ type: 'call_done', c: planned.c, result: result ?? null, ms: sinceStart() }];
   } catch (thrown) {
     if (scope.effort.notWanted) return [];
+    const off = scope.effort.switchedOff;
+    if (off !== undefined) return cutOff(scope, planned, off, sinceStart());
     return failed(scope, planned, toAppError(thrown, 'tool_error'), sinceStart());
   }
 }
@@ -103,12 +114,32 @@ function failed(scope: EffectScope, planned: RunCall, fault: AppError, ms: numbe
     : [{ type: 'call_failed', c, error: verdict.error, ms, ...open }];
 }
 
+/** The call was not sent: it waits, or counts as failed. */
+function notPermitted(scope: EffectScope, { c, tool }: RunCall, permit: Exclude<Permit, 'go'>): RunEvent[] {
+  if (permit === 'wait') return [];
+  scope.deps.switches.hit(toolScope(tool), 'calls');
+  return [{ type: 'call_failed', c, error: withoutTool(tool, permit.off), ms: 0 }];
+}
+
+/** A switch ended it while it was under way. */
+function cutOff(scope: EffectScope, { c, tool, idempotent }: RunCall, off: AppError, ms: number): RunEvent[] {
+  scope.deps.switches.hit(toolScope(tool), 'calls');
+  if (!idempotent) return [{ type: 'outcome_unknown', c, error: off.toInfo() }];
+  return [{ type: 'call_failed', c, error: withoutTool(tool, off), ms }];
+}
+
+/** As for a tool that is down (DEG-3). */
+function withoutTool(tool: string, off: AppError): ErrorInfo {
+  const suggestion = `Do not wait for ${tool}: use another tool, go on without its result and say so in the answer, or ask a person.`;
+  return { ...off.toInfo(), suggestion };
+}
+
 /** What every line about a call names. */
 function said({ context }: EffectScope, { tool, c }: RunCall): Record<string, unknown> {
   return { step: context.steps + 1, tool, call: c };
 }
 
-function notSent(planned: RunCall): AppError {
-  const text = `tool ${planned.tool} was not called: its start-by had passed`;
+function notSent(planned: RunCall, why: string): AppError {
+  const text = `tool ${planned.tool} was not called: ${why}`;
   return new AppError('too_late', text, { retryable: true });
 }

@@ -1,10 +1,12 @@
 import type { RunEvent } from '../core/events.ts';
 import { parseCallId, runIdOfChild } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
+import { agentScope } from '../core/switch-scope.ts';
 import { Task } from '../core/task.ts';
 import type { NodeDeps } from './deps.ts';
 import type { EffectScope, WantOf } from './effects.ts';
 import { activationSubject, publishActivation, writeEntryZero } from './starting.ts';
+import { switchedOff } from './switched.ts';
 
 /** The run that a call delegates to; `entry` holds the decision. */
 export function childOf(deps: NodeDeps, run: string, c: string, entry: JournalEntry): string {
@@ -26,6 +28,12 @@ export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Pr
   if (agent === undefined) {
     const message = `agent ${decision.agent} is not defined any more`;
     return [{ type: 'call_failed', c, error: { code: 'unknown_agent', message, retryable: true }, ms: 0 }];
+  }
+  if (scope.permit(null) !== 'go') return [];
+  const off = deps.switches.over([agentScope(agent.name), agentScope(agent.name, agent.version)]);
+  if (off?.mode === 'kill') {
+    deps.switches.hit(off.scope, 'tasks');
+    return [{ type: 'call_failed', c, error: switchedOff(`agent ${agent.name}`, off).toInfo(), ms: 0 }];
   }
   const run = childOf(deps, context.run, c, entry);
   const birth = {

@@ -10,6 +10,7 @@ import type { Agents } from './agents.ts';
 import type { FaultPoints } from './fault-points.ts';
 import type { Journal } from './journal.ts';
 import type { NodeSettings } from './settings.ts';
+import type { Switches } from './switches.ts';
 
 /** Everything a supervisor node works with; made once by the composition root. */
 export interface NodeDeps {
@@ -30,6 +31,8 @@ export interface NodeDeps {
   validator: Validator;
   /** The agents of the cluster; `startNode` starts it and stops it. */
   agents: Agents;
+  /** Kill switches; started and stopped like the agents. */
+  switches: Switches;
   faults: FaultPoints;
   settings: NodeSettings;
 }

@@ -30,6 +30,7 @@ import { orderNode } from './node-orders.ts';
 import { nodeReports } from './node-reports.ts';
 import { retryRun } from './retry-run.ts';
 import { activationSubject } from './starting.ts';
+import { listSwitches, switchAck } from './switch-doors.ts';
 import { statusOf } from './views.ts';
 import { whyOf, whyRejected, whyUnreadable } from './why.ts';
 
@@ -50,7 +51,8 @@ export function serveDoors(deps: NodeDeps, activations: Activations): Subscripti
     bus.serve(
       subjects.api(verb),
       async (request) => JSON.stringify(await api[verb](parsed(API_VERBS[verb], request.data) as never)),
-      { queue: 'api' },
+      // Whether all know of an order is asked of all: the one that hangs must not be the one that is asked.
+      verb === 'switch_ack' ? {} : { queue: 'api' },
     ),
   );
   const ask = askHandlers(deps);
@@ -163,6 +165,8 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     health: () => health(deps),
     tools: () => listTools(deps),
     tool: (body: ApiBody<'tool'>) => toolDetails(deps, body.name),
+    switch_ack: (body: ApiBody<'switch_ack'>) => switchAck(deps, body),
+    switches: (body: ApiBody<'switches'>) => listSwitches(deps, body),
     retry: async (body: ApiBody<'retry'>) => retryRun(deps, (await runOf(deps, body.run)).accepted, body),
     node: async (): Promise<NodeInfo> => ({
       node: deps.node,

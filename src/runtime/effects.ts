@@ -1,4 +1,5 @@
 import type { Want } from '../../machines/agent-run/wanted.ts';
+import type { AppError } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
 import type { RunContext } from '../core/run-state.ts';
 import type { Log } from '../ports/telemetry.ts';
@@ -16,9 +17,14 @@ export interface EffectScope {
   /** Journals events; false when the run does not take them any more. */
   write(events: RunEvent[]): Promise<boolean>;
   effort: Effort;
+  /** Asked right before an effect is sent; `uses`: scope of its tool or model. */
+  permit(uses: string | null): Permit;
   log: Log;
   telemetry: RunTelemetry | null;
 }
+
+/** `wait`: not now; it is begun anew when it may. `off`: the tool or model is switched off. */
+export type Permit = 'go' | 'wait' | { off: AppError };
 
 export type WantOf<K extends Want['kind']> = Extract<Want, { kind: K }>;
 

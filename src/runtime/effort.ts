@@ -11,6 +11,14 @@ export class Effort {
   private controller: AbortController | undefined;
   private reason: AppError | undefined;
   private cancel: Cancel | undefined;
+  private fail: ((error: AppError) => void) | undefined;
+  private off: AppError | undefined;
+  /** Scope of the tool or model that it uses; null for other work. */
+  readonly uses: string | null;
+
+  constructor(uses: string | null = null) {
+    this.uses = uses;
+  }
 
   get signal(): AbortSignal {
     if (this.controller === undefined) {
@@ -31,6 +39,19 @@ export class Effort {
     this.stop(NOT_WANTED);
   }
 
+  /** Why a switch ended it; the run still wants it, and will be told. */
+  get switchedOff(): AppError | undefined {
+    return this.off;
+  }
+
+  /** A switch ends it: `within` rejects at once. */
+  switchOff(error: AppError): void {
+    this.off ??= error;
+    this.cancel?.();
+    this.stop(error);
+    this.fail?.(error);
+  }
+
   private stop(reason: AppError): void {
     this.reason ??= reason;
     this.controller?.abort(reason);
@@ -45,6 +66,7 @@ export class Effort {
         reject(error);
       });
       this.cancel = cancel;
+      this.fail = reject;
       work().then(
         (value) => {
           cancel();

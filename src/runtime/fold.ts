@@ -157,7 +157,12 @@ export class RunFold {
       case 'pause':
       case 'drain':
         state.claims = 0;
-        state.pause = { by: event.by, why: event.why, at: state.at };
+        state.pause = {
+          by: event.by,
+          why: event.why,
+          at: state.at,
+          ...(event.scope === undefined ? {} : { scope: event.scope }),
+        };
         return;
       case 'resume':
         state.claims = 0;

@@ -2,6 +2,7 @@ import { describeFaults, type ErrorInfo, toAppError } from '../core/errors.ts';
 import { runIdOfKey, runIdOfMessage } from '../core/ids.ts';
 import { exceededLimits } from '../core/limits.ts';
 import type { StatusEvent } from '../core/status.ts';
+import { scopesOfRun } from '../core/switch-scope.ts';
 import { MAX_TASK_BYTES, Name, Task } from '../core/task.ts';
 import { decodeToken, encodeToken } from '../core/tokens.ts';
 import { formatTraceparent, parseTraceparent, TRACEPARENT_HEADER } from '../core/traceparent.ts';
@@ -11,12 +12,16 @@ import { bury } from './dead-letters.ts';
 import type { NodeDeps } from './deps.ts';
 import { runOfKey } from './run-keys.ts';
 import { activationSubject, publishActivation, writeEntryZero } from './starting.ts';
+import { killed } from './switched.ts';
 import { statusOf } from './views.ts';
 
 /**
  * The door for tasks: each message of the task stream becomes a run or a dead letter, and only then leaves the stream.
  * Every step is write-once under a name that follows from the message, so a message worked on twice makes one run.
  */
+
+/** How soon a task is looked at again that came while this node may not act, milliseconds. */
+const FROZEN_MS = 1_000;
 
 export class Intake {
   private readonly deps: NodeDeps;
@@ -29,6 +34,7 @@ export class Intake {
   async take(delivery: Delivery): Promise<void> {
     try {
       this.deps.faults.hit('intake.taken');
+      if (this.deps.switches.frozen) return delivery.nak(FROZEN_MS);
       await this.admit(delivery);
       delivery.ack();
     } catch (thrown) {
@@ -44,10 +50,17 @@ export class Intake {
   }
 
   private async admit(message: Delivery): Promise<void> {
+    const { switches } = this.deps;
     const own = runIdOfMessage(message.at, streamTag(message.created), message.seq);
     const read = await this.read(message);
     if ('error' in read) return this.reject(message, own, read.error);
     const { task, agent, user } = read;
+    const scopes = scopesOfRun({ run: own, agent: agent.name, version: agent.version, user, above: [] });
+    const verdict = switches.over(scopes, message.at);
+    if (verdict?.mode === 'kill') {
+      switches.hit(verdict.scope, 'tasks');
+      return this.reject(message, own, killed('the task', verdict).toInfo());
+    }
     const run = task.key === undefined ? own : await this.runOf(message, user, task.key);
     const birth = { run, agent, user, task, ancestors: [], traceparent: traceparentOf(message), at: message.at };
     let fresh: boolean;

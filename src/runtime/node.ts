@@ -16,10 +16,12 @@ import { NodeOrders } from './node-orders.ts';
 import { refuseNamesake, reporter, serveReports } from './node-reports.ts';
 import { PullLoop } from './pull-loop.ts';
 import { startSweep } from './sweep.ts';
+import { SwitchSweep } from './switch-sweep.ts';
 
 /** Tasks and inbox messages that a node works on at once. */
 const INTAKE_ROOM = 64;
 const INBOX_ROOM = 64;
+const SWITCH_ROOM = 4;
 
 /** A supervisor node: takes tasks, owns runs, answers requests. Any number of them share one bus. */
 export interface SupervisorNode {
@@ -28,6 +30,8 @@ export interface SupervisorNode {
   readonly agents: string[];
   /** The order of an operator that keeps runs away from it; null when it takes them. */
   readonly order: GivenOrder | null;
+  /** Why it begins nothing now although it runs; empty when it does. */
+  notReady(): string[];
   /** Takes no more work, hands its runs over, and leaves the bus alone; resolves when nothing of it is left. */
   stop(): Promise<void>;
   /** Lets go of everything at once: the leases of its runs expire. */
@@ -44,6 +48,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   await refuseNamesake(deps);
   const streams = streamsOf(subjects);
   await Promise.all(Object.values(streams).map((spec) => bus.ensureStream(spec)));
+  await deps.switches.start();
   await agents.start();
 
   const loops: PullLoop[] = [];
@@ -66,6 +71,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   const report = reporter(deps, activations, orders);
   const inbox = new Inbox(deps, activations);
   const intake = new Intake(deps);
+  const switchSweep = new SwitchSweep(deps);
   const counts = new Map<string, number>();
   const inWork = (key: string) => counts.get(key) ?? 0;
   const counted = (key: string, work: Promise<void>) => {
@@ -111,6 +117,17 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
       () => inWork('inbox'),
       (delivery) => inbox.take(delivery),
     ),
+    open(
+      {
+        stream: streams.switches.name,
+        name: 'switches',
+        filter: `${subjects.prefix}.switch.>`,
+        ackWaitMs: settings.lease_ms,
+      },
+      SWITCH_ROOM,
+      () => inWork('switches'),
+      (delivery) => switchSweep.take(delivery),
+    ),
   ]);
   const runQueues = new Map<string, QueueSpec>();
   const takeRunsOf = async (agent: string) => {
@@ -151,6 +168,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   const reports = serveReports(deps, report);
   const unfollow = await followAgents(deps, takeRunsOf);
   for (const start of starts) start();
+  const unswitch = deps.switches.onChange(() => activations.switched());
   const heartbeat = startHeartbeat(deps, activations);
   const sweep = startSweep(deps);
   const unobserve = deps.telemetry?.metrics?.observe(figures) ?? (() => {});
@@ -181,6 +199,10 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     get order() {
       return orders.inForce;
     },
+    notReady() {
+      const frozen = deps.switches.notReady();
+      return frozen === null ? [] : [frozen];
+    },
     async stop() {
       await quit();
       activations.handOverAll(true);
@@ -188,10 +210,13 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
       heartbeat();
       activations.stop();
       await Promise.all(reports.map((one) => one.stop()));
+      unswitch();
+      await deps.switches.stop();
       log.info('node.stopped', { node: deps.node });
     },
     async abandon() {
       heartbeat();
+      deps.switches.quit();
       activations.stop();
       await Promise.all(reports.map((one) => one.stop()));
       await quit();

@@ -3,12 +3,13 @@ import { type AppError, clip, toAppError } from '../core/errors.ts';
 import { RunEvent, type RunEventOf } from '../core/events.ts';
 import { encodeEntryOf, JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
 import { byteLength } from '../core/json.ts';
+import { modelScope, toolScope } from '../core/switch-scope.ts';
 import type { Delivery } from '../ports/bus.ts';
 import type { Log } from '../ports/telemetry.ts';
 import { call } from './call.ts';
 import { delegate } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
-import type { EffectScope } from './effects.ts';
+import type { EffectScope, Permit } from './effects.ts';
 import { Effort } from './effort.ts';
 import { endRun } from './ending.ts';
 import type { RunFold } from './fold.ts';
@@ -17,6 +18,7 @@ import { parkRun } from './parking.ts';
 import type { RunTelemetry } from './run-telemetry.ts';
 import { StepLog } from './step-log.ts';
 import type { EntryReader } from './steps.ts';
+import { orderFor, scopesOf, switchedOff } from './switched.ts';
 import { think } from './think.ts';
 import type { Wheel } from './wheel.ts';
 
@@ -57,6 +59,16 @@ function mustFinish(want: Want): boolean {
   return (want.kind === 'call' || want.kind === 'retry') && (want.call.status === 'started' || !want.call.idempotent);
 }
 
+/** Whether it acts on the world, rather than noting that a moment has come. */
+function isEffect({ kind }: Want): boolean {
+  return kind === 'think' || kind === 'call' || kind === 'retry' || kind === 'delegate';
+}
+
+/** `tool:mail` as people say it: `tool mail`. */
+function nameOf(scope: string): string {
+  return scope.replace(':', ' ');
+}
+
 export interface OwnerEnv {
   deps: NodeDeps;
   wheel: Wheel<RunOwner>;
@@ -95,6 +107,12 @@ export class RunOwner implements OwnedRun {
   private readonly recent = new Map<number, JournalEntry>();
   private pumping = false;
   private sinceSnapshot = 0;
+  /** All scopes of switches that hold this run. */
+  private readonly scopes: string[];
+  /** The last order of a switch that was passed on to the journal. */
+  private heeded = '';
+  /** Something is wanted that may not begin now, and nothing in the journal says so. */
+  private heldBack = false;
 
   constructor(env: OwnerEnv, { fold, accepted, delivery, nonce, telemetry }: Claimed) {
     this.env = env;
@@ -104,6 +122,7 @@ export class RunOwner implements OwnedRun {
     this.accepted = accepted;
     this.delivery = delivery;
     this.nonce = nonce;
+    this.scopes = scopesOf(accepted);
     this.steps = new StepLog(accepted.run, env.deps.journal, this.read);
     this.telemetry = telemetry;
     if (telemetry !== null) telemetry.read = this.read;
@@ -182,6 +201,33 @@ export class RunOwner implements OwnedRun {
     if (!this.pumping) this.react();
   }
 
+  /** Switches have changed, or may be read again. What a kill reaches is cut off before the journal says so. */
+  switched(): void {
+    if (this.phase === 'gone') return;
+    const { switches } = this.deps;
+    const verdict = switches.over(this.scopes, this.fold.context.accepted_at);
+    if (verdict?.mode === 'kill') {
+      switches.hit(verdict.scope, 'calls', [...this.running.values()].filter((effort) => effort !== null).length);
+      this.abortAll();
+    } else {
+      for (const effort of this.running.values()) {
+        const off = effort?.uses == null ? null : switches.over([effort.uses]);
+        if (off?.mode === 'kill') effort?.switchOff(switchedOff(nameOf(off.scope), off));
+      }
+    }
+    this.tick();
+  }
+
+  private permit(uses: string | null): Permit {
+    const { switches } = this.deps;
+    if (switches.frozen || this.fold.context.hold === 'pause') return 'wait';
+    const mode = switches.over(this.scopes, this.fold.context.accepted_at)?.mode;
+    if (mode === 'kill' || mode === 'pause') return 'wait';
+    const other = uses === null ? null : switches.over([uses]);
+    if (other === null) return 'go';
+    return other.mode === 'kill' ? { off: switchedOff(nameOf(other.scope), other) } : 'wait';
+  }
+
   private async pump(): Promise<void> {
     if (this.pumping || this.phase === 'gone') return;
     this.pumping = true;
@@ -246,6 +292,10 @@ export class RunOwner implements OwnedRun {
     this.recent.delete(entry.n - RECENT_ENTRIES);
     fold.fold(entry);
     this.telemetry?.folded(entry, fold);
+    for (const event of events) {
+      if ('scope' in event && event.scope !== undefined && event.type !== 'resume')
+        deps.switches.hit(event.scope, 'runs');
+    }
     if (fold.ended) deps.faults.hit('end.written');
     this.steps.note(fold.context);
     deps.faults.hit('entry.folded');
@@ -282,6 +332,7 @@ export class RunOwner implements OwnedRun {
       void this.push([{ type: 'quarantined', entry: poison.entry, error: poison.error.toInfo() }]);
       return;
     }
+    if (this.heed()) return;
     const nearest = this.reconcile();
     if (this.queue.length > 0 || this.running.size > 0) return;
     if (this.phase === 'handing_over') {
@@ -289,7 +340,19 @@ export class RunOwner implements OwnedRun {
       return;
     }
     const wait = nearest === null ? Number.POSITIVE_INFINITY : nearest - this.deps.clock.now();
-    if (wait > this.deps.settings.park_after_ms) this.close('parked', () => parkRun(this, nearest));
+    if (wait > this.deps.settings.park_after_ms && !this.heldBack) this.close('parked', () => parkRun(this, nearest));
+  }
+
+  /** Passes on what the switches say of this run; true when something was. */
+  private heed(): boolean {
+    const order = orderFor(this.deps.switches, this.fold, this.scopes);
+    const key = order === null ? '' : `${order.type} ${order.scope}`;
+    const repeated = key === this.heeded;
+    this.heeded = key;
+    if (order === null || repeated) return false;
+    if (order.type === 'kill') this.abortAll();
+    void this.push([order]);
+    return true;
   }
 
   /** Starts and aborts effects; returns the nearest moment that the run waits for, epoch ms. */
@@ -298,6 +361,7 @@ export class RunOwner implements OwnedRun {
     const now = this.deps.clock.now();
     let nearest: number | null = null;
     const ids = new Set<string>();
+    this.heldBack = false;
     for (const want of wants) {
       if (isMoment(want)) {
         const at = want.kind === 'unknown' ? want.at + this.deps.settings.clock_tolerance_ms : want.at;
@@ -307,6 +371,11 @@ export class RunOwner implements OwnedRun {
         }
       }
       ids.add(want.id);
+      if (!this.running.get(want.id) && !this.mayBegin(want)) {
+        // A run that is paused says so in its journal, and is woken when it may go on.
+        if (this.fold.context.hold !== 'pause') this.heldBack = true;
+        continue;
+      }
       // Null: its outcome is folded and changed nothing, as when the clock of the entry was behind the one that began it.
       if (!this.running.get(want.id) && (this.phase === 'live' || (isMoment(want) && want.kind !== 'retry')))
         this.begin(want);
@@ -320,8 +389,18 @@ export class RunOwner implements OwnedRun {
     return nearest;
   }
 
+  private mayBegin(want: Want): boolean {
+    return !isEffect(want) || this.permit(this.uses(want)) !== 'wait';
+  }
+
+  /** Scope of the tool or model that it uses. */
+  private uses(want: Want): string | null {
+    if (want.kind === 'think') return modelScope(this.accepted.agent.model);
+    return want.kind === 'call' || want.kind === 'retry' ? toolScope(want.call.tool) : null;
+  }
+
   private begin(want: Want): void {
-    const effort = new Effort();
+    const effort = new Effort(this.uses(want));
     this.running.set(want.id, effort);
     this.perform(want, effort)
       .then((events) => {
@@ -368,6 +447,7 @@ export class RunOwner implements OwnedRun {
       read: this.read,
       write: (events) => this.push(events),
       effort,
+      permit: (uses) => this.permit(uses),
       log: this.log,
       telemetry: this.telemetry,
     };

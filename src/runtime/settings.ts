@@ -18,6 +18,8 @@ export const NodeSettings = z.strictObject({
   snapshot_every: z.int().min(1).max(10_000).default(50),
   /** How often changed statuses are published. */
   status_every_ms: z.int().min(1).max(60_000).default(200),
+  /** A node that could not read the kill switches for so long begins nothing new (SUP-7). */
+  switch_stale_ms: z.int().min(500).max(60_000).default(10_000),
   /** How long a graceful stop waits for calls that must not be cut off. */
   drain_ms: z.int().min(0).max(600_000).default(25_000),
 });

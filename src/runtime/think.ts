@@ -4,6 +4,7 @@ import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import type { PlannedCall, RunEvent } from '../core/events.ts';
 import { exceedsBytes } from '../core/json.ts';
 import type { Plan } from '../core/plan.ts';
+import { modelScope } from '../core/switch-scope.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 import { type LimitVerdict, limitAfterUsage, limitBeforeStep, limitOnCalls } from '../policy/limits.ts';
 import { afterFailedThink } from '../policy/retry.ts';
@@ -31,12 +32,16 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   try {
     const model = deps.models.get(accepted.agent.model);
     const input = await thinkInput(scope, want.phase);
+    const permit = scope.permit(modelScope(accepted.agent.model));
+    if (permit === 'wait') return [];
+    if (permit !== 'go') throw permit.off;
     reply = await scope.effort.within(deps.clock, stepTime(scope), `model ${accepted.agent.model}`, async () =>
       model.think(input),
     );
     reply = checked(reply, want.phase);
   } catch (thrown) {
-    return failed(scope, toAppError(thrown, 'model_error'), Math.max(0, deps.clock.now() - started));
+    const off = scope.effort.switchedOff;
+    return failed(scope, off ?? toAppError(thrown, 'model_error'), Math.max(0, deps.clock.now() - started));
   }
   deps.faults.hit('think.returned');
   const ms = Math.max(0, deps.clock.now() - started);

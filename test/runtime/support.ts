@@ -26,6 +26,7 @@ import type { RunMachine } from '../../src/runtime/fold.ts';
 import { Journal } from '../../src/runtime/journal.ts';
 import { type SupervisorNode, startNode } from '../../src/runtime/node.ts';
 import { NodeSettings } from '../../src/runtime/settings.ts';
+import { Switches } from '../../src/runtime/switches.ts';
 
 export const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 
@@ -112,6 +113,7 @@ export class Cluster {
 
   deps(name: string, bus: MemoryBus, options: NodeOptions = {}): NodeDeps {
     const log = options.log ?? silent;
+    const settings = NodeSettings.parse({ lease_ms: 2_000, ...options.settings });
     return {
       node: name,
       bus,
@@ -135,7 +137,16 @@ export class Cluster {
         usable: options.usable ?? (() => null),
       }),
       faults: NO_FAULTS,
-      settings: NodeSettings.parse({ lease_ms: 2_000, ...options.settings }),
+      switches: new Switches({
+        bus,
+        subjects: this.subjects,
+        clock: this.clock,
+        ids: cryptoIds,
+        log,
+        node: name,
+        staleMs: settings.switch_stale_ms,
+      }),
+      settings,
     };
   }
 

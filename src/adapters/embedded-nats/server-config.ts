@@ -47,6 +47,7 @@ accounts {
       { service: ${quote(`${p}.tasks.>`)}, accounts: ${submit} }
       { service: ${quote(`${p}.ask.>`)}, accounts: ${submit} }
       { service: ${quote(`${p}.api.>`)}, accounts: [OPERATE] }
+      { service: ${quote(`${p}.switch.>`)}, accounts: [OPERATE] }
       { stream: ${quote(`${p}.evt.>`)}, accounts: ${list([...accounts.map((a) => a.name), 'OPERATE', 'INSPECT'])} }
     ]
     users: [
@@ -62,10 +63,11 @@ accounts {
   OPERATE {
     imports: [
       { service: { account: CORE, subject: ${quote(`${p}.api.>`)} } }
+      { service: { account: CORE, subject: ${quote(`${p}.switch.>`)} } }
       { stream: { account: CORE, subject: ${quote(`${p}.evt.>`)} } }
     ]
     users: [ { nkey: ${roles.operator.publicKey}, permissions: {
-      publish: { allow: ${list([`${p}.api.>`])} }, subscribe: { allow: ${list([`${p}.evt.>`, '_INBOX.>'])} } } } ]
+      publish: { allow: ${list([`${p}.api.>`, `${p}.switch.>`])} }, subscribe: { allow: ${list([`${p}.evt.>`, '_INBOX.>'])} } } } ]
   }
   INSPECT {
     imports: [ { stream: { account: CORE, subject: ${quote(`${p}.evt.>`)} } } ]
