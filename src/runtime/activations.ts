@@ -15,7 +15,7 @@ import { type Gone, type OwnerEnv, RunOwner } from './run-owner.ts';
 import { telemetryOf } from './run-telemetry.ts';
 import { StatusFeed } from './status-feed.ts';
 import { storeStatus } from './store-status.ts';
-import { orderFor, scopesOf } from './switched.ts';
+import { countHit, orderFor, scopesOf } from './switched.ts';
 import { Wheel } from './wheel.ts';
 
 /** How long a run that this node cannot take is left to others before it comes again, milliseconds. */
@@ -210,8 +210,9 @@ export class Activations {
     const { deps } = this;
     const { run } = fold.context;
     const accepted = await this.acceptedOf(run);
+    const order = orderFor(deps.switches, fold, scopesOf(accepted));
     // It began with a version that only other nodes can run; what ends it, any node can do.
-    if (deps.agents.unusable(accepted.agent) !== null && !carried.some(endsRun)) {
+    if (deps.agents.unusable(accepted.agent) !== null && order?.type !== 'kill' && !carried.some(endsRun)) {
       const ending = await this.endingOf(fold);
       if (ending === null) {
         delivery.nak(Math.min(NOT_OURS_MS, NOT_OURS_AT_FIRST_MS * 2 ** Math.min(16, delivery.deliveries - 1)));
@@ -223,13 +224,10 @@ export class Activations {
     const n = fold.protocol.n + 1;
     const activation = { created: delivery.created, seq: delivery.seq };
     const events: RunEvent[] = [{ type: 'claimed', node: deps.node, nonce, activation }];
-    const order = orderFor(deps.switches, fold, scopesOf(accepted));
-    // One that has not begun does not begin: its first step would be a new one.
-    const heeded = order !== null && (order.type === 'kill' || fold.protocol.epoch < 0);
-    if (heeded) {
-      events.push(order.type === 'kill' ? { ...order, type: 'kill' } : { ...order, type: 'pause' });
-      deps.switches.hit(order.scope, 'runs');
-    } else if (fold.protocol.epoch < 0 && (await this.isOrphan(accepted))) {
+    if (order?.type === 'kill') events.push({ ...order, type: 'kill' });
+    // One that has not begun does not begin, drained or paused: its first step would be a new one.
+    else if (order !== null && fold.protocol.epoch < 0) events.push({ ...order, type: 'pause' });
+    else if (fold.protocol.epoch < 0 && (await this.isOrphan(accepted))) {
       const why = 'the run that delegated this one has ended';
       events.push({ type: 'cancel', by: `run ${accepted.parent?.run}`, why });
     }
@@ -251,6 +249,7 @@ export class Activations {
     };
     if ((await deps.journal.append(run, entry)) === 'fenced') return false;
     deps.faults.hit('claim.written');
+    for (const event of events) if (event.type === 'kill' || event.type === 'pause') countHit(deps.switches, event);
     const already = fold.protocol.inbox;
     const telemetry = telemetryOf(deps, accepted, fold);
     telemetry?.claimed(entry, fold);
@@ -262,7 +261,10 @@ export class Activations {
     this.deferred.delete(run);
     owner.log.info('agent.start', { epoch: n, deliveries: delivery.deliveries, state: fold.path });
     owner.start(
-      carried.filter((event) => !('inbox' in event) || event.inbox === undefined || !already.includes(event.inbox)),
+      // A run that is killed hears nothing else; what was on its way is acked as it has ended.
+      (order?.type === 'kill' ? [] : carried).filter(
+        (event) => !('inbox' in event) || event.inbox === undefined || !already.includes(event.inbox),
+      ),
     );
     if (this.leaving) owner.handOver(true);
     return true;

@@ -18,7 +18,7 @@ import { parkRun } from './parking.ts';
 import type { RunTelemetry } from './run-telemetry.ts';
 import { StepLog } from './step-log.ts';
 import type { EntryReader } from './steps.ts';
-import { orderFor, scopesOf, switchedOff } from './switched.ts';
+import { countHit, orderFor, scopesOf, switchedOff } from './switched.ts';
 import { think } from './think.ts';
 import type { Wheel } from './wheel.ts';
 
@@ -292,10 +292,7 @@ export class RunOwner implements OwnedRun {
     this.recent.delete(entry.n - RECENT_ENTRIES);
     fold.fold(entry);
     this.telemetry?.folded(entry, fold);
-    for (const event of events) {
-      if ('scope' in event && event.scope !== undefined && event.type !== 'resume')
-        deps.switches.hit(event.scope, 'runs');
-    }
+    for (const event of events) countHit(deps.switches, event);
     if (fold.ended) deps.faults.hit('end.written');
     this.steps.note(fold.context);
     deps.faults.hit('entry.folded');

@@ -1,5 +1,5 @@
 import { AppError } from '../core/errors.ts';
-import type { RunEventOf } from '../core/events.ts';
+import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { scopesOfRun } from '../core/switch-scope.ts';
 import { type Standing, type SwitchVerdict, switchEvent } from '../policy/switches.ts';
 import type { RunFold } from './fold.ts';
@@ -24,6 +24,11 @@ function standingOf({ path, context, protocol }: RunFold): Standing {
   if (path === 'waiting.paused') return { hold: 'paused', pausedBy };
   if (context.hold === null) return { hold: 'none', pausedBy: null };
   return { hold: context.hold === 'pause' ? 'pausing' : 'draining', pausedBy };
+}
+
+/** A switch has ended or paused a run, if the event says so. */
+export function countHit(switches: Switches, event: RunEvent): void {
+  if ('scope' in event && event.scope !== undefined && event.type !== 'resume') switches.hit(event.scope, 'runs');
 }
 
 /** What is switched off cannot be had, for now: whoever wanted it goes on without. */
