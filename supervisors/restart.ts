@@ -2,7 +2,7 @@ import { backoffDelay, nextChance } from './backoff.ts';
 import { type ExitReason, failure, isClean, SHUTDOWN } from './exit-reason.ts';
 import { askRestart } from './restart-budget.ts';
 import type { ChildRecord, Step } from './state.ts';
-import { planRestart, type RestartPlan } from './strategy.ts';
+import { isGroup, planRestart, type RestartPlan } from './strategy.ts';
 import type { Turn } from './turn.ts';
 
 /** What follows when a child has ended or could not be started: restart, wait, give up, escalate. */
@@ -47,9 +47,7 @@ function waitForNext(turn: Turn, record: ChildRecord, reason: ExitReason): Child
   let delay = 0;
   if (backoff !== null) {
     if (backoff.maxRestarts !== null && record.failures >= backoff.maxRestarts) {
-      turn.report('gave_up', record, reason);
-      turn.settle(record, true);
-      endIfSignificant(turn, record);
+      giveUp(turn, record, reason, backoff.maxRestarts);
       return null;
     }
     const { chance, seed } = nextChance(turn.state.seed);
@@ -60,6 +58,18 @@ function waitForNext(turn: Turn, record: ChildRecord, reason: ExitReason): Child
   const retries = turn.state.retries.set(key, { key, slot: record.slot, at: turn.now + delay });
   turn.patch({ retries, nextKey: key + 1 });
   return turn.update(record, { status: 'restarting', retry: key, failures: record.failures + 1 });
+}
+
+/** The child stays down. A group cannot do without it: its members were stopped to be started together with it. */
+function giveUp(turn: Turn, record: ChildRecord, reason: ExitReason, limit: number): void {
+  const { strategy, otpExact } = turn.state.flags;
+  turn.report('gave_up', record, reason);
+  turn.settle(record, true);
+  if (!isGroup(strategy)) endIfSignificant(turn, record);
+  else
+    turn.end(
+      otpExact ? SHUTDOWN : failure('escalated', `the child ${record.spec.id} failed ${limit + 1} times in a row`),
+    );
 }
 
 /** The earliest retry that is due is tried. */
@@ -88,8 +98,7 @@ function attempt(turn: Turn, record: ChildRecord): void {
 
 function planOf(turn: Turn, record: ChildRecord): RestartPlan {
   const { strategy, reviveStopped } = turn.state.flags;
-  const group = strategy === 'one_for_all' || strategy === 'rest_for_one';
-  return planRestart(strategy, group ? turn.state.children.values() : [], record, reviveStopped);
+  return planRestart(strategy, isGroup(strategy) ? turn.state.children.values() : [], record, reviveStopped);
 }
 
 /** The restart of a group makes retries of its members needless. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decide } from '../../supervisors/core.ts';
+import { failure } from '../../supervisors/exit-reason.ts';
 import type { SupervisorInput } from '../../supervisors/spec-types.ts';
 import { type Input, MAX_WAITING_CALLS } from '../../supervisors/state.ts';
 import { moves, RandomLife, specs } from './random-life.ts';
@@ -149,5 +150,18 @@ describe('the calls that wait', () => {
     expect([...life.replies.keys()]).toEqual([MAX_WAITING_CALLS + 1]);
     life.finish();
     expect(life.replies.size).toBe(MAX_WAITING_CALLS + 1);
+  });
+
+  it('are not joined by more than one stop signal, whose reason counts', () => {
+    const life = new RandomLife({ children: [{ id: '0', start: () => ({}), shutdown: 'infinity' }] });
+    life.input({ type: 'start' });
+    life.comeUp();
+    life.input({ type: 'call', call: { call: 1, request: { type: 'terminate_child', id: '0' } } });
+    for (const code of ['first', 'second', 'third']) {
+      life.input({ type: 'stop', from: 'parent', reason: failure(code) });
+      expect(life.state.inbox.size).toBe(1);
+    }
+    life.finish();
+    expect(life.state.ended).toEqual(failure('first'));
   });
 });
