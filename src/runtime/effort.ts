@@ -57,26 +57,37 @@ export class Effort {
     this.controller?.abort(reason);
   }
 
-  /** Does `work`, which rejects with AppError `timeout` after `ms`, whether or not it listens to the signal. */
-  within<T>(clock: Clock, ms: number, what: string, work: () => Promise<T>): Promise<T> {
+  /**
+   * Does `work`, which rejects with AppError `timeout` after `ms`, whether or not it listens to the signal.
+   * @param wordsMs how long it may then take to say what it used, milliseconds
+   */
+  within<T>(clock: Clock, ms: number, what: string, work: () => Promise<T>, wordsMs = 0): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const cancel = clock.after(ms, () => {
+      let late: AppError | undefined;
+      this.cancel = clock.after(ms, () => {
         const error = new AppError('timeout', `${what} did not answer within ${ms} ms`, { retryable: true });
+        late = error;
         this.stop(error);
-        reject(error);
+        if (wordsMs === 0) reject(error);
+        else this.cancel = clock.after(wordsMs, () => reject(error));
       });
-      this.cancel = cancel;
       this.fail = reject;
       work().then(
         (value) => {
-          cancel();
+          this.cancel?.();
           resolve(value);
         },
-        (error: unknown) => {
-          cancel();
-          reject(error);
+        (thrown: unknown) => {
+          this.cancel?.();
+          reject(late === undefined ? thrown : withUsageOf(thrown, late));
         },
       );
     });
   }
+}
+
+/** It ran out of time, whatever it says; what it used counts. */
+function withUsageOf(thrown: unknown, late: AppError): AppError {
+  const usage = thrown instanceof AppError ? thrown.usage : undefined;
+  return usage === undefined ? late : new AppError(late.code, late.message, { retryable: late.retryable, usage });
 }

@@ -17,6 +17,9 @@ import { planInForce, thinkInput } from './think-input.ts';
 /** Largest decision, bytes of its JSON. */
 const MAX_DECISION_BYTES = 256 * 1024;
 
+/** How long a model that was cut off may take to say what it used, milliseconds. */
+const WORDS_MS = 250;
+
 /**
  * One model call. Policy is asked before (limits) and after (usage, gates); its verdict stands in the same journal entry
  * as the decision that it is about.
@@ -35,9 +38,8 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
     const permit = scope.permit(modelScope(accepted.agent.model));
     if (permit === 'wait') return [];
     if (permit !== 'go') throw permit.off;
-    reply = await scope.effort.within(deps.clock, stepTime(scope), `model ${accepted.agent.model}`, async () =>
-      model.think(input),
-    );
+    const what = `model ${accepted.agent.model}`;
+    reply = await scope.effort.within(deps.clock, stepTime(scope), what, async () => model.think(input), WORDS_MS);
     reply = checked(reply, want.phase);
   } catch (thrown) {
     const off = scope.effort.switchedOff;

@@ -32,6 +32,8 @@ export async function think(input: ThinkInput, options: AiModelsOptions): Promis
     return { decision: { action: 'think', reasoning }, usage: NO_USAGE, model: target.modelId };
   }
 
+  // A price may have ended since the agent was loaded: then it is not asked.
+  options.cost(agent.model, NO_USAGE, options.clock.now());
   let prompt = promptFor(input, steps, definitions);
   let reply: ModelReply;
   try {
@@ -55,11 +57,18 @@ async function askOnce(
   input: ThinkInput,
   options: AiModelsOptions,
 ): Promise<ModelReply> {
+  const unwanted = asking.signal.aborted;
   try {
     return await ask(prompt, asking);
   } catch (thrown) {
     const error = failureOf(thrown, { target: asking.target, now: options.clock.now(), signal: asking.signal });
     const told = thrown instanceof EndedEarly ? thrown.usage : undefined;
+    // The provider may have worked on, and charge it all.
+    if (asking.signal.aborted && !unwanted) {
+      const lost = { input_tokens: guess([prompt.system, prompt.messages]), output_tokens: asking.maxOutputTokens };
+      const cost_usd = options.cost(input.agent.model, lost, options.clock.now());
+      throw withUsage(error, { ...lost, cost_usd });
+    }
     if (told?.inputTokens === undefined) throw error;
     throw withUsage(error, usageOf(told, prompt, undefined, input, options));
   }

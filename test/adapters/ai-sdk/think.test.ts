@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AppError } from '../../../src/core/errors.ts';
 import { Plan } from '../../../src/core/plan.ts';
+import { parsePricing } from '../../../src/policy/pricing.ts';
 import type { Models, WindowStep } from '../../../src/ports/model.ts';
 import {
   anthropicReply,
@@ -284,14 +285,30 @@ describe('a server that does not answer', () => {
     ['at the beginning of a stream', { events: [], ending: 'silence' }, true],
   ];
 
-  it.each(silent)('%s is left when the run says so, for the reason that the run gives', async (_, reply, stream) => {
-    const abort = new AbortController();
-    const reason = new AppError('timeout', 'the model did not answer in time', { retryable: true });
-    server.reply({ ...reply, ...('events' in reply ? { events: [...(reply.events ?? [])] } : {}) });
-    const got = outcome(models, thinkInput({ model_options: { stream } }, { signal: abort.signal }));
-    await server.asked(1);
-    abort.abort(reason);
-    expect(await got).toBe(reason);
+  it.each(silent)(
+    '%s is left when the run says so, for its reason, and charged at a guess',
+    async (_, reply, stream) => {
+      const abort = new AbortController();
+      const reason = new AppError('timeout', 'the model did not answer in time', { retryable: true });
+      server.reply({ ...reply, ...('events' in reply ? { events: [...(reply.events ?? [])] } : {}) });
+      const got = outcome(models, thinkInput({ model_options: { stream } }, { signal: abort.signal }));
+      await server.asked(1);
+      abort.abort(reason);
+      const { code, message, retryable, usage } = (await got) as AppError;
+      expect({ code, message, retryable }).toEqual({ code: 'timeout', message: reason.message, retryable: true });
+      expect(usage).toMatchObject({ output_tokens: 4_000, input_tokens: expect.closeTo(150, -2) as number });
+      expect(usage?.cost_usd).toBeGreaterThan(0.04);
+    },
+  );
+
+  it('is not asked at all once no price is in force', async () => {
+    const ended = parsePricing({
+      prices: [{ model: 'openai/*', from: '2026-01-01', to: '2026-02-28', input: 2, output: 10 }],
+    });
+    const env = { OPENAI_API_KEY: OPENAI_KEY, OPENAI_BASE_URL: `${server.url}/v1` };
+    server.reply(openaiReply({ text: 'Yes.' }));
+    expect(await outcome(modelsFor(env, ended), thinkInput())).toMatchObject({ code: 'unknown_price' });
+    expect(server.requests).toHaveLength(0);
   });
 
   it('is not asked at all for a run that wants nothing any more', async () => {
