@@ -350,6 +350,43 @@ describe('a supervisor', () => {
     expect(await second?.whenEnded).toEqual(SHUTDOWN);
   });
 
+  it('asks again for a timer that fires before its time', async () => {
+    const clock = new SimulatedClock();
+    let early = 40;
+    const hasty = {
+      now: () => clock.now(),
+      after: (ms: number, action: () => void) => {
+        const cancel = clock.after(Math.max(0, ms - early), action);
+        early = 0;
+        return cancel;
+      },
+    };
+    const children: ChildInput[] = [
+      { id: 'a', backoff: { minMs: 100, maxMs: 100 }, start: ({ exit }) => ({ receive: () => exit(failure('x')) }) },
+    ];
+    const { supervisor } = stage({ children }, { clock: hasty });
+    await supervisor.start();
+    supervisor.send('a', 'die');
+    await clock.advance(99);
+    expect(supervisor.tree()?.children[0]).toMatchObject({ status: 'restarting', retryAt: clock.now() + 1 });
+    await clock.advance(1);
+    expect(supervisor.tree()?.children[0]).toMatchObject({ status: 'running', restarts: 1, retryAt: null });
+    await supervisor.stop();
+  });
+
+  it('gives each nested supervisor chance of its own, so that those that fail together do not return together', async () => {
+    const { supervisor } = stage({
+      children: [
+        { id: 'a', supervisor: {} },
+        { id: 'b', supervisor: {} },
+      ],
+    });
+    await supervisor.start();
+    const seeds = ['a', 'b'].map((id) => supervisor.nested(id)?.state?.seed);
+    expect(seeds[0]).not.toBe(seeds[1]);
+    await supervisor.stop();
+  });
+
   it('answers every call after its end with stopping', async () => {
     const { supervisor } = stage({ children: [{ id: 'a', logic: idle }] });
     await supervisor.start();
