@@ -125,7 +125,7 @@ function notPermitted(scope: EffectScope, { c, tool }: RunCall, permit: Exclude<
 function cutOff(scope: EffectScope, { c, tool, idempotent }: RunCall, off: AppError, ms: number): RunEvent[] {
   scope.deps.switches.hit(toolScope(tool), 'calls');
   if (!idempotent) return [{ type: 'outcome_unknown', c, error: off.toInfo() }];
-  return [{ type: 'call_failed', c, error: withoutTool(tool, off), ms }];
+  return [{ type: 'call_failed', c, error: withoutTool(tool, off), ms, effect_open: true }];
 }
 
 /** As for a tool that is down (DEG-3). */

@@ -323,6 +323,25 @@ describe('a switch over a tool', () => {
     await cluster.until('second result', async () => (await cluster.results())[1]?.code === 'completed');
   });
 
+  it('leaves open whether a call that it cut off took effect: asked for again it keeps its key', async () => {
+    const cluster = slowCluster();
+    const keys = new Set<string>();
+    let hang = true;
+    cluster.tools.add('book', (_args, call) => {
+      keys.add(call.idempotencyKey);
+      return hang ? new Promise<never>(() => {}) : 'booked';
+    });
+    await cluster.node();
+    await cluster.submit(chain(1, 'book'), 'a');
+    await calling(cluster);
+    await set(cluster, 'tool:book', 'kill');
+    hang = false;
+    await set(cluster, 'tool:book', 'revive');
+    expect(await cluster.result()).toMatchObject({ status: 'completed', answer: 'booked' });
+    expect(cluster.tools.calls).toHaveLength(2);
+    expect(keys.size).toBe(1);
+  });
+
   it('asks a person about a call that it cut off and that must not be repeated', async () => {
     const cluster = slowCluster();
     cluster.tools.add('pay', () => new Promise(() => {}), { idempotent: false });
