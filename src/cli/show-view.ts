@@ -8,13 +8,15 @@ interface Now {
   now: number;
   /** How this program is called, for commands to copy. */
   self: string;
+  /** What a person is asked. */
+  asked: string | null;
 }
 
 export function showText(
   io: Io,
   details: RunDetails,
   error: { at: number; entry: number; c?: string; error: ErrorInfo } | null,
-  { now, self }: Now,
+  { now, self, asked }: Now,
 ): string {
   const { status, context, protocol, task } = details;
   const paint = paintFor(io);
@@ -26,7 +28,7 @@ export function showText(
   ];
   const wait = waitOf(details, self);
   if (wait !== null) {
-    pairs.push(['waits for', paint.warn(line(wait.for))]);
+    pairs.push(['waits for', paint.warn(line(asked ?? wait.for))]);
     pairs.push(['unblock', paint.bold(line(wait.unblock))]);
   }
   pairs.push([
@@ -92,7 +94,7 @@ function commandFor({ run, requires }: RunDetails['status'], self: string): stri
   if (requires?.kind === 'answer') return `${self} resolve ${run} ${call} --done --result TEXT`;
   return requires?.kind === 'resolve'
     ? `${self} resolve ${run} ${call} --done|--repeat|--fail`
-    : `decide on call ${call}`;
+    : `decide on call ${call}; without a word in time it counts as not approved`;
 }
 
 function ownerOf({ protocol }: RunDetails): string {

@@ -23,14 +23,16 @@ export function addShow(program: Command, io: Io): void {
   })
     .argument('<run>', 'run id', runId)
     .action(async (run: string, options: CommonOptions) => {
-      const { details, error } = await withOperator(options, async (operator) => {
+      const { details, error, asked } = await withOperator(options, async (operator) => {
         const details = await operator.run(run);
         // The window is where a run that is in trouble now shows it; older errors stand in the trace.
         const from = details.context.window[0]?.entry ?? 0;
-        return { details, error: await lastError(operator.journal(run, from)) };
+        // A question stands in the journal, not in the status.
+        const asked = details.status.requires?.kind === 'answer' ? (await operator.why(run)).waiting_for : null;
+        return { details, error: await lastError(operator.journal(run, from)), asked };
       });
       if (options.json === true) return io.out(JSON.stringify({ ...details, last_error: error }));
-      io.out(showText(io, details, error, { now: Date.now(), self: selfCommand() }));
+      io.out(showText(io, details, error, { now: Date.now(), self: selfCommand(), asked }));
     });
 }
 

@@ -28,12 +28,14 @@ export function addWatch(program: Command, io: Io): void {
     .option('--user <name>', 'as this submitter, a run of its own (default: as operator)')
     .action((run: string, options: WatchCommandOptions) => {
       const { user } = options;
-      const work = (client: Pick<Client, 'watch'>) => watch(io, client, run, options.json === true);
+      const work = (client: Watching) => watch(io, client, run, options.json === true);
       return user === undefined ? withOperator(options, work) : withClient({ ...options, user }, work);
     });
 }
 
-async function watch(io: Io, client: Pick<Client, 'watch'>, run: string, json: boolean): Promise<void> {
+type Watching = Pick<Client, 'watch' | 'why'>;
+
+async function watch(io: Io, client: Watching, run: string, json: boolean): Promise<void> {
   const given = new AbortController();
   const quit = onQuit(() => process.exit(EXIT.interrupted));
   void quit.asked.then(() => given.abort());
@@ -42,7 +44,7 @@ async function watch(io: Io, client: Pick<Client, 'watch'>, run: string, json: b
   try {
     for await (const update of client.watch(run, { signal: given.signal })) {
       if (json) io.out(JSON.stringify(update));
-      else tell(io, live, update);
+      else tell(io, live, update, await waitOf(client, update));
       if (update.type === 'ended') ({ result } = update);
     }
   } finally {
@@ -57,7 +59,16 @@ async function watch(io: Io, client: Pick<Client, 'watch'>, run: string, json: b
   if (result.status === 'failed') throw new Ended(EXIT.failed);
 }
 
-function tell(io: Io, live: LiveLine, update: RunUpdate): void {
+/** What it waits for; a question stands in the journal, not in the status. */
+async function waitOf(client: Watching, update: RunUpdate): Promise<string> {
+  if (update.type !== 'waiting') return '';
+  const { kind, text } = update.requires;
+  if (kind !== 'answer') return text;
+  const why = await client.why(update.status.run);
+  return `${why.waiting_for ?? text}; ${why.who}`;
+}
+
+function tell(io: Io, live: LiveLine, update: RunUpdate, wait: string): void {
   if (update.type === 'step') {
     live.above(stepLine(update.step));
     return;
@@ -65,7 +76,7 @@ function tell(io: Io, live: LiveLine, update: RunUpdate): void {
   const { status } = update;
   live.show(() => statusLine(io, status, Date.now()));
   if (update.type === 'ended') return;
-  const waits = update.type === 'waiting' ? `: ${update.requires.text}` : '';
+  const waits = wait === '' ? '' : `: ${wait}`;
   const node = status.node === undefined ? '' : `  ${status.node}`;
   if (!live.isLive || update.type === 'waiting') {
     live.above(line(`${timeOfDay(status.at)}  ${status.state}${waits}${node}`));

@@ -31,6 +31,7 @@ import { nodeReports } from './node-reports.ts';
 import { retryRun } from './retry-run.ts';
 import { activationSubject } from './starting.ts';
 import { listSwitches, switchAck } from './switch-doors.ts';
+import { toldBy } from './told.ts';
 import { statusOf } from './views.ts';
 import { whyOf, whyRejected, whyUnreadable } from './why.ts';
 
@@ -240,7 +241,8 @@ async function why(deps: NodeDeps, run: string, user?: string): Promise<Why> {
     inbox = true;
     break;
   }
-  return whyOf(fold, accepted.agent, { activation: activation !== null, inbox }, clock.now());
+  const told = await toldBy(journal, fold);
+  return whyOf(fold, accepted.agent, { activation: activation !== null, inbox }, told, clock.now());
 }
 
 async function storedResult(deps: NodeDeps, accepted: RunEventOf<'accepted'>): Promise<unknown> {

@@ -5,11 +5,12 @@ import { redactText } from '../core/redact.ts';
 import type { RunCall } from '../core/run-state.ts';
 import type { Why } from '../core/why.ts';
 import type { RunFold } from './fold.ts';
+import type { Told } from './told.ts';
 import { unknownOutcomes } from './views.ts';
 
 /**
  * Why a run stands where it stands, in one line (RUN-14): waits for what, since when, until when, who can unblock it. A
- * pure function of the folded journal, the moment, and what the bus holds that can move the run.
+ * pure function of the folded journal, what it said in words, the moment, and what the bus holds that can move the run.
  */
 
 /** What the bus holds for a run. */
@@ -33,11 +34,14 @@ interface Line {
   more?: string;
 }
 
+/** Ends that come again at once unless what caused them is gone. */
+const CAUSE_FIRST = new Set(['error', 'no_model', 'max_retries']);
+
 const ITSELF = 'nobody needs to do anything';
 
-export function whyOf(fold: RunFold, agent: AgentDefinition, movers: Movers, now: number): Why {
+export function whyOf(fold: RunFold, agent: AgentDefinition, movers: Movers, told: Told, now: number): Why {
   const { context, protocol, path } = fold;
-  const line = lineOf(fold, agent, movers);
+  const line = lineOf(fold, agent, movers, told);
   const since = line.since ?? protocol.since;
   const until = line.until ?? null;
   const orphaned = isOrphan(fold, movers, now);
@@ -94,7 +98,7 @@ export function whyUnreadable(run: string, error: ErrorInfo, now: number): Why {
   };
 }
 
-function lineOf(fold: RunFold, agent: AgentDefinition, movers: Movers): Line {
+function lineOf(fold: RunFold, agent: AgentDefinition, movers: Movers, told: Told): Line {
   const { context, protocol, path } = fold;
   const { run } = context;
   const unowned = protocol.node === null || protocol.released;
@@ -116,7 +120,7 @@ function lineOf(fold: RunFold, agent: AgentDefinition, movers: Movers): Line {
     case 'thinking.planning':
     case 'thinking.deciding':
     case 'thinking.reviewing':
-      return { ...thinking(fold, agent), ...(unowned ? nextNode(fold) : {}) };
+      return { ...thinking(fold, agent, told), ...(unowned ? nextNode(fold) : {}) };
     case 'executing.calling':
     case 'executing.retrying':
     case 'executing.delegating':
@@ -140,7 +144,7 @@ function lineOf(fold: RunFold, agent: AgentDefinition, movers: Movers): Line {
             who: `a person: proctor resolve ${run} ${first} --done|--repeat|--fail`,
           }
         : {
-            waits: 'the answer of a person',
+            waits: `the answer of a person${told.question === undefined ? '' : ` to: ${clip(told.question, 500)}`}`,
             who: `a person: proctor resolve ${run} ${first} --done --result TEXT`,
           };
     }
@@ -160,15 +164,15 @@ function lineOf(fold: RunFold, agent: AgentDefinition, movers: Movers): Line {
         who: ITSELF,
         more:
           context.think_retries > 0
-            ? `the model call failed and is made again for the ${nth(context.think_retries)} time`
-            : `${context.failing} of ${context.limits.failing_steps} failing steps in a row`,
+            ? `the model call failed and is made again for the ${nth(context.think_retries)} time${after(told)}`
+            : `${context.failing} of ${context.limits.failing_steps} failing steps in a row${after(told)}`,
       };
     case 'waiting.budget':
       return {
         waits: 'the model to take requests again',
         until: context.not_before,
         who: ITSELF,
-        more: `the model call is made again for the ${nth(context.think_retries)} time`,
+        more: `the model call is made again for the ${nth(context.think_retries)} time${after(told)}`,
       };
     case 'waiting.paused': {
       const { pause } = protocol;
@@ -179,14 +183,15 @@ function lineOf(fold: RunFold, agent: AgentDefinition, movers: Movers): Line {
       };
     }
     default:
-      return over(fold);
+      return over(fold, told);
   }
 }
 
-function thinking({ context, path }: RunFold, agent: AgentDefinition): Line {
+function thinking({ context, path }: RunFold, agent: AgentDefinition, told: Told): Line {
   const asked = { planning: 'a plan', deciding: 'its next step', reviewing: 'a judgement on its draft' };
   const phase = path.slice('thinking.'.length) as keyof typeof asked;
-  const again = context.think_retries > 0 ? `; asked again for the ${nth(context.think_retries)} time` : '';
+  const again =
+    context.think_retries > 0 ? `; asked again for the ${nth(context.think_retries)} time${after(told)}` : '';
   return {
     waits: `the model ${agent.model}: ${asked[phase]}`,
     until: context.deadline_at,
@@ -211,7 +216,11 @@ function executing({ context, protocol }: RunFold): Line {
     until: context.deadline_at,
     who: ITSELF,
     more:
-      lost.length === 0 ? '' : `whether ${named(lost)} took effect will be asked of a person, unless its outcome comes`,
+      context.hold === 'pause'
+        ? 'a pause was ordered: it stands still once these calls have ended'
+        : lost.length === 0
+          ? ''
+          : `whether ${named(lost)} took effect will be asked of a person, unless its outcome comes`,
   };
 }
 
@@ -223,14 +232,19 @@ function nextNode({ context }: RunFold): Partial<Line> {
   };
 }
 
-function over({ context }: RunFold): Line {
+function over({ context }: RunFold, told: Told): Line {
   const { end, run } = context;
   const code = end?.code ?? 'error';
-  const said = end?.error?.message ?? end?.detail ?? '';
+  const said = end?.error?.message || end?.detail || told.failure || '';
   const more = `ended ${code} at ${moment(end?.at ?? 0)}${said === '' ? '' : `: ${said}`}`;
   if (code === 'completed') return { waits: null, since: end?.at ?? 0, who: 'nothing is to be done', more };
   const unknown = unknownOutcomes(context);
-  const first = unknown.length === 0 ? '' : `find out what became of ${unknown.join(', ')} first, then `;
+  const first =
+    unknown.length > 0
+      ? `find out what became of ${unknown.join(', ')} first, then `
+      : CAUSE_FIRST.has(code)
+        ? 'correct that first, then '
+        : '';
   return { waits: null, since: end?.at ?? 0, who: `${first}proctor continue ${run} lets it go on as a new run`, more };
 }
 
@@ -241,6 +255,11 @@ function isOrphan(fold: RunFold, movers: Movers, now: number): boolean {
   const wants = fold.wants();
   if (wants.some((want) => !isMoment(want))) return true;
   return wants.length > 0 && !movers.inbox;
+}
+
+/** What failed last, as an addition. */
+function after({ failure }: Told): string {
+  return failure === undefined ? '' : `, after: ${clip(failure, 500)}`;
 }
 
 /** What others wrote may stand in it. */

@@ -322,7 +322,7 @@ describe('a run', () => {
     for (const order of ['retry', 'fail']) {
       expect((await proctor('quarantine', order, run)).err).toMatch(/^proctor: run .* is not held/);
     }
-  });
+  }, 90_000);
 
   it('that nobody knows the outcome of is repeated and then resolved by a person', async () => {
     const worker = await lostMail();

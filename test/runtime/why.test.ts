@@ -91,7 +91,19 @@ describe('why', () => {
     const retry = entries.flatMap(({ events }) => events).find((event) => event.type === 'think_retry');
     const said = await why(cluster, run);
     expect(said).toMatchObject({ state, waiting_for, until: retry?.not_before, who: 'nobody needs to do anything' });
-    expect(said.text).toContain('made again for the first time');
+    expect(said.text).toContain('made again for the first time, after: no;');
+  });
+
+  it('says what failed when a run was given up after too many failures', async () => {
+    const cluster = new Cluster({ name: 'ai', model: 'ai', retry_backoff_ms: 10 });
+    const wrong = scripted({ action: 'tool_call', calls: [{ tool: 'nonexistent', args: {} }] });
+    cluster.modelMap.ai = scriptedModel([wrong, wrong, wrong]);
+    await cluster.node();
+    await cluster.submit({ input: 'x' }, 'ai');
+    const { run } = await cluster.result();
+    expect((await why(cluster, run)).text).toMatch(
+      /ended max_retries at .*: no worker announces the tool nonexistent.*; unblock: correct that first, then proctor continue/,
+    );
   });
 
   it('says who paused a run, why, and how it goes on', async () => {
@@ -136,7 +148,7 @@ describe('why', () => {
       orphaned: false,
     });
     expect(await why(cluster, child.run)).toMatchObject({
-      waiting_for: 'the answer of a person',
+      waiting_for: 'the answer of a person to: which?',
       who: expect.stringContaining(`proctor resolve ${child.run} ${child.requires?.c} --done`),
       orphaned: false,
     });
@@ -214,7 +226,7 @@ describe('why', () => {
     const states: string[] = [];
     for (const entry of await cluster.entries(run)) {
       fold.fold(entry);
-      const said = whyOf(fold, agent, { activation: true, inbox: false }, entry.at + 1_000);
+      const said = whyOf(fold, agent, { activation: true, inbox: false }, {}, entry.at + 1_000);
       states.push(said.state);
       expect(said.text).not.toContain('\n');
       expect(said.since).toBe(entry.at);
