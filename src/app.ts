@@ -26,6 +26,7 @@ import type { ToolSource } from './ports/tools.ts';
 import { Agents, type GivenAgent } from './runtime/agents.ts';
 import { type FaultPoints, NO_FAULTS } from './runtime/fault-points.ts';
 import { Journal } from './runtime/journal.ts';
+import { Lanes } from './runtime/lanes.ts';
 import { type SupervisorNode, startNode } from './runtime/node.ts';
 import { NodeSettings } from './runtime/settings.ts';
 import { Switches } from './runtime/switches.ts';
@@ -122,6 +123,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     validator: jsonSchemaValidator(),
     agents,
     faults: options.faults ?? NO_FAULTS,
+    lanes: new Lanes({ bus, subjects, clock, log, leaseMs: settings.lease_ms }),
     settings,
     switches,
   });

@@ -22,6 +22,7 @@ export interface NodeOptions {
   allowHost?: string[];
   agents?: string;
   slots?: number;
+  userSlots?: number;
   lease?: number;
   name?: string;
   logLevel?: LogLevel;
@@ -90,6 +91,7 @@ async function nodeOptions(options: NodeOptions) {
     ...(options.agents === undefined ? {} : { agentSource: options.agents }),
     settings: {
       ...(options.slots === undefined ? {} : { slots: options.slots }),
+      ...(options.userSlots === undefined ? {} : { user_slots: options.userSlots }),
       ...(options.lease === undefined ? {} : { lease_ms: options.lease }),
     },
     env: providerEnvironment(),

@@ -12,6 +12,7 @@ export function addNodeOptions(command: Command): Command {
     .option('--allow-host <host>', 'host that http_fetch may reach; may be repeated', collect)
     .option('--agents <path>', 'folder or file with agents, stored for all nodes (see: proctor agents check)')
     .option('--slots <n>', 'runs in work at once per agent (default: 10)', wholeNumber(1, 10_000))
+    .option('--user-slots <n>', 'of those, runs of one user at most (default: all)', wholeNumber(1, 10_000))
     .option('--lease <time>', 'how long a silent node keeps its runs (default: 10s)', durationIn(500, 600_000))
     .option('--name <name>', 'name of the node, unique among those that run (default: a random one)')
     .option('--pricing <file>', 'what models cost, in YAML (default: the example that comes with Proctor)')

@@ -68,8 +68,9 @@ export class Subjects {
     return `${this.prefix}.queue.${encodeToken(agent)}.${priority}.${lane}.${run}`;
   }
 
-  activationsOf(agent: string): string {
-    return `${this.prefix}.queue.${encodeToken(agent)}.>`;
+  /** All activations of one lane of a class. */
+  lane(agent: string, priority: string, lane: number): string {
+    return `${this.prefix}.queue.${encodeToken(agent)}.${priority}.${lane}.*`;
   }
 
   inbox(address: InboxAddress): string {
@@ -161,7 +162,7 @@ export class Subjects {
     return agent === null || id === null ? null : { agent, kind, id };
   }
 
-  /** Tells the nodes, all of them, to look again (`agents`), or asks each for its word (`report`). */
+  /** Tells the nodes, all of them, to look again (`agents`, `lanes`), or asks each for its word (`report`). */
   nodes(verb: string): string {
     return `${this.prefix}.nodes.${verb}`;
   }

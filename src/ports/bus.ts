@@ -45,6 +45,9 @@ export interface Bus {
   /** Opens a durable consumer that `ensureQueue` made. */
   queue(spec: QueueSpec): Promise<Queue>;
 
+  /** Names of the durable consumers of a stream. */
+  queues(stream: string): Promise<string[]>;
+
   /** What waits in a queue that was handed to nobody yet. Throws AppError `unavailable` without such a queue. */
   backlog(spec: QueueSpec): Promise<Backlog>;
 

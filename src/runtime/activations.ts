@@ -4,6 +4,7 @@ import { ActivationBody } from '../core/activation-wire.ts';
 import { AppError, toAppError } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
+import { laneKey, laneKeyOf } from '../core/run-queues.ts';
 import { streamsOf } from '../core/streams.ts';
 import type { Delivery, StoredMessage } from '../ports/bus.ts';
 import type { NodeDeps } from './deps.ts';
@@ -257,7 +258,7 @@ export class Activations {
     telemetry?.folded(entry, fold);
     const owner = new RunOwner(this.env, { fold, accepted, delivery, nonce, telemetry });
     this.owners.set(run, owner);
-    this.count(accepted.agent.name, 1);
+    this.count(accepted, 1);
     this.deferred.delete(run);
     owner.log.info('agent.start', { epoch: n, deliveries: delivery.deliveries, state: fold.path });
     owner.start(
@@ -304,7 +305,7 @@ export class Activations {
     if (why === 'fenced' || (why === 'parked' && late)) this.correctStatus(owner);
     else this.feed.forget(owner);
     if (this.owners.get(owner.run) === owner) this.owners.delete(owner.run);
-    this.count(owner.accepted.agent.name, -1);
+    this.count(owner.accepted, -1);
     this.tellIfIdle();
     if (why === 'crashed') this.restart(owner);
     else if (why !== 'closed') this.restarts.delete(owner.run);
@@ -317,8 +318,10 @@ export class Activations {
     });
   }
 
-  private count(agent: string, change: number): void {
-    this.active.set(agent, this.activeOf(agent) + change);
+  private count({ agent, user }: RunEventOf<'accepted'>, change: number): void {
+    for (const key of [laneKey(agent.name), laneKeyOf(agent.name, user)]) {
+      this.active.set(key, (this.active.get(key) ?? 0) + change);
+    }
   }
 
   /** A fault of the runtime or of an effect, not of the journal: the run goes on under a new claim, within its budget. */
@@ -367,9 +370,9 @@ export class Activations {
     owner.delivery.nak(1_000);
   }
 
-  /** Runs of an agent type that this node owns. */
-  activeOf(agent: string): number {
-    return this.active.get(agent) ?? 0;
+  /** Runs of an agent type that this node owns; with `lane`, of users in that lane. */
+  activeOf(agent: string, lane?: number): number {
+    return this.active.get(laneKey(agent, lane)) ?? 0;
   }
 
   private get isIdle(): boolean {

@@ -1,12 +1,13 @@
 import type { Health, NodeReport, QueueInfo, StaleRun, ToolDetails, ToolInfo } from '../core/cluster-wire.ts';
 import { AppError, clip } from '../core/errors.ts';
+import { type Lane, parseLaneQueue } from '../core/run-queues.ts';
 import { StatusEvent } from '../core/status.ts';
 import { streamsOf } from '../core/streams.ts';
-import { encodeToken } from '../core/tokens.ts';
 import { listDeadLetters } from './dead-letter-doors.ts';
 import type { NodeDeps } from './deps.ts';
 import { liveTools } from './live-tools.ts';
 import { nodeReports } from './node-reports.ts';
+import { waitingRuns } from './run-taking.ts';
 
 /** What nodes answer about the cluster. All of it is asked of whoever is there now: nothing is stored. */
 
@@ -19,25 +20,30 @@ export async function health(deps: NodeDeps): Promise<Health> {
   return { now: deps.clock.now(), nodes, queues, dead_letters: dead.letters.length, stale };
 }
 
-async function backlogs({ bus, subjects }: NodeDeps, nodes: NodeReport[]): Promise<QueueInfo[]> {
-  const { tasks, inbox, queue } = streamsOf(subjects);
+async function backlogs(deps: NodeDeps, nodes: NodeReport[]): Promise<QueueInfo[]> {
+  const { bus, subjects } = deps;
+  const { tasks, inbox } = streamsOf(subjects);
   const agents = [...new Set(nodes.flatMap((node) => Object.keys(node.agents)))].toSorted((a, b) => (a < b ? -1 : 1));
+  const lanes = await lanesOf(deps);
   const specs = [
-    { label: 'tasks', stream: tasks.name, name: 'intake', filter: `${subjects.prefix}.tasks.>` },
-    { label: 'inbox', stream: inbox.name, name: 'inbox', filter: `${subjects.prefix}.in.>` },
-    ...agents.map((agent) => ({
-      label: `agent:${agent}`,
-      stream: queue.name,
-      name: `runs_${encodeToken(agent)}`,
-      filter: subjects.activationsOf(agent),
-    })),
+    { name: 'tasks', stream: tasks.name, queue: 'intake', filter: `${subjects.prefix}.tasks.>` },
+    { name: 'inbox', stream: inbox.name, queue: 'inbox', filter: `${subjects.prefix}.in.>` },
   ];
-  const read = specs.map(async ({ label, ...spec }) => {
-    // An agent that no node can run has no queue yet.
-    const backlog = await bus.backlog({ ...spec, ackWaitMs: 0 }).catch(() => ({ messages: 0, oldestAt: null }));
-    return { name: label, waiting: backlog.messages, oldest_at: backlog.oldestAt };
+  const doors = specs.map(async ({ name, stream, queue, filter }) => {
+    const { messages, oldestAt } = await bus.backlog({ stream, name: queue, filter, ackWaitMs: 0 });
+    return { name, waiting: messages, oldest_at: oldestAt };
   });
-  return Promise.all(read);
+  const runs = agents.map(async (agent) => {
+    const own = lanes.filter((lane) => lane.agent === agent);
+    const { messages, oldestAt } = await waitingRuns(deps, own);
+    return { name: `agent:${agent}`, waiting: messages, oldest_at: oldestAt };
+  });
+  return Promise.all([...doors, ...runs]);
+}
+
+async function lanesOf({ bus, subjects }: NodeDeps): Promise<Lane[]> {
+  const names = await bus.queues(streamsOf(subjects).queue.name);
+  return names.flatMap((name) => parseLaneQueue(name) ?? []);
 }
 
 /** Activations outlive the node that held them: one that stands long under a node that is gone is trouble. */

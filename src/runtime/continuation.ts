@@ -10,7 +10,7 @@ import { unknownAgent } from './agent-doors.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
 import { runOfKey } from './run-keys.ts';
-import { activationSubject, type Birth, publishActivation, writeEntryZero } from './starting.ts';
+import { type Birth, publishActivation, writeEntryZero } from './starting.ts';
 import { storeStatus } from './store-status.ts';
 import { unknownOutcomes } from './views.ts';
 
@@ -102,7 +102,7 @@ export async function carryOut(deps: NodeDeps, accepted: Accepted, order: InboxB
   const born = await deps.journal.loadNew(order.as);
   if (born !== null && wrote) await storeStatus(deps, { ...accepted, run: order.as, agent }, born, []);
   born?.stop();
-  await publishActivation(deps, activationSubject(deps, birth), order.as, { first: wrote });
+  await publishActivation(deps, birth, { first: wrote });
   deps.faults.hit('continue.activated');
   const { by, why } = order;
   if (wrote) deps.log.info('run.continued', { run_id: order.as, continues: accepted.run, by, why });

@@ -53,7 +53,7 @@ export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Pr
   };
   await writeEntryZero(deps, birth);
   deps.faults.hit('delegate.child_written');
-  await publishActivation(deps, activationSubject(deps, birth), run, { first: true });
+  await publishActivation(deps, birth, { first: true });
   deps.faults.hit('delegate.child_activated');
   return [{ type: 'delegated', c, run }];
 }

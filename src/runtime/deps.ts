@@ -9,6 +9,7 @@ import type { Validator } from '../ports/validator.ts';
 import type { Agents } from './agents.ts';
 import type { FaultPoints } from './fault-points.ts';
 import type { Journal } from './journal.ts';
+import type { Lanes } from './lanes.ts';
 import type { NodeSettings } from './settings.ts';
 import type { Switches } from './switches.ts';
 
@@ -29,6 +30,7 @@ export interface NodeDeps {
   models: Models;
   tools: ToolSource;
   validator: Validator;
+  lanes: Lanes;
   /** The agents of the cluster; `startNode` starts it and stops it. */
   agents: Agents;
   /** Kill switches; started and stopped like the agents. */

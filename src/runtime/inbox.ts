@@ -1,5 +1,5 @@
 import { toAppError } from '../core/errors.ts';
-import type { RunEvent } from '../core/events.ts';
+import type { RunEvent, RunEventOf } from '../core/events.ts';
 import type { InboxBody } from '../core/inbox-wire.ts';
 import { streamsOf } from '../core/streams.ts';
 import type { Delivery, Subscription } from '../ports/bus.ts';
@@ -69,7 +69,7 @@ export class Inbox {
       if (endsRun(event)) await this.end(run, event);
       return delivery.ack();
     }
-    await this.callForOwner(run, state.subject, event, delivery);
+    await this.callForOwner(state, event, delivery);
   }
 
   private async letGoOn(run: string, order: InboxBody<'continue'>, delivery: Delivery): Promise<void> {
@@ -99,7 +99,7 @@ export class Inbox {
     run: string,
     seq: number,
     whole: boolean,
-  ): Promise<'unknown run' | 'settled' | { subject: string }> {
+  ): Promise<'unknown run' | 'settled' | RunEventOf<'accepted'>> {
     const entry = await this.deps.journal.entry(run, 0);
     const accepted = entry?.events.find((event) => event.type === 'accepted');
     if (accepted === undefined) return 'unknown run';
@@ -107,7 +107,7 @@ export class Inbox {
       const fold = await this.deps.journal.load(run);
       if (fold !== null && (fold.ended || fold.protocol.inbox.includes(seq))) return 'settled';
     }
-    return { subject: activationSubject(this.deps, accepted) };
+    return accepted;
   }
 
   /** Nobody owns the run, or who ended it died before its result was stored. */
@@ -120,9 +120,10 @@ export class Inbox {
     if (queued !== null) await this.activations.end(run, order, queued);
   }
 
-  private async callForOwner(run: string, subject: string, event: RunEvent, delivery: Delivery): Promise<void> {
+  private async callForOwner(accepted: RunEventOf<'accepted'>, event: RunEvent, delivery: Delivery): Promise<void> {
     const { bus, subjects } = this.deps;
-    if (await publishActivation(this.deps, subject, run, { carry: [delivery.seq] })) {
+    const { run } = accepted;
+    if (await publishActivation(this.deps, accepted, { carry: [delivery.seq] })) {
       this.deps.faults.hit('inbox.activated');
       return delivery.nak(AGAIN_MS);
     }
@@ -137,7 +138,7 @@ export class Inbox {
       await bus.request(subjects.offer(run), offer, { timeoutMs: OFFER_TIMEOUT_MS });
       delivery.ack();
     } catch {
-      if (delivery.deliveries > 1) await this.removeSpent(run, subject);
+      if (delivery.deliveries > 1) await this.removeSpent(run, activationSubject(this.deps, accepted));
       if (delivery.deliveries > PATIENCE && endsRun(event)) await this.end(run, event);
       delivery.nak(AGAIN_MS);
     }

@@ -11,7 +11,7 @@ import { unknownAgent } from './agent-doors.ts';
 import { bury } from './dead-letters.ts';
 import type { NodeDeps } from './deps.ts';
 import { runOfKey } from './run-keys.ts';
-import { activationSubject, publishActivation, writeEntryZero } from './starting.ts';
+import { publishActivation, writeEntryZero } from './starting.ts';
 import { killed } from './switched.ts';
 import { statusOf } from './views.ts';
 
@@ -80,7 +80,7 @@ export class Intake {
       const status = { run, at: message.at, state: 'idle.accepted', progress, can_cancel: true, task_seq: message.seq };
       this.tell(agent.name, user, status);
     } else await this.tellAgain(message, run);
-    await publishActivation(this.deps, activationSubject(this.deps, birth), run, { first: fresh });
+    await publishActivation(this.deps, birth, { first: fresh });
     this.deps.faults.hit('intake.activated');
     if (fresh) this.deps.telemetry?.metrics?.task({ agent: agent.name, status: 'accepted' });
     this.deps.log.info('task.accepted', {

@@ -1,10 +1,8 @@
 import type { GivenOrder } from '../core/cluster-wire.ts';
 import { AppError, toAppError } from '../core/errors.ts';
 import { type QueueSpec, streamsOf } from '../core/streams.ts';
-import { encodeToken } from '../core/tokens.ts';
 import type { Delivery, Subscription } from '../ports/bus.ts';
 import type { Cancel } from '../ports/clock.ts';
-import type { NodeFigures } from '../ports/telemetry.ts';
 import { Activations } from './activations.ts';
 import type { NodeDeps } from './deps.ts';
 import { serveDoors } from './doors.ts';
@@ -15,6 +13,7 @@ import { Intake } from './intake.ts';
 import { NodeOrders } from './node-orders.ts';
 import { refuseNamesake, reporter, serveReports } from './node-reports.ts';
 import { PullLoop } from './pull-loop.ts';
+import { RunTaking } from './run-taking.ts';
 import { startSweep } from './sweep.ts';
 import { SwitchSweep } from './switch-sweep.ts';
 
@@ -52,22 +51,20 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   await agents.start();
 
   const loops: PullLoop[] = [];
-  let stopping = false;
   const freed = () => {
     for (const loop of loops) loop.roomFreed();
+    taking.roomFreed();
   };
   const activations = new Activations(deps, freed);
-  const runLoops: PullLoop[] = [];
-  const orders = new NodeOrders(deps, {
-    hold: () => {
-      for (const loop of runLoops) loop.interrupt();
-    },
+  const orders: NodeOrders = new NodeOrders(deps, {
+    hold: () => taking.changed(),
     handOver: () => activations.handOverAll(false),
     resume: () => {
       activations.keep();
-      freed();
+      taking.changed();
     },
   });
+  const taking = new RunTaking(deps, activations, () => orders.takesRuns);
   const report = reporter(deps, activations, orders);
   const inbox = new Inbox(deps, activations);
   const intake = new Intake(deps);
@@ -93,11 +90,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     const queue = await bus.queue(spec);
     const room = () => capacity - held();
     const onDelivery = (delivery: Delivery) => counted(spec.name, work(delivery));
-    return () => {
-      const loop = new PullLoop({ queue, capacity, room, onDelivery, clock, log, name: spec.name });
-      loops.push(loop);
-      return loop;
-    };
+    return () => loops.push(new PullLoop({ queue, capacity, room, onDelivery, clock, log, name: spec.name }));
   };
   const starts = await Promise.all([
     open(
@@ -129,32 +122,6 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
       (delivery) => switchSweep.take(delivery),
     ),
   ]);
-  const runQueues = new Map<string, QueueSpec>();
-  const takeRunsOf = async (agent: string) => {
-    const name = `runs_${encodeToken(agent)}`;
-    const filter = subjects.activationsOf(agent);
-    const spec = { stream: streams.queue.name, name, filter, ackWaitMs: settings.lease_ms };
-    const start = await open(
-      spec,
-      settings.slots,
-      () => (orders.takesRuns ? activations.activeOf(agent) + inWork(name) : settings.slots),
-      (delivery) => activations.take(delivery),
-    );
-    runQueues.set(agent, spec);
-    if (!stopping) runLoops.push(start());
-  };
-  const figures = async (): Promise<NodeFigures> => ({
-    agents: await Promise.all(
-      [...runQueues].map(async ([agent, spec]) => {
-        const active = activations.activeOf(agent);
-        if (!bus.connected) return { agent, active, queue: null };
-        const { messages: depth, oldestAt } = await bus.backlog(spec);
-        const oldest_seconds = oldestAt === null ? 0 : Math.max(0, clock.now() - oldestAt) / 1000;
-        return { agent, active, queue: { depth, oldest_seconds } };
-      }),
-    ),
-  });
-
   const served: Subscription[] = [
     inbox.serveOffers(),
     bus.serve(subjects.node(deps.node, 'owns'), async (request) => {
@@ -166,12 +133,13 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     orders.serve(report),
   ];
   const reports = serveReports(deps, report);
-  const unfollow = await followAgents(deps, takeRunsOf);
+  await taking.start();
+  const unfollow = await followAgents(deps, (agent) => taking.open(agent));
   for (const start of starts) start();
   const unswitch = deps.switches.onChange(() => activations.switched());
   const heartbeat = startHeartbeat(deps, activations);
   const sweep = startSweep(deps);
-  const unobserve = deps.telemetry?.metrics?.observe(figures) ?? (() => {});
+  const unobserve = deps.telemetry?.metrics?.observe(async () => ({ agents: await taking.figures() })) ?? (() => {});
   log.info('node.started', {
     node: deps.node,
     agents: agents.names(),
@@ -183,10 +151,9 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     orders.stopping();
     sweep();
     unobserve();
-    stopping = true;
     unfollow();
     await agents.stop();
-    await Promise.all(loops.map((loop) => loop.stop()));
+    await Promise.all([taking.stop(), ...loops.map((loop) => loop.stop())]);
     await Promise.all(served.map((one) => one.stop()));
   };
   return {

@@ -25,8 +25,6 @@ const GATHER_MS = 2;
 export class PullLoop {
   private readonly options: PullLoopOptions;
   private readonly stopping = new AbortController();
-  /** Ends the pull that is under way. */
-  private current = new AbortController();
   private wake: (() => void) | null = null;
   private readonly done: Promise<void>;
 
@@ -40,14 +38,8 @@ export class PullLoop {
     this.wake?.();
   }
 
-  /** Gives up the pull that is under way; how many more may come is asked anew. */
-  interrupt(): void {
-    this.current.abort();
-  }
-
   async stop(): Promise<void> {
     this.stopping.abort();
-    this.interrupt();
     this.wake?.();
     await this.done;
   }
@@ -62,9 +54,8 @@ export class PullLoop {
         await this.roomOrStop();
         continue;
       }
-      this.current = new AbortController();
       try {
-        await queue.pull(free, PULL_MS, onDelivery, this.current.signal);
+        await queue.pull(free, PULL_MS, onDelivery, signal);
       } catch (thrown) {
         const error = toAppError(thrown);
         if (signal.aborted || error.code === 'closed') return;

@@ -6,6 +6,11 @@ export const NodeSettings = z.strictObject({
   lease_ms: z.int().min(500).max(600_000).default(10_000),
   /** Runs in work per agent type (RUN-12); parked ones do not count. */
   slots: z.int().min(1).max(10_000).default(10),
+  /**
+   * Of those, runs of one user at most, in all classes; default all. It leaves places to others where runs are long.
+   * Users whose names fall into one lane, one in 16, share it.
+   */
+  user_slots: z.int().min(1).max(10_000).optional(),
   /** A run that waits longer than this is parked. */
   park_after_ms: z.int().min(0).max(600_000).default(30_000),
   /** How long after its journalled start a call that must not be repeated may still be begun by a worker. */

@@ -4,6 +4,7 @@ import type { Continues, RunEventOf } from '../core/events.ts';
 import { periodOfRun } from '../core/ids.ts';
 import { encodeEntry, JOURNAL_VERSION } from '../core/journal-entry.ts';
 import { applyLimits, type Limits } from '../core/limits.ts';
+import type { Lane, Priority } from '../core/run-queues.ts';
 import { laneOf } from '../core/subjects.ts';
 import type { Task } from '../core/task.ts';
 import type { NodeDeps } from './deps.ts';
@@ -58,22 +59,27 @@ export async function writeEntryZero(deps: NodeDeps, birth: Birth): Promise<bool
   return appended === 'stored';
 }
 
-export function activationSubject(
-  deps: NodeDeps,
-  accepted: { run: string; agent: { name: string }; user: string; task: { priority: string } },
-): string {
-  return deps.subjects.activation(accepted.agent.name, accepted.task.priority, laneOf(accepted.user), accepted.run);
+/** The parts of an accepted task that say where its run waits. */
+type Placed = { run: string; agent: { name: string }; user: string; task: { priority: Priority } };
+
+export function activationSubject(deps: NodeDeps, placed: Placed): string {
+  const { agent, priority, lane } = laneFor(placed);
+  return deps.subjects.activation(agent, priority, lane, placed.run);
+}
+
+function laneFor({ agent, user, task }: Placed): Lane {
+  return { agent: agent.name, priority: task.priority, lane: laneOf(user) };
 }
 
 /** Queues an activation; false when the run has one already (queued, or held by its owner). */
 export async function publishActivation(
   deps: NodeDeps,
-  subject: string,
-  run: string,
+  placed: Placed,
   extra: { first?: boolean; carry?: number[] } = {},
 ): Promise<boolean> {
+  await deps.lanes.ensure(laneFor(placed));
   try {
-    await deps.bus.publish(subject, JSON.stringify({ v: 1, run, ...extra }));
+    await deps.bus.publish(activationSubject(deps, placed), JSON.stringify({ v: 1, run: placed.run, ...extra }));
     return true;
   } catch (error) {
     if (error instanceof AppError && error.code === 'taken') return false;

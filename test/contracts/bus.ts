@@ -420,6 +420,29 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         expect(await bus.backlog(spec)).toEqual({ messages: 2, oldestAt: second?.at });
       });
 
+      it('are known by name, of a stream that is not there none', async () => {
+        const made = await stream({ retention: 'workqueue' });
+        expect(await bus.queues(made.name)).toEqual([]);
+        for (const name of ['w_1', 'w_2']) {
+          await bus.ensureQueue({
+            stream: made.name,
+            name,
+            filter: `${made.subject}.${name}.*`,
+            ackWaitMs: ACK_WAIT_MS,
+          });
+        }
+        expect(new Set(await other.queues(made.name))).toEqual(new Set(['w_1', 'w_2']));
+        expect(await bus.queues('NOTHING')).toEqual([]);
+      });
+
+      it('brings at once what is there when it does not wait, and nothing more', async () => {
+        const { queue, subject } = await queueOn();
+        expect(await take(queue, 5, 0)).toEqual([]);
+        for (const name of ['a', 'b', 'c']) await bus.publish(`${subject}.${name}`, name);
+        expect((await take(queue, 2, 0)).map(({ data }) => data)).toEqual(['a', 'b']);
+        expect((await take(queue, 5, 0)).map(({ data }) => data)).toEqual(['c']);
+      });
+
       it('has no backlog to tell of where there is no queue', async () => {
         const s = await stream({ retention: 'workqueue' });
         const spec = { stream: s.name, name: 'none', filter: `${s.subject}.>`, ackWaitMs: ACK_WAIT_MS };

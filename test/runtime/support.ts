@@ -24,6 +24,7 @@ import type { NodeDeps } from '../../src/runtime/deps.ts';
 import { type FaultPoint, type FaultPoints, NO_FAULTS } from '../../src/runtime/fault-points.ts';
 import type { RunMachine } from '../../src/runtime/fold.ts';
 import { Journal } from '../../src/runtime/journal.ts';
+import { Lanes } from '../../src/runtime/lanes.ts';
 import { type SupervisorNode, startNode } from '../../src/runtime/node.ts';
 import { NodeSettings } from '../../src/runtime/settings.ts';
 import { Switches } from '../../src/runtime/switches.ts';
@@ -137,6 +138,7 @@ export class Cluster {
         usable: options.usable ?? (() => null),
       }),
       faults: NO_FAULTS,
+      lanes: new Lanes({ bus, subjects: this.subjects, clock: this.clock, log, leaseMs: settings.lease_ms }),
       switches: new Switches({
         bus,
         subjects: this.subjects,

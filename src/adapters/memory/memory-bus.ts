@@ -154,6 +154,10 @@ export class MemoryBus implements Bus {
     return queue;
   }
 
+  queues(stream: string): Promise<string[]> {
+    return this.#ask('read', stream, () => this.#broker.read(stream, [], (it) => it.consumerNames()));
+  }
+
   backlog(spec: QueueSpec): Promise<Backlog> {
     return this.#ask('read', spec.stream, () => this.#broker.consumer(spec).backlog());
   }

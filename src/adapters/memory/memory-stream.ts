@@ -122,6 +122,10 @@ export class MemoryStream {
     this.#consumers.set(spec.name, new MemoryConsumer(spec, this, this.#clock));
   }
 
+  consumerNames(): string[] {
+    return [...this.#consumers.keys()];
+  }
+
   consumer(name: string): MemoryConsumer | undefined {
     return this.#consumers.get(name);
   }

@@ -169,6 +169,10 @@ export class NatsBus implements Bus {
     return Promise.resolve(new NatsQueue(options));
   }
 
+  queues(stream: string): Promise<string[]> {
+    return this.#streams.queues(stream);
+  }
+
   async backlog(spec: QueueSpec): Promise<Backlog> {
     const { waiting, last } = await this.#streams.progress(spec);
     if (waiting === 0) return { messages: 0, oldestAt: null };

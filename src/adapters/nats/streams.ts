@@ -40,6 +40,15 @@ type ConsumerConfig = z.infer<typeof ConsumerConfig>;
 const ConsumerAnswer = z.object({ config: ConsumerConfig });
 const ConsumerProgress = z.object({ num_pending: z.int().min(0), delivered: z.object({ stream_seq: z.int().min(0) }) });
 
+const ConsumerNames = z.object({
+  total: z.int().min(0),
+  consumers: z
+    .array(z.string())
+    .nullable()
+    .default([])
+    .transform((names) => names ?? []),
+});
+
 /** What readers must know of a stream. */
 export interface StreamFacts {
   created: string;
@@ -92,6 +101,18 @@ export class StreamStore {
 
   async hasQueue(spec: QueueSpec): Promise<boolean> {
     return (await this.#consumer(spec)).found !== null;
+  }
+
+  /** Names of the consumers of a stream, page by page. */
+  async queues(stream: string): Promise<string[]> {
+    const names: string[] = [];
+    for (;;) {
+      const answer = await this.#api.call(`CONSUMER.NAMES.${stream}`, { offset: names.length }, ConsumerNames);
+      if (!answer.ok && answer.fault.err_code === STREAM_NOT_FOUND) return [];
+      const { consumers, total } = need(answer, `consumers of stream ${stream}`);
+      names.push(...consumers);
+      if (consumers.length === 0 || names.length >= total) return names;
+    }
   }
 
   /** How far a consumer has come: what waits for it, and the sequence of the last message that it handed out. */

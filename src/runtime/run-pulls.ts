@@ -1,0 +1,179 @@
+import { toAppError } from '../core/errors.ts';
+import type { Lane } from '../core/run-queues.ts';
+import type { Delivery, Queue } from '../ports/bus.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/telemetry.ts';
+import { LaneTurns } from './lane-turns.ts';
+
+/**
+ * Takes the runs of one agent from its lanes. A quiet lane has one long pull open, so that what comes is taken at once;
+ * a lane that gave all that it was asked for is busy, and free places go to the busy lanes in turn, by pulls that do
+ * not wait. While no place is free nothing is asked; what a long pull brings then goes back, and its lane is busy.
+ */
+
+/** A long pull lasts this long; short, so that a consumer whose leader died is asked anew soon. */
+const PULL_MS = 2_000;
+/** A full node collects free places for this long: a pull for each single place would cost more than the wait. */
+const GATHER_MS = 2;
+/** How soon what came while no place was free is there for others again, milliseconds. */
+const BACK_MS = 20;
+/** Pause after a failed pull, milliseconds. */
+const AGAIN_MS = 500;
+
+export interface RunPullsOptions {
+  agent: string;
+  /** Places altogether. */
+  slots: number;
+  /** Places that are free now. */
+  room: () => number;
+  /** Places that a lane may have beside those that it has. */
+  roomOf: (lane: number) => number;
+  onDelivery: (delivery: Delivery, lane: number) => void;
+  clock: Clock;
+  log: Log;
+}
+
+interface OpenLane {
+  key: string;
+  lane: Lane;
+  queue: Queue;
+  /** More may wait than was asked for. */
+  busy: boolean;
+  pulling: boolean;
+}
+
+export class RunPulls {
+  private readonly options: RunPullsOptions;
+  private readonly lanes = new Map<string, OpenLane>();
+  private readonly turns = new LaneTurns();
+  private stopped = false;
+  /** Ends the pulls that are under way. */
+  private current = new AbortController();
+  private readonly underWay = new Set<Promise<void>>();
+  private signalled = false;
+  private wake: (() => void) | null = null;
+  private readonly done: Promise<void>;
+
+  constructor(options: RunPullsOptions) {
+    this.options = options;
+    this.interrupt();
+    this.done = this.run();
+  }
+
+  add(lane: Lane, queue: Queue): void {
+    const key = `${lane.priority} ${String(lane.lane).padStart(2, '0')}`;
+    this.lanes.set(key, { key, lane, queue, busy: false, pulling: false });
+    this.roomFreed();
+  }
+
+  /** Room has become free, or something else has changed: look again. */
+  roomFreed(): void {
+    this.signalled = true;
+    this.wake?.();
+  }
+
+  /** Gives up the pulls that are under way; how many more may come is asked anew. */
+  interrupt(): void {
+    this.current.abort();
+    this.current = new AbortController();
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.interrupt();
+    this.roomFreed();
+    await this.done;
+    await Promise.all(this.underWay);
+  }
+
+  private async run(): Promise<void> {
+    const { room, roomOf, slots } = this.options;
+    while (!this.stopped) {
+      if (room() * 8 < slots) await this.pause(GATHER_MS);
+      if (room() > 0) {
+        this.listen();
+        const busy = [...this.lanes.values()].filter((open) => open.busy && !open.pulling);
+        const waiting = busy.map(({ key, lane }) => ({ key, priority: lane.priority, most: roomOf(lane.lane) }));
+        const shares = this.turns.share(waiting, room());
+        if (shares.size > 0) {
+          await Promise.all(
+            busy.map((open) => {
+              const share = shares.get(open.key);
+              return share === undefined ? undefined : this.pull(open, share, 0);
+            }),
+          );
+          continue;
+        }
+      }
+      await this.somethingNew();
+    }
+  }
+
+  /** Opens a long pull in every quiet lane. */
+  private listen(): void {
+    for (const open of this.lanes.values()) {
+      const room = Math.min(this.options.room(), this.options.roomOf(open.lane.lane));
+      if (open.busy || open.pulling || room <= 0) continue;
+      const pull = this.pull(open, this.lanes.size === 1 ? room : 1, PULL_MS).then(() => this.roomFreed());
+      this.underWay.add(pull);
+      void pull.finally(() => this.underWay.delete(pull));
+    }
+  }
+
+  /** Never rejects. */
+  private async pull(open: OpenLane, most: number, waitMs: number): Promise<void> {
+    const { room, roomOf, onDelivery, log, agent } = this.options;
+    const { signal } = this.current;
+    const { lane, queue } = open;
+    let came = 0;
+    open.pulling = true;
+    try {
+      await queue.pull(
+        most,
+        waitMs,
+        (delivery) => {
+          came++;
+          if (room() > 0 && roomOf(lane.lane) > 0) onDelivery(delivery, lane.lane);
+          else delivery.nak(BACK_MS);
+        },
+        signal,
+      );
+      // The only lane needs no turns: its long pull may ask for all that is free.
+      open.busy = came >= most && this.lanes.size > 1;
+    } catch (thrown) {
+      const { code, message } = toAppError(thrown);
+      if (this.stopped || code === 'closed') {
+        this.stopped = true;
+        return;
+      }
+      const consequence = `asked again in ${AGAIN_MS} ms`;
+      log.warn('pull.failed', { agent, class: lane.priority, lane: lane.lane, code, message, consequence });
+      await this.pause(AGAIN_MS);
+    } finally {
+      open.pulling = false;
+    }
+  }
+
+  private async somethingNew(): Promise<void> {
+    if (!this.signalled && !this.stopped) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+    this.wake = null;
+    this.signalled = false;
+  }
+
+  private pause(ms: number): Promise<void> {
+    const { signal } = this.current;
+    return new Promise((resolve) => {
+      const done = () => {
+        cancel();
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const cancel = this.options.clock.after(ms, done);
+      signal.addEventListener('abort', done);
+    });
+  }
+}
