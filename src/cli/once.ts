@@ -35,7 +35,10 @@ export async function once(io: Io, options: UpOptions, file: string): Promise<vo
   let outcome: Outcome;
   let exitCode: number = EXIT.failed;
   try {
-    const task = await readTaskFile(file);
+    const task = await readTaskFile(file).catch((thrown: unknown) => {
+      // Of this file the outcome speaks, so its code is one that outcomes have.
+      throw new AppError('invalid_task', toAppError(thrown).message, { cause: thrown });
+    });
     const settings = await stackOptions(io, options);
     const result = await withStack(io, options, settings, async (client, signal) => {
       const submitted = await client.submit(task as Parameters<typeof client.submit>[0], options.agent);
