@@ -4,6 +4,7 @@ import { type Found, type Login, loginIn } from '../app/folder.ts';
 import { type NatsBus, readSeed, SILENT } from '../app/local.ts';
 import { type Client, createClient } from '../client/client.ts';
 import { createOperator, type Operator } from '../client/operator.ts';
+import { AppError } from '../core/errors.ts';
 import { Subjects } from '../core/subjects.ts';
 import { fromEnvironment } from './environment.ts';
 
@@ -25,6 +26,10 @@ const DEFAULT_PREFIX = 'proctor';
 export async function natsOfEnvironment(): Promise<NatsAddress | null> {
   const url = fromEnvironment('NATS_URL');
   if (url === undefined) return null;
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1];
+  if (scheme !== undefined && !['nats', 'tls'].includes(scheme)) {
+    throw new AppError('usage', `NATS_URL: expected an address such as nats://host:4222, not one of ${scheme}://`);
+  }
   const file = fromEnvironment('PROCTOR_NKEY_FILE');
   return file === undefined ? { url } : { url, nkeySeed: await readSeed(file) };
 }

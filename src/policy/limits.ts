@@ -9,7 +9,7 @@ export type LimitVerdict = { code: FailureCode; detail: string } | null;
 export function limitBeforeStep(context: RunContext): LimitVerdict {
   const { limits } = context;
   if (context.steps >= limits.steps) {
-    return { code: 'max_steps', detail: `${context.steps} steps were made and ${limits.steps} are allowed` };
+    return { code: 'max_steps', detail: `${context.steps} of ${limits.steps} allowed steps were made` };
   }
   return overBudget(context, 0, 0);
 }

@@ -129,6 +129,11 @@ describe('where nothing runs', () => {
     expect(err).not.toContain('hunter2');
   });
 
+  it('an address of another kind of server exits 2 and says what was expected', async () => {
+    const { code, err } = await cli.run(['ps'], { env: { NATS_URL: 'http://127.0.0.1:4222' } });
+    expect([code, err]).toEqual([2, expect.stringMatching(/^proctor: NATS_URL: expected .*nats:\/\/host:4222.*\n$/)]);
+  });
+
   it('doctor fails, and version tells its own', async () => {
     const doctor = await cli.run(['doctor', '--dir', folder.dir]);
     expect(doctor.code).toBe(1);
