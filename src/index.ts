@@ -49,6 +49,7 @@ export {
   type Operator,
   type OperatorOptions,
   type RunFilter,
+  type SwitchDone,
   type Verdict,
 } from './client/operator.ts';
 export type { ResultOptions } from './client/wait-result.ts';
@@ -77,6 +78,8 @@ export { FailureCode, Outcome, ReasonCode } from './core/reasons.ts';
 export { RunResult, StepSummary } from './core/result.ts';
 export { StatusEvent } from './core/status.ts';
 export { Subjects } from './core/subjects.ts';
+export { SwitchScope } from './core/switch-scope.ts';
+export { SwitchEntry, SwitchInfo, SwitchMode, SwitchOrder } from './core/switch-wire.ts';
 export { Task } from './core/task.ts';
 export { ToolDefinition } from './core/tool.ts';
 export { VERSION } from './core/version.ts';

@@ -160,7 +160,10 @@ const chart = setup({
 
 function detailOf(event: RunChartEvent): string {
   if ('detail' in event) return event.detail;
-  if ('why' in event) return `by ${event.by}: ${event.why}`;
+  if ('why' in event) {
+    const scope = 'scope' in event && event.scope !== undefined ? `switch ${event.scope}, ` : '';
+    return `${scope}by ${event.by}: ${event.why}`;
+  }
   if (event.type === 'think_failed' || event.type === 'call_failed') return event.error.message;
   return '';
 }

@@ -4,12 +4,18 @@ import { InvalidArgumentError } from 'commander';
 import { AppError, toAppError } from '../core/errors.ts';
 import { isCallId, isRunId } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
+import { SCOPE_FORMS, SwitchScope } from '../core/switch-scope.ts';
 
 /** Arguments as commander hands them over: each parser refuses with what it expects. */
 
 export function runId(text: string): string {
   if (isRunId(text)) return text;
   throw new InvalidArgumentError('Expected a run id such as 20260101-abc-1.');
+}
+
+export function runOrScope(text: string): string {
+  if (isRunId(text) || SwitchScope.safeParse(text).success) return text;
+  throw new InvalidArgumentError(`Expected a run id such as 20260101-abc-1, or a scope: ${SCOPE_FORMS}.`);
 }
 
 export function callId(text: string): string {

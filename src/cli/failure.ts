@@ -35,6 +35,8 @@ const ADVICE: Record<string, string> = {
   unknown_dead_letter: 'List them with: proctor deadletter ls',
   not_ended: 'Wait for it with --wait, or see where it stands with: proctor show RUN',
   already_ended: 'See how with: proctor result RUN',
+  not_in_force: 'List them with: proctor kill ls',
+  switch_in_force: 'List them with: proctor kill ls',
   not_held: 'Only a held run can be released or failed; see where it stands with: proctor show RUN',
   not_waiting: 'See what the run waits for with: proctor show RUN',
   no_result: 'See the calls of the run with: proctor trace RUN',

@@ -1,3 +1,4 @@
+import { createInterface } from 'node:readline/promises';
 import { fromEnvironment } from './environment.ts';
 
 /** Everything a command says goes through here: results to stdout, everything else to stderr. */
@@ -8,6 +9,8 @@ export interface Io {
   readonly outIsTty: boolean;
   readonly errIsTty: boolean;
   readonly colours: boolean;
+  /** Asks the person at the terminal; absent where nobody sits at one. */
+  readonly ask?: ((question: string) => Promise<string>) | undefined;
 }
 
 export const processIo: Io = {
@@ -24,7 +27,19 @@ export const processIo: Io = {
       process.stdout.isTTY === true && fromEnvironment('NO_COLOR') === undefined && fromEnvironment('TERM') !== 'dumb'
     );
   },
+  get ask() {
+    return process.stdin.isTTY === true && process.stderr.isTTY === true ? askAtTerminal : undefined;
+  },
 };
+
+async function askAtTerminal(question: string): Promise<string> {
+  const asked = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await asked.question(question);
+  } finally {
+    asked.close();
+  }
+}
 
 /** How this program was called, for lines that are meant to be copied. */
 export function selfCommand(): string {

@@ -2,12 +2,14 @@ import { type Command, Option } from 'commander';
 import type { Accepted } from '../client/answers.ts';
 import type { Operator, Verdict } from '../client/operator.ts';
 import { AppError } from '../core/errors.ts';
+import { isRunId } from '../core/ids.ts';
 import type { StatusEvent } from '../core/status.ts';
-import { callId, jsonOrText, runId } from './arguments.ts';
+import { callId, jsonOrText, runId, runOrScope } from './arguments.ts';
 import { addCommand, addOrder, type OrderOptions } from './command.ts';
 import { withOperator } from './connect.ts';
 import type { Io } from './io.ts';
 import { addBulk, type BulkOptions, checkTarget, inBulk } from './select.ts';
+import { giveSwitch } from './switches.ts';
 
 /** Orders to runs: each is stored for the run and takes effect when its owner reads it. */
 
@@ -25,12 +27,14 @@ export function addOrders(program: Command, io: Io): void {
     ],
   });
   simple(program, io, 'pause', {
-    summary: 'let a run, or many, finish the step and then stand still',
+    summary: 'let a run, many, or a whole scope stand still',
+    scopes: (target, options) => giveSwitch(io, 'pause', target, { ...options, reason: options.why }),
     applies: (status) => lives(status) && status.state !== 'waiting.paused',
     give: (operator, run, why) => operator.pause(run, why),
     examples: [
       'proctor pause 20260101-abc-1 --why "the API is down"',
       'proctor pause --agent invoices --why "the API is down" --yes',
+      'proctor pause agent:invoices --why "the API is down"',
     ],
   });
   simple(program, io, 'resume', {
@@ -61,21 +65,31 @@ export function addOrders(program: Command, io: Io): void {
   });
 }
 
+const SCOPE_HELP =
+  ' A scope (global, agent:NAME, agent:NAME@VERSION, user:NAME, run:ID, tool:NAME, model:PROVIDER/MODEL) stands still as a whole, what comes later and what a run delegated to included, until proctor revive.';
+
 interface SimpleOrder {
   summary: string;
   /** Which of many runs the order makes sense for. */
   applies: (status: StatusEvent) => boolean;
   give: (operator: Operator, run: string, why: string) => Promise<Accepted>;
   examples: string[];
+  /** Takes a scope in the place of a run id. */
+  scopes?: (scope: string, options: OrderOptions) => Promise<void>;
 }
 
 function simple(parent: Command, io: Io, name: string, order: SimpleOrder): void {
-  const { summary, applies, give, examples } = order;
-  const description = `${summary[0]?.toUpperCase()}${summary.slice(1)}. Without a run id it is about all runs that match the options; they are only shown unless --yes is given.`;
+  const { summary, applies, give, examples, scopes } = order;
+  const description = `${summary[0]?.toUpperCase()}${summary.slice(1)}. Without a run id it is about all runs that match the options; they are only shown unless --yes is given.${scopes === undefined ? '' : SCOPE_HELP}`;
   addBulk(addOrder(parent, name, { summary, description, examples }))
-    .argument('[run]', 'run id', runId)
+    .argument(
+      scopes === undefined ? '[run]' : '[target]',
+      scopes === undefined ? 'run id' : 'run id, or scope',
+      scopes === undefined ? runId : runOrScope,
+    )
     .action(async (run: string | undefined, options: OrderOptions & BulkOptions) => {
       checkTarget(run, options);
+      if (scopes !== undefined && run !== undefined && !isRunId(run)) return scopes(run, options);
       await withOperator(options, async (operator) => {
         if (run !== undefined) return tell(io, options, await give(operator, run, options.why), name);
         const giveTo = async (one: string) => told(await give(operator, one, options.why), name);

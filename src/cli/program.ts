@@ -15,6 +15,7 @@ import { addResult } from './result.ts';
 import { addShow } from './show.ts';
 import { addSubmit } from './submit.ts';
 import { addSupervisor } from './supervisor.ts';
+import { addSwitches } from './switches.ts';
 import { addTools } from './tools.ts';
 import { addTrace } from './trace.ts';
 import { addUp } from './up.ts';
@@ -42,6 +43,8 @@ export function createProgram(io: Io): Command {
     .description('Supervises agent runs on NATS: hand in tasks, watch runs, help them on.')
     .version(VERSION, '-V, --version', 'print the version')
     .exitOverride()
+    // What follows a sub-command is for it, also where the command above it takes the same options.
+    .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => io.out(text.trimEnd()),
       writeErr: (text) => io.err(text.trimEnd()),
@@ -73,6 +76,7 @@ ${EXIT_HELP}`,
     addTrace,
     addResult,
     addOrders,
+    addSwitches,
     addAgents,
     addAgain,
     addDeadLetter,

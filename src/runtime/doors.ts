@@ -31,6 +31,7 @@ import { nodeReports } from './node-reports.ts';
 import { retryRun } from './retry-run.ts';
 import { activationSubject } from './starting.ts';
 import { listSwitches, switchAck } from './switch-doors.ts';
+import { heldBy, scopesOf } from './switched.ts';
 import { toldBy } from './told.ts';
 import { statusOf } from './views.ts';
 import { whyOf, whyRejected, whyUnreadable } from './why.ts';
@@ -137,7 +138,10 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     },
     cancel: command('cancel'),
     pause: command('pause'),
-    resume: command('resume'),
+    resume: async (body: ApiBody<'resume'>) => {
+      refuseUnderSwitch(deps, (await runOf(deps, body.run)).accepted);
+      return command('resume')(body);
+    },
     release: held('release'),
     fail: held('fail'),
     resolve: async (body: ApiBody<'resolve'>) => {
@@ -179,6 +183,15 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
       now: deps.clock.now(),
     }),
   };
+}
+
+/** It would be paused again at once. */
+function refuseUnderSwitch({ switches }: NodeDeps, accepted: RunEventOf<'accepted'>): void {
+  const verdict = switches.over(scopesOf(accepted));
+  if (verdict === null) return;
+  const { scope, mode, by, why } = verdict;
+  const text = `run ${accepted.run} is held by the switch ${scope} (${mode}, by ${by}: ${why || 'no reason given'}): proctor revive ${scope} lifts it`;
+  throw new AppError('switch_in_force', text);
 }
 
 /** A run that is not there and a run of another user look the same to whoever asks. */
@@ -242,7 +255,8 @@ async function why(deps: NodeDeps, run: string, user?: string): Promise<Why> {
     break;
   }
   const told = await toldBy(journal, fold);
-  return whyOf(fold, accepted.agent, { activation: activation !== null, inbox }, told, clock.now());
+  const switches = heldBy(deps.switches, fold, accepted);
+  return whyOf(fold, accepted.agent, { activation: activation !== null, inbox, switches }, told, clock.now());
 }
 
 async function storedResult(deps: NodeDeps, accepted: RunEventOf<'accepted'>): Promise<unknown> {

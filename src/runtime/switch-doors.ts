@@ -63,7 +63,7 @@ async function presentNodes({ bus, subjects, clock, settings }: NodeDeps): Promi
     const record = presenceIn(message.data);
     if (record !== null && record.gone !== true && message.at >= since) found.push(record);
   }
-  return found;
+  return found.sort((a, b) => (a.node < b.node ? -1 : 1));
 }
 
 function presenceIn(data: string): NodePresence | null {

@@ -1,6 +1,6 @@
 import { AppError } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
-import { scopesOfRun } from '../core/switch-scope.ts';
+import { modelScope, scopesOfRun, toolScope } from '../core/switch-scope.ts';
 import { type Standing, type SwitchVerdict, switchEvent } from '../policy/switches.ts';
 import type { RunFold } from './fold.ts';
 import type { Switches } from './switches.ts';
@@ -11,6 +11,17 @@ import type { Switches } from './switches.ts';
 export function scopesOf({ run, agent, user, ancestors, continues }: RunEventOf<'accepted'>): string[] {
   const above = [...ancestors, ...(continues?.runs ?? [])];
   return scopesOfRun({ run, agent: agent.name, version: agent.version, user, above });
+}
+
+/** Switches over the run, and over the tools and the model that it wants to use now. */
+export function heldBy(switches: Switches, fold: RunFold, accepted: RunEventOf<'accepted'>): SwitchVerdict[] {
+  if (fold.ended) return [];
+  const uses = fold.wants().flatMap((want) => {
+    if (want.kind === 'think') return [modelScope(accepted.agent.model)];
+    return want.kind === 'call' || want.kind === 'retry' ? [toolScope(want.call.tool)] : [];
+  });
+  const own = switches.over(scopesOf(accepted), fold.context.accepted_at);
+  return [...(own === null ? [] : [own]), ...[...new Set(uses)].flatMap((scope) => switches.over([scope]) ?? [])];
 }
 
 /** What has to happen to the run now; null when nothing has to. */

@@ -4,6 +4,7 @@ import { clip, type ErrorInfo } from '../core/errors.ts';
 import { redactText } from '../core/redact.ts';
 import type { RunCall } from '../core/run-state.ts';
 import type { Why } from '../core/why.ts';
+import type { SwitchVerdict } from '../policy/switches.ts';
 import type { RunFold } from './fold.ts';
 import type { Told } from './told.ts';
 import { unknownOutcomes } from './views.ts';
@@ -19,6 +20,8 @@ export interface Movers {
   activation: boolean;
   /** A message in its inbox: a timer, an order, a decision. */
   inbox: boolean;
+  /** Switches over it, and over the tools and the model that it wants now. */
+  switches: SwitchVerdict[];
 }
 
 /** How long after its last entry a run without movers counts as one that is being moved at this moment, milliseconds. */
@@ -55,6 +58,11 @@ export function whyOf(fold: RunFold, agent: AgentDefinition, movers: Movers, tol
         ? `until ${moment(until)} (in ${span(until - now)})`
         : `until ${moment(until)}, which has passed`,
     line.waits === null ? '' : (line.more ?? ''),
+    ...movers.switches
+      .filter(({ scope }) => scope !== protocol.pause?.scope)
+      .map(({ scope, mode, by, why }) => {
+        return `held by the switch ${scope} (${mode}, by ${by}: ${why || 'no reason given'}): proctor revive ${scope}`;
+      }),
     orphaned ? 'ORPHANED: no node owns it, it is not queued, and nothing stored will wake it' : '',
     `unblock: ${who}`,
   ];
@@ -124,6 +132,7 @@ function lineOf(fold: RunFold, agent: AgentDefinition, movers: Movers, told: Tol
     case 'executing.calling':
     case 'executing.retrying':
     case 'executing.delegating':
+      if (context.hold === 'pause') return heldLine(run, protocol.pause);
       return { ...executing(fold), ...(unowned ? nextNode(fold) : {}) };
     case 'waiting.approval': {
       const asked = context.calls.filter((call) => call.status === 'approval');
@@ -174,17 +183,26 @@ function lineOf(fold: RunFold, agent: AgentDefinition, movers: Movers, told: Tol
         who: ITSELF,
         more: `the model call is made again for the ${nth(context.think_retries)} time${after(told)}`,
       };
-    case 'waiting.paused': {
-      const { pause } = protocol;
-      return {
-        waits: 'an operator to resume it',
-        who: `an operator: proctor resume ${run}`,
-        more: pause === null ? '' : `paused by ${pause.by} at ${moment(pause.at)}: ${pause.why || 'no reason given'}`,
-      };
-    }
+    case 'waiting.paused':
+      return heldLine(run, protocol.pause);
     default:
       return over(fold, told);
   }
+}
+
+/** Who or what lets it stand still, and who lifts that. */
+function heldLine(run: string, pause: RunFold['protocol']['pause']): Line {
+  const scope = pause?.scope;
+  const by = pause === null ? '' : `by ${pause.by} at ${moment(pause.at)}: ${pause.why || 'no reason given'}`;
+  if (scope === undefined) {
+    const more = by === '' ? '' : `paused ${by}`;
+    return { waits: 'an operator to resume it', who: `an operator: proctor resume ${run}`, more };
+  }
+  return {
+    waits: `the switch ${scope} to be lifted`,
+    who: `an operator: proctor revive ${scope}`,
+    more: `paused by that switch, set ${by}`,
+  };
 }
 
 function thinking({ context, path }: RunFold, agent: AgentDefinition, told: Told): Line {
@@ -252,6 +270,8 @@ function over({ context }: RunFold, told: Told): Line {
 function isOrphan(fold: RunFold, movers: Movers, now: number): boolean {
   if (fold.ended || movers.activation || now - fold.protocol.at < SETTLING_MS) return false;
   if (fold.path === 'idle.accepted') return true;
+  // It wants something, and may not begin it before it is resumed.
+  if (fold.context.hold === 'pause') return false;
   const wants = fold.wants();
   if (wants.some((want) => !isMoment(want))) return true;
   return wants.length > 0 && !movers.inbox;

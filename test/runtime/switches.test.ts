@@ -245,6 +245,11 @@ describe('a pause', () => {
       expect(cluster.tools.calls).toHaveLength(1);
       const states = (await cluster.statuses()).map((one) => one.state);
       expect(states).toEqual(['waiting.paused', 'waiting.paused']);
+      const run = cluster.tools.calls[0]?.run ?? '';
+      const why = await done(cluster, operatorOf(cluster).why(run));
+      expect(why).toMatchObject({ waiting_for: `the switch ${scope} to be lifted`, orphaned: false });
+      expect(why.text).toMatch(/set by olga at .*: the API is down; unblock: an operator: proctor revive/);
+      await expect(done(cluster, operatorOf(cluster).resume(run))).rejects.toMatchObject({ code: 'switch_in_force' });
       await set(cluster, scope, 'revive', 'it is back');
       await cluster.until('two results', async () => (await cluster.results()).length === 2);
       expect((await cluster.results()).map((one) => one.code)).toEqual(['completed', 'completed']);
@@ -284,6 +289,8 @@ describe('a pause', () => {
     await set(cluster, 'agent:a', 'pause');
     await cluster.clock.advance(60_000);
     expect(tries).toBe(1);
+    const why = await done(cluster, operatorOf(cluster).why(cluster.tools.calls[0]?.run ?? ''));
+    expect(why).toMatchObject({ waiting_for: 'the switch agent:a to be lifted', orphaned: false });
     await set(cluster, 'agent:a', 'revive');
     expect(await cluster.result()).toMatchObject({ code: 'completed' });
   });
@@ -359,6 +366,9 @@ describe('a switch over a tool', () => {
     await cluster.submit(chain(1, 'slow'), 'a');
     await cluster.clock.advance(60_000);
     expect(cluster.tools.calls).toEqual([]);
+    const run = (await cluster.statuses())[0]?.run ?? '';
+    const { text } = await done(cluster, operatorOf(cluster).why(run));
+    expect(text).toContain(`held by the switch tool:slow (${mode}, by olga: a test): proctor revive tool:slow`);
     await set(cluster, 'tool:slow', 'revive');
     expect(await cluster.result()).toMatchObject({ code: 'completed' });
   });

@@ -226,7 +226,7 @@ describe('why', () => {
     const states: string[] = [];
     for (const entry of await cluster.entries(run)) {
       fold.fold(entry);
-      const said = whyOf(fold, agent, { activation: true, inbox: false }, {}, entry.at + 1_000);
+      const said = whyOf(fold, agent, { activation: true, inbox: false, switches: [] }, {}, entry.at + 1_000);
       states.push(said.state);
       expect(said.text).not.toContain('\n');
       expect(said.since).toBe(entry.at);
