@@ -15,6 +15,8 @@ import { StatusEvent } from '../../src/core/status.ts';
 import { streamsOf } from '../../src/core/streams.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import { type ToolDefinition, ToolDefinition as ToolSchema } from '../../src/core/tool.ts';
+import type { Bus } from '../../src/ports/bus.ts';
+import type { Clock } from '../../src/ports/clock.ts';
 import type { Model } from '../../src/ports/model.ts';
 import type { Log, Telemetry } from '../../src/ports/telemetry.ts';
 import type { ToolCall, ToolSource } from '../../src/ports/tools.ts';
@@ -80,6 +82,10 @@ export interface NodeOptions {
   /** What the node brings; default all agents of the cluster. */
   given?: AgentDefinition[];
   usable?: (agent: AgentDefinition) => AppError | null;
+  /** Between the node and its bus, such as one that writes another version. */
+  through?: (bus: Bus) => Bus;
+  /** How far its clock is ahead of all others, milliseconds. */
+  aheadMs?: number;
   /** Asked at every fault point: whether the process dies there. */
   dieAt?: (point: FaultPoint) => boolean;
 }
@@ -112,7 +118,12 @@ export class Cluster {
     }
   }
 
-  deps(name: string, bus: MemoryBus, options: NodeOptions = {}): NodeDeps {
+  deps(name: string, bus: Bus, options: NodeOptions = {}): NodeDeps {
+    const { aheadMs = 0 } = options;
+    const clock: Clock = {
+      now: () => this.clock.now() + aheadMs,
+      after: (ms, action) => this.clock.after(ms, action),
+    };
     const log = options.log ?? silent;
     const settings = NodeSettings.parse({ lease_ms: 2_000, ...options.settings });
     return {
@@ -120,7 +131,7 @@ export class Cluster {
       bus,
       journal: new Journal(bus, this.subjects, log, options.machine),
       subjects: this.subjects,
-      clock: this.clock,
+      clock,
       ids: cryptoIds,
       log,
       telemetry: options.telemetry ?? null,
@@ -130,7 +141,7 @@ export class Cluster {
       agents: new Agents({
         bus,
         subjects: this.subjects,
-        clock: this.clock,
+        clock,
         ids: cryptoIds,
         log,
         node: name,
@@ -138,11 +149,11 @@ export class Cluster {
         usable: options.usable ?? (() => null),
       }),
       faults: NO_FAULTS,
-      lanes: new Lanes({ bus, subjects: this.subjects, clock: this.clock, log, leaseMs: settings.lease_ms }),
+      lanes: new Lanes({ bus, subjects: this.subjects, clock, log, leaseMs: settings.lease_ms }),
       switches: new Switches({
         bus,
         subjects: this.subjects,
-        clock: this.clock,
+        clock,
         ids: cryptoIds,
         log,
         node: name,
@@ -173,7 +184,7 @@ export class Cluster {
       list: () => this.tools.list(),
       call: (call) => (test.dead ? new Promise(() => {}) : this.tools.call(call)),
     };
-    const deps = { ...this.deps(name, bus, options), faults, tools };
+    const deps = { ...this.deps(name, options.through?.(bus) ?? bus, options), faults, tools };
     const starting = startNode(deps);
     // A node that may not start fails before anybody waits for it.
     starting.catch(() => undefined);
