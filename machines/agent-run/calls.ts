@@ -222,7 +222,9 @@ export function resolveCall(context: RunContext, event: ChartEventOf<'resolved'>
     calls: context.calls.map((call) => {
       if (call.c !== event.c) return call;
       const { started: _forgotten, tried: _over, retry: _before, not_before: _past, ...rest } = call;
-      return { ...rest, status: 'ready' };
+      // An idempotent call comes here when its own key was refused: only another one can do what the person wants.
+      const key = call.idempotent ? { key: `${context.run}:${call.c}:${event.n}` } : {};
+      return { ...rest, ...key, status: 'ready' };
     }),
   };
 }

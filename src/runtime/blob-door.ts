@@ -4,6 +4,7 @@ import { AppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
 import { parseCallId } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
+import { redactText } from '../core/redact.ts';
 import { readBlobPart } from './blobs.ts';
 import type { NodeDeps } from './deps.ts';
 
@@ -25,16 +26,19 @@ export async function blobPart(deps: NodeDeps, { run, c, part }: AskBody<'blob'>
 
 type Brought = { ref: BlobRef } | { value: Json };
 
-/** What the journal says that the call brought: somewhere after the decision that asked for it. */
+/** What the journal says that the call brought: between the decision that asked for it and the next one. */
 async function broughtBy(deps: NodeDeps, run: string, c: string): Promise<Brought> {
   let failure: AppError | null = null;
-  for await (const entry of deps.journal.entries(run, parseCallId(c).entry + 1)) {
+  search: for await (const entry of deps.journal.entries(run, parseCallId(c).entry + 1)) {
     for (const event of entry.events) {
+      if (event.type === 'decided') break search;
       if (!('c' in event) || event.c !== c) continue;
       const brought = resultIn(event);
       if (brought !== null) return brought;
       if (event.type === 'call_failed') {
-        failure = new AppError('call_failed', `call ${c} of run ${run} failed: ${event.error.message}`, { field: 'c' });
+        failure = new AppError('call_failed', `call ${c} of run ${run} failed: ${redactText(event.error.message)}`, {
+          field: 'c',
+        });
       }
     }
   }

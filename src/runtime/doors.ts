@@ -154,6 +154,10 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
             : `these calls wait for a person: ${waiting.join(', ')}`;
         throw new AppError('not_waiting', `call ${body.c}: ${which}`, { field: 'c' });
       }
+      if (body.verdict === 'repeat' && !fold.context.unknown.includes(body.c)) {
+        const text = 'verdict: a question is answered ("done", with a result) or not ("fail"); it cannot be repeated';
+        throw new AppError('invalid_request', text, { field: 'verdict' });
+      }
       const { run, v: _version, ...rest } = body;
       return toInbox(deps, run, 'resolve', rest);
     },

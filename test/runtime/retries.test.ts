@@ -135,6 +135,22 @@ describe('a call that fails for a passing reason', () => {
     expect((await cluster.status('waiting.person')).requires?.kind).toBe('resolve');
     expect(cluster.tools.calls).toHaveLength(1);
   });
+
+  it('is made again under another key when a person says that it was not done', async () => {
+    const cluster = new Cluster();
+    const begun = new Set<string>();
+    cluster.tools.add('forgetful', (_args, { idempotencyKey }) => {
+      if (begun.size > 0 && !begun.has(idempotencyKey)) return 'done';
+      begun.add(idempotencyKey);
+      throw new AppError('outcome_unknown', 'begun by a worker that died');
+    });
+    await cluster.node();
+    await cluster.submit(one('forgetful'));
+    const { run, requires } = await cluster.status('waiting.person');
+    const body = { run, c: requires?.c, verdict: 'repeat', by: 'op' };
+    await cluster.client.request(cluster.subjects.api('resolve'), JSON.stringify(body), { timeoutMs: 1_000 });
+    expect(await cluster.result(60_000)).toMatchObject({ status: 'completed', answer: 'done' });
+  });
 });
 
 describe('a model call that fails for a passing reason', () => {

@@ -166,8 +166,13 @@ describe('a run', () => {
     expect(status.requires).toMatchObject({ kind: 'answer' });
     await cluster.clock.advance(3_600_000);
     expect(node.activeRuns).toBe(0);
-    const body = JSON.stringify({ run: status.run, c: status.requires?.c, verdict: 'done', result: 'red', by: 'op' });
-    await cluster.client.request(cluster.subjects.api('resolve'), body, { timeoutMs: 1_000 });
+    const say = (word: object) => {
+      const body = JSON.stringify({ run: status.run, c: status.requires?.c, by: 'op', ...word });
+      return cluster.client.request(cluster.subjects.api('resolve'), body, { timeoutMs: 1_000 });
+    };
+    // It would be a call of a tool named like a person.
+    await expect(say({ verdict: 'repeat' })).rejects.toMatchObject({ code: 'invalid_request', field: 'verdict' });
+    await say({ verdict: 'done', result: 'red' });
     expect(await cluster.result()).toMatchObject({ status: 'completed', answer: 'red' });
   });
 
