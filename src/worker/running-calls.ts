@@ -29,6 +29,8 @@ export class RunningCalls {
     const running: RunningCall = {
       run: call.run,
       c: call.c,
+      agent: call.agent,
+      user: call.user,
       deadline: call.deadline,
       controller,
       beats: new Set(call.beat === undefined ? [] : [call.beat]),
@@ -60,6 +62,15 @@ export class RunningCalls {
     for (const call of this.#calls.values()) {
       if (call.run !== run || call.c !== c) continue;
       call.controller.abort(new AppError('aborted', 'the caller cancelled the call while the tool was running'));
+    }
+  }
+
+  /** Aborts the calls for which there is a reason. */
+  abortWhere(reasonFor: (call: Pick<WireCall, 'run' | 'agent' | 'user'>) => AppError | null): void {
+    for (const call of this.#calls.values()) {
+      const reason = reasonFor(call);
+      // What it did so far is open, whatever the reason.
+      if (reason !== null) call.controller.abort(new AppError('aborted', reason.message));
     }
   }
 
@@ -118,6 +129,8 @@ const MAX_LISTENERS = 16;
 interface RunningCall {
   run: string;
   c: string;
+  agent: string;
+  user: string;
   /** Epoch milliseconds. */
   deadline: number;
   controller: AbortController;

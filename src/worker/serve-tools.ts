@@ -6,6 +6,7 @@ import { toolService } from '../core/tool-wire.ts';
 import type { Bus, Subscription } from '../ports/bus.ts';
 import type { Cancel, Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/telemetry.ts';
+import { HeardSwitches } from './heard-switches.ts';
 import { LargeResults } from './large-results.ts';
 import { Remembered } from './remembered.ts';
 import { Room } from './room.ts';
@@ -52,15 +53,22 @@ export async function serveTools(options: ServeToolsOptions): Promise<Worker> {
   const started = clock.now();
   const large = new LargeResults(id, clock);
   const all = new Room(options.concurrency ?? WORKER_CONCURRENCY);
+  const switches = new HeardSwitches(subjects, clock);
   const endpoints = options.tools.map((tool) => {
     const rooms = [new Room(tool.concurrency ?? TOOL_CONCURRENCY), all];
     const { name } = tool.definition;
     const remembered = tool.remember === true ? new Remembered({ bus, subjects, tool: name, worker: id }) : null;
-    return new ToolEndpoint({ tool, rooms, large, remembered, clock, log });
+    return new ToolEndpoint({ tool, rooms, large, remembered, switches, clock, log });
   });
   // Those that bring new calls end first; the others serve the calls that still run.
   const calls: Subscription[] = [];
-  const others: Subscription[] = [];
+  const others: Subscription[] = [
+    switches.listen(bus, () => {
+      for (const { tool, running } of endpoints) {
+        running.abortWhere((call) => switches.refusal(tool.definition.name, call));
+      }
+    }),
+  ];
 
   for (const endpoint of endpoints) {
     const { name } = endpoint.tool.definition;

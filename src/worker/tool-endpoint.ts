@@ -6,6 +6,7 @@ import type { IncomingRequest } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/telemetry.ts';
 import { inCallSpan, traceOf } from './call-span.ts';
+import type { HeardSwitches } from './heard-switches.ts';
 import type { LargeResults } from './large-results.ts';
 import type { Remembered } from './remembered.ts';
 import type { Room } from './room.ts';
@@ -21,6 +22,7 @@ const NOTHING_DONE: ReadonlySet<string> = new Set([
   'busy',
   'unknown_tool',
   'bad_request',
+  'killed',
 ]);
 
 /** When a full worker is worth asking again: after about one call's time, within these bounds. */
@@ -33,6 +35,7 @@ export interface ToolEndpointOptions {
   large: LargeResults;
   /** For a tool that wants its calls remembered. */
   remembered: Remembered | null;
+  switches: HeardSwitches;
   clock: Clock;
   log: Log;
 }
@@ -45,15 +48,17 @@ export class ToolEndpoint {
   readonly #rooms: Room[];
   readonly #large: LargeResults;
   readonly #remembered: Remembered | null;
+  readonly #switches: HeardSwitches;
   readonly #clock: Clock;
   readonly #log: Log;
 
-  constructor({ tool, rooms, large, remembered, clock, log }: ToolEndpointOptions) {
+  constructor({ tool, rooms, large, remembered, switches, clock, log }: ToolEndpointOptions) {
     this.tool = tool;
     this.running = new RunningCalls(clock);
     this.#rooms = rooms;
     this.#large = large;
     this.#remembered = remembered;
+    this.#switches = switches;
     this.#clock = clock;
     this.#log = log.child({ tool: tool.definition.name });
   }
@@ -91,6 +96,8 @@ export class ToolEndpoint {
         retryable: true,
       });
     }
+    const refusal = this.#switches.refusal(this.tool.definition.name, call);
+    if (refusal !== null) throw refusal;
     const full = this.#rooms.find((room) => room.full);
     if (full !== undefined) throw this.#busy(full);
     const args = this.#parse(call.args);

@@ -376,3 +376,53 @@ describe('what a tool worker says about itself', () => {
     });
   });
 });
+
+describe('a worker that hears of a kill', () => {
+  const order = (scope: string, mode: string) => caller.emit(subjects.switchOf(scope), mode);
+
+  it.each(['global', 'tool:count', 'agent:a', 'user:u', `run:${RUN}`])(
+    'of %s lets go of its running calls and refuses later ones, until the revival',
+    async (scope) => {
+      let ran = 0;
+      const reasons: unknown[] = [];
+      const tool = toolNamed('count', (_args, { signal }) => {
+        ran++;
+        if (ran > 1) return ran;
+        return new Promise((_, reject) => {
+          signal.addEventListener('abort', () => {
+            reasons.push(signal.reason);
+            reject(signal.reason as Error);
+          });
+        });
+      });
+      await serve([tool, toolNamed('other', () => 1)]);
+      const running = call('count');
+      const refused = expect(running).rejects.toMatchObject({ code: 'aborted' });
+      await clock.settle();
+      order(scope, 'kill');
+      await clock.advance(900);
+      expect(reasons).toEqual([]);
+      await clock.advance(200);
+      await refused;
+      expect(reasons).toHaveLength(1);
+      await expect(call('count', { idempotencyKey: 'later' })).rejects.toMatchObject({ code: 'killed' });
+      expect(ran).toBe(1);
+      order(scope, '{"mode":"revive"}');
+      await clock.settle();
+      expect(await call('count', { idempotencyKey: 'after' })).toBe(2);
+    },
+  );
+
+  it('of other scopes carries on, and forgets a kill after a minute, as it may have missed the revival', async () => {
+    await serve([toolNamed('count', () => 1)]);
+    for (const scope of ['tool:other', 'agent:b', 'user:v', 'run:20260101-t-2', 'model:x/y', 'agent:a@1'])
+      order(scope, 'kill');
+    for (const scope of ['global', 'user:u']) order(scope, 'pause');
+    expect(await call('count', { idempotencyKey: 'one' })).toBe(1);
+    order('global', 'kill');
+    await clock.advance(59_000);
+    await expect(call('count', { idempotencyKey: 'two' })).rejects.toMatchObject({ code: 'killed' });
+    await clock.advance(2_000);
+    expect(await call('count', { idempotencyKey: 'three' })).toBe(1);
+  });
+});

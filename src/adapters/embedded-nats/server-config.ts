@@ -56,7 +56,7 @@ accounts {
           subscribe: { allow: ${list([`${p}.>`, '$JS.EVENT.>', '$KV.>', '$SRV.>', '_INBOX.>'])} } } }
       { nkey: ${roles.worker.publicKey}, permissions: {
           publish: { allow: ${list([`${p}.beat.>`, `${p}.idem.>`])} },
-          subscribe: { allow: ${list([`${p}.tool.*.call`, `${p}.tool.*.cancel.>`, `${p}.tool.*.result.>`, '$SRV.>', `${inbox}.>`])} },
+          subscribe: { allow: ${list([`${p}.tool.*.call`, `${p}.tool.*.cancel.>`, `${p}.tool.*.result.>`, `${p}.switch.>`, '$SRV.>', `${inbox}.>`])} },
           allow_responses: { max: 1, expires: "24h" } } }
     ]
   }

@@ -99,6 +99,7 @@ const TABLE: Row[] = [
   ['may', 'worker', 'subscribe', 'proctor.tool.*.call'],
   ['may', 'worker', 'subscribe', subjects.toolCall('search')],
   ['may', 'worker', 'subscribe', subjects.toolCancel('search', RUN, '1-0')],
+  ['may', 'worker', 'subscribe', 'proctor.switch.>'],
   ['may', 'worker', 'subscribe', '$SRV.PING'],
   ['may', 'worker', 'subscribe', `${subjects.workerInbox}.>`],
   ['may', 'worker', 'publish', subjects.idem('search', 'begin')],
