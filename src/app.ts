@@ -11,7 +11,7 @@ import type { NatsBus } from './adapters/nats/bus.ts';
 import { remoteToolSource } from './adapters/remote-tools/source.ts';
 import { localToolSource } from './adapters/toolbox/source.ts';
 import { createToolbox } from './adapters/toolbox/toolbox.ts';
-import { connectBus, type NatsAddress } from './app/connect.ts';
+import { connectBus, type NatsAddress, type Replication } from './app/connect.ts';
 import { AgentDefinition, type AgentInput, BUILT_IN_AGENT } from './core/agent.ts';
 import { defineAgent } from './core/agent-input.ts';
 import { type AppError, toAppError } from './core/errors.ts';
@@ -164,6 +164,8 @@ export interface StackOptions {
   server: { path: string; given?: string };
   /** Preferred port of the embedded server; default 4222. */
   port?: number;
+  /** Of streams that are not there yet. */
+  replication?: Replication;
   root: string;
   allowHosts: string[];
   settings: Partial<NodeSettings>;
@@ -205,7 +207,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   let bus: NatsBus | null = null;
   let offset: { read: () => number; stop: Cancel } | null = null;
   try {
-    bus = await connectBus(address, options.name ?? 'proctor', subjects, log);
+    bus = await connectBus(address, options.name ?? 'proctor', subjects, log, options.replication);
     const followed = await followServerClock(bus, subjects, log);
     offset = followed;
     const node = await startSupervisor({ ...options, bus, subjects, clockOffset: followed.read });

@@ -8,13 +8,15 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { writeServerConfig } from '../src/adapters/embedded-nats/write-config.ts';
+import { writeServerConfigs } from '../src/adapters/embedded-nats/write-config.ts';
 import { natsServerPath, temporaryFolder } from './adapters/embedded-nats/fixtures.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** What the file may hold: a key that nobody knows is a mistake. */
 const Compose = z.strictObject({
   name: z.string(),
+  'x-nats': z.unknown(),
   services: z.record(
     z.string(),
     z.strictObject({
@@ -37,12 +39,29 @@ const Compose = z.strictObject({
 });
 
 describe('docker-compose.yml', () => {
-  const { services, volumes } = Compose.parse(parse(readFileSync(`${root}docker-compose.yml`, 'utf8')));
+  const text = readFileSync(`${root}docker-compose.yml`, 'utf8');
+  const { services, volumes } = Compose.parse(parse(text, { merge: true }));
+  const servers = Object.entries(services).filter(([name]) => name.startsWith('nats-'));
 
-  it('has one nats-server and one node, which waits until the server is healthy', () => {
-    expect(Object.keys(services)).toEqual(expect.arrayContaining(['nats', 'node']));
-    expect(services.nats?.healthcheck).toBeDefined();
-    expect(services.node?.depends_on.nats?.condition).toBe('service_healthy');
+  it('has three nats-servers of a version that may replicate, each with its file and its data', () => {
+    expect(servers.map(([name]) => name)).toEqual(['nats-1', 'nats-2', 'nats-3']);
+    for (const [name, { image, command, volumes: mounts, healthcheck }] of servers) {
+      const [, major = 0, minor = 0] = /^nats:(\d+)\.(\d+)/.exec(image)?.map(Number) ?? [];
+      expect(major * 1_000 + minor).toBeGreaterThanOrEqual(2_011);
+      expect(command).toEqual(['-c', `/keys/${name}.conf`]);
+      expect(mounts).toEqual(['keys:/keys:ro', `${name}:/data`]);
+      expect(healthcheck).toBeDefined();
+    }
+  });
+
+  it('has nodes that scale: no name and no port of their own, and they wait for healthy servers', () => {
+    const { supervisor } = services;
+    expect(supervisor?.ports).toEqual([]);
+    expect(supervisor?.command).not.toContain('--name');
+    for (const [name] of servers) {
+      expect(supervisor?.depends_on[name]?.condition).toBe('service_healthy');
+      expect(supervisor?.environment.NATS_URL).toContain(`nats://${name}:4222`);
+    }
   });
 
   it('publishes ports on loopback only', () => {
@@ -52,8 +71,8 @@ describe('docker-compose.yml', () => {
   });
 
   it('asks the node itself whether it is ready', () => {
-    expect(services.node?.command?.slice(-2)).toEqual(['--http', '127.0.0.1:9464']);
-    expect(services.node?.healthcheck?.test.join(' ')).toContain('http://127.0.0.1:9464/readyz');
+    expect(services.supervisor?.command?.slice(-2)).toEqual(['--http', '127.0.0.1:9464']);
+    expect(services.supervisor?.healthcheck?.test.join(' ')).toContain('http://127.0.0.1:9464/readyz');
   });
 
   it('names only services and volumes that exist', () => {
@@ -72,24 +91,26 @@ describe('docker-compose.yml', () => {
   });
 });
 
-describe('the configuration for a server in a container', () => {
+describe('the configuration for servers in containers', () => {
   it('is one that nats-server accepts, in private files, with keys that stay', async () => {
     const { dir, remove } = await temporaryFolder();
     const options = {
       dir,
-      users: ['default', 'alice'],
       prefix: 'proctor',
-      listen: '0.0.0.0:4222',
+      users: ['default', 'alice'],
+      servers: ['n1', 'n2', 'n3'].map((name) => ({ name, host: name, port: 4222, routePort: 6222 })),
       monitor: '127.0.0.1:8222',
       storeDir: '/data',
       random: (bytes: number) => randomBytes(bytes),
     };
-    const first = await writeServerConfig(options);
-    expect(await writeServerConfig(options)).toEqual(first);
-    const config = join(dir, 'nats.conf');
-    expect((await stat(config)).mode & 0o777).toBe(0o600);
-    const { stderr } = await promisify(execFile)(await natsServerPath(), ['-t', '-c', config]);
-    expect(stderr).toContain('configuration file');
+    const first = await writeServerConfigs(options);
+    expect(await writeServerConfigs(options)).toEqual(first);
+    for (const name of ['n1', 'n2', 'n3']) {
+      const config = join(dir, `${name}.conf`);
+      expect((await stat(config)).mode & 0o777).toBe(0o600);
+      const { stderr } = await promisify(execFile)(await natsServerPath(), ['-t', '-c', config]);
+      expect(stderr).toContain('configuration file');
+    }
     await remove();
   });
 });

@@ -13,11 +13,25 @@ export interface NatsAddress {
   inboxPrefix?: string;
 }
 
+/** Of streams that the connection makes. */
+export interface Replication {
+  /** How many servers keep each of them; default 1. */
+  replicas?: number;
+  /** Several replicas on servers older than 2.11 all the same. */
+  allowOldReplicas?: boolean;
+}
+
 /** Connects to a server; throws AppError when nobody answers or the credentials are refused. */
-export function connectBus(address: NatsAddress, name: string, subjects: Subjects, log: Log): Promise<NatsBus> {
+export function connectBus(
+  address: NatsAddress,
+  name: string,
+  subjects: Subjects,
+  log: Log,
+  replication: Replication = {},
+): Promise<NatsBus> {
   const { url, ...rest } = address;
   const { servers, ...userInfo } = splitUserInfo(url);
-  return connectNats({ servers, name, subjects, log, random: cryptoIds.random, ...userInfo, ...rest });
+  return connectNats({ servers, name, subjects, log, random: cryptoIds.random, ...userInfo, ...rest, ...replication });
 }
 
 function splitUserInfo(url: string): { servers: string; user?: string; password?: string } {

@@ -38,6 +38,11 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
+export function replicaCount(text: string): number {
+  if (/^[135]$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Expected 1, 3 or 5: an even number outlives no more servers than one less.');
+}
+
 /** `9464`, `0.0.0.0:9464`, `[::1]:9464`; this machine alone when no host is named. */
 export function hostAndPort(text: string): { host: string; port: number } {
   const match = /^(?:(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s]+)):)?(\d{1,5})$/.exec(text);

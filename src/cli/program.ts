@@ -8,6 +8,7 @@ import { addDoctor } from './doctor.ts';
 import { Ended, EXIT, EXIT_HELP, exitCodeOf, failureLine } from './failure.ts';
 import { addHealth } from './health.ts';
 import type { Io } from './io.ts';
+import { addNatsConfig } from './nats-config.ts';
 import { addNodes } from './nodes.ts';
 import { addOrders } from './orders.ts';
 import { addPs } from './ps.ts';
@@ -82,6 +83,7 @@ ${EXIT_HELP}`,
     addDeadLetter,
     addTools,
     addNodes,
+    addNatsConfig,
     addHealth,
     addDoctor,
     addVersion,

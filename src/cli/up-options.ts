@@ -23,6 +23,8 @@ export interface NodeOptions {
   agents?: string;
   slots?: number;
   userSlots?: number;
+  replicas?: number;
+  allowOldReplicas?: boolean;
   lease?: number;
   name?: string;
   logLevel?: LogLevel;
@@ -85,6 +87,7 @@ async function nodeOptions(options: NodeOptions) {
   const agents = options.agents === undefined ? [] : await loadAgents(options.agents);
   const host = hostname();
   return {
+    replication: { replicas: options.replicas ?? 1, allowOldReplicas: options.allowOldReplicas ?? false },
     root,
     allowHosts: options.allowHost ?? [],
     agents: agents.map(({ definition }) => definition),

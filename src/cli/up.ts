@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { collect, durationIn, hostAndPort, wholeNumber } from './arguments.ts';
+import { collect, durationIn, hostAndPort, replicaCount, wholeNumber } from './arguments.ts';
 import { addCommand } from './command.ts';
 import { DEFAULT_DIR } from './connect.ts';
 import type { Io } from './io.ts';
@@ -14,6 +14,8 @@ export function addNodeOptions(command: Command): Command {
     .option('--slots <n>', 'runs in work at once per agent (default: 10)', wholeNumber(1, 10_000))
     .option('--user-slots <n>', 'of those, runs of one user at most (default: all)', wholeNumber(1, 10_000))
     .option('--lease <time>', 'how long a silent node keeps its runs (default: 10s)', durationIn(500, 600_000))
+    .option('--replicas <n>', 'servers that keep each stream that is made: 1, 3 or 5 (default: 1)', replicaCount)
+    .option('--allow-old-replicas', 'more than 1 also on servers older than 2.11, whose copies may come to differ')
     .option('--name <name>', 'name of the node, unique among those that run (default: a random one)')
     .option('--pricing <file>', 'what models cost, in YAML (default: the example that comes with Proctor)')
     .addOption(new Option('--log-level <level>', 'default: warn when a person watches, else info').choices(LOG_LEVELS))

@@ -32,6 +32,8 @@ export interface PasswordCredential {
 export interface Keys {
   roles: Record<Role, NkeyCredential>;
   submitters: PasswordCredential[];
+  /** What servers of one cluster log in to each other with. */
+  routes: PasswordCredential;
 }
 
 const PasswordFile = z.object({ user: Name, password: z.string().min(16).max(256) });
@@ -46,8 +48,8 @@ export async function ensureKeys(dir: string, users: string[], random: (bytes: n
     const text = await readOrMake(dir, file, () => new TextDecoder().decode(createUser().getSeed()), random);
     return { file, ...parseSeed(text, join(dir, file)) };
   };
-  const submitter = async (user: string): Promise<PasswordCredential> => {
-    const file = join('keys', `submit-${fileNameOf(user)}.json`);
+  const password = async (user: string, name: string): Promise<PasswordCredential> => {
+    const file = join('keys', `${name}.json`);
     const text = await readOrMake(
       dir,
       file,
@@ -63,7 +65,10 @@ export async function ensureKeys(dir: string, users: string[], random: (bytes: n
       operator: await role('operator'),
       viewer: await role('viewer'),
     },
-    submitters: await Promise.all([...new Set(users.map((user) => Name.parse(user)))].map(submitter)),
+    submitters: await Promise.all(
+      [...new Set(users.map((user) => Name.parse(user)))].map((user) => password(user, `submit-${fileNameOf(user)}`)),
+    ),
+    routes: await password('routes', 'routes'),
   };
 }
 

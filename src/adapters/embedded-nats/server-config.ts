@@ -21,6 +21,15 @@ export interface ServerConfig {
   keys: Keys;
   /** Address of the unauthenticated monitoring port, for health checks; none by default. */
   monitor?: string;
+  /** Of a server among several. */
+  cluster?: {
+    /** Name of this server, unlike all others. */
+    server: string;
+    /** Address where the other servers reach it, `host:port`. */
+    listen: string;
+    /** All servers of the cluster, this one included: `host:port`. */
+    routes: string[];
+  };
 }
 
 /** Largest message, bytes. */
@@ -34,11 +43,11 @@ export function serverConfig(config: ServerConfig): string {
   const accounts = submitters.map((submitter) => ({ submitter, name: `SUBMIT_${encodeToken(submitter.user)}` }));
   const submit = list(accounts.map((account) => account.name));
   return `# Written by Proctor at every start; changes are lost. Holds passwords.
-server_name: ${quote(p)}
+server_name: ${quote(config.cluster?.server ?? p)}
 listen: ${quote(config.listen)}
 ${config.monitor === undefined ? '' : `http: ${quote(config.monitor)}\n`}max_payload: ${MAX_PAYLOAD}
 jetstream { store_dir: ${quote(config.storeDir)} }
-system_account: SYS
+${clusterBlock(config)}system_account: SYS
 accounts {
   SYS {}
   CORE {
@@ -75,6 +84,18 @@ accounts {
       publish: { deny: ">" }, subscribe: { allow: ${list([`${p}.evt.>`])} } } } ]
   }
 ${accounts.map(({ name, submitter }) => submitterAccount(p, name, submitter)).join('')}}
+`;
+}
+
+function clusterBlock({ prefix, cluster, keys: { routes } }: ServerConfig): string {
+  if (cluster === undefined) return '';
+  const login = `${encodeURIComponent(routes.user)}:${encodeURIComponent(routes.password)}`;
+  return `cluster {
+  name: ${quote(prefix)}
+  listen: ${quote(cluster.listen)}
+  authorization { user: ${quote(routes.user)}, password: ${quote(routes.password)}, timeout: 2 }
+  routes: ${list(cluster.routes.map((address) => `nats://${login}@${address}`))}
+}
 `;
 }
 

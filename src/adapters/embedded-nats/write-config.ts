@@ -1,24 +1,58 @@
 import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensureKeys, type Keys } from './keys.ts';
-import { type ServerConfig, serverConfig } from './server-config.ts';
+import { serverConfig } from './server-config.ts';
 
-export interface WriteConfigOptions extends Omit<ServerConfig, 'keys'> {
-  /** Folder for `nats.conf` and `keys/`; made when missing. */
+/** A server of a cluster as the others and its clients see it. */
+export interface ServerPlace {
+  /** File and server name. */
+  name: string;
+  host: string;
+  port: number;
+  /** Where the other servers reach it. */
+  routePort: number;
+}
+
+export interface WriteConfigOptions {
+  /** Folder for `<name>.conf` and `keys/`; made when missing. */
   dir: string;
+  prefix: string;
   users: string[];
+  /** One, or the three or five of a cluster. */
+  servers: ServerPlace[];
+  /** Folder in which each server keeps its data under its name. */
+  storeDir: string;
+  /** Address of the unauthenticated monitoring port of each. */
+  monitor?: string;
   /** Gives that many random bytes, fit for passwords. */
   random: (bytes: number) => Uint8Array;
 }
 
-/** Makes what a nats-server elsewhere (a container) needs for the same accounts; keys that exist are kept. */
-export async function writeServerConfig(options: WriteConfigOptions): Promise<Keys> {
-  const { dir, users, random, ...config } = options;
+/** Makes what nats-servers elsewhere (in containers) need for the same accounts; keys that exist are kept. */
+export async function writeServerConfigs(options: WriteConfigOptions): Promise<Keys> {
+  const { dir, prefix, users, servers, storeDir, monitor, random } = options;
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await chmod(dir, 0o700);
   const keys = await ensureKeys(dir, users, random);
-  const path = join(dir, 'nats.conf');
-  await writeFile(`${path}.tmp`, serverConfig({ ...config, keys }), { mode: 0o600 });
-  await rename(`${path}.tmp`, path);
+  const routes = servers.map(({ host, routePort }) => `${host}:${routePort}`);
+  for (const { name, host, port, routePort } of servers) {
+    // A host's name may mean another address to those outside.
+    const face = isLoopback(host) ? host : '0.0.0.0';
+    const text = serverConfig({
+      prefix,
+      listen: `${face}:${port}`,
+      storeDir: join(storeDir, name),
+      keys,
+      ...(monitor === undefined ? {} : { monitor }),
+      ...(servers.length === 1 ? {} : { cluster: { server: name, listen: `${face}:${routePort}`, routes } }),
+    });
+    const path = join(dir, `${name}.conf`);
+    await writeFile(`${path}.tmp`, text, { mode: 0o600 });
+    await rename(`${path}.tmp`, path);
+  }
   return keys;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }

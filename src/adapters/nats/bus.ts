@@ -35,6 +35,8 @@ export interface NatsBusOptions {
   /** Subject below which this bus gets everything that is meant for it alone. */
   inbox: string;
   timeoutMs: number;
+  /** Of streams that are made. */
+  replicas: number;
 }
 
 /** The Bus over one NATS connection. */
@@ -47,14 +49,14 @@ export class NatsBus implements Bus {
   readonly #scanner: Scanner;
   readonly #nextReply: () => string;
 
-  constructor({ link, log, inbox, timeoutMs }: NatsBusOptions) {
+  constructor({ link, log, inbox, timeoutMs, replicas }: NatsBusOptions) {
     let pulls = 0;
     this.#nextReply = () => `${inbox}.pull.${(++pulls).toString(36)}`;
     this.#link = link;
     this.#log = log;
     this.#mux = new ReplyMux({ link, log, inbox, timeoutMs });
     const api = new JetStreamApi(link, this.#mux, timeoutMs);
-    this.#streams = new StreamStore(api, link);
+    this.#streams = new StreamStore({ api, link, log, replicas });
     this.#reader = new Reader(api, this.#streams);
     this.#scanner = new Scanner({
       api,

@@ -25,9 +25,15 @@ export interface NatsOptions {
   timeoutMs?: number;
   /** Oldest server version that will do; default 2.9.0. */
   requireServer?: string;
+  /** How many servers keep each stream that is made; default 1. More than one needs a server of 2.11 or newer. */
+  replicas?: number;
+  /** Take an older server for several replicas all the same. */
+  allowOldReplicas?: boolean;
 }
 
 const OLDEST_SERVER = '2.9.0';
+/** Replicas of older servers can come to differ after a leader dies, and nobody is told. */
+const OLDEST_WITH_REPLICAS = '2.11.0';
 const RECONNECT_WAIT_MS = 100;
 const RECONNECT_JITTER_MS = 400;
 /** A server that answers no ping for twice this long counts as gone. */
@@ -45,13 +51,14 @@ export async function connectNats(options: NatsOptions): Promise<NatsBus> {
   });
   const link = new Link(nc, log);
   const inbox = `${options.inboxPrefix ?? '_INBOX'}.${encodeToken(options.random())}`;
-  const bus = new NatsBus({ link, log, inbox, timeoutMs });
+  const bus = new NatsBus({ link, log, inbox, timeoutMs, replicas: options.replicas ?? 1 });
   try {
     const oldest = options.requireServer ?? OLDEST_SERVER;
     if (compareVersions(bus.serverVersion, oldest) < 0) {
       const message = `NATS server ${bus.serverVersion} is too old: ${oldest} or newer is needed`;
       throw new AppError('server_too_old', message);
     }
+    refuseOldReplicas(options, bus.serverVersion);
     if (nc.info?.jetstream !== true) {
       throw new AppError('no_jetstream', 'the NATS server runs without JetStream: start it with `nats-server -js`');
     }
@@ -62,6 +69,14 @@ export async function connectNats(options: NatsOptions): Promise<NatsBus> {
   }
   log.info('nats.connected', { server: nc.getServer(), version: bus.serverVersion });
   return bus;
+}
+
+function refuseOldReplicas({ replicas = 1, allowOldReplicas = false }: NatsOptions, version: string): void {
+  if (replicas === 1 || allowOldReplicas || compareVersions(version, OLDEST_WITH_REPLICAS) >= 0) return;
+  throw new AppError(
+    'server_too_old',
+    `NATS server ${version} is too old for ${replicas} replicas, whose copies may come to differ: ${OLDEST_WITH_REPLICAS} or newer is needed, or --allow-old-replicas if you accept that`,
+  );
 }
 
 function connectionOptions(options: NatsOptions, timeoutMs: number): ConnectionOptions {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
 import type { PerSubject, QueueSpec, StreamSpec } from '../../core/streams.ts';
+import type { Log } from '../../ports/telemetry.ts';
 import { type JetStreamApi, need } from './api.ts';
 import { CONSUMER_NOT_FOUND, STREAM_EXISTS, STREAM_NOT_FOUND } from './faults.ts';
 import type { Link } from './link.ts';
@@ -20,6 +21,7 @@ const StreamConfig = z.looseObject({
   allow_direct: z.boolean().default(false),
   no_ack: z.boolean().default(false),
   sealed: z.boolean().default(false),
+  num_replicas: z.number().default(1),
 });
 type StreamConfig = z.infer<typeof StreamConfig>;
 
@@ -60,18 +62,25 @@ const NANOS = 1_000_000;
 
 export class StreamStore {
   readonly #api: JetStreamApi;
+  readonly #log: Log;
+  readonly #replicas: number;
   readonly #facts = new Map<string, StreamFacts>();
 
-  constructor(api: JetStreamApi, link: Link) {
+  constructor({ api, link, log, replicas }: { api: JetStreamApi; link: Link; log: Log; replicas: number }) {
     this.#api = api;
+    this.#log = log;
+    this.#replicas = replicas;
     // Another server, or one with an empty store, may be what is found after a reconnect.
     link.listen({ onUp: () => this.#facts.clear() });
   }
 
   async ensureStream(spec: StreamSpec): Promise<void> {
-    const wanted = streamConfig(spec);
+    const wanted = { ...streamConfig(spec), num_replicas: this.#replicas };
     const found = (await this.#info(spec.name))?.config;
-    if (found !== undefined) return compare(`stream ${spec.name}`, streamFaults(spec, found));
+    if (found !== undefined) {
+      this.#tellReplicas(spec.name, found.num_replicas);
+      return compare(`stream ${spec.name}`, streamFaults(spec, found));
+    }
     const made = await this.#api.call(`STREAM.CREATE.${spec.name}`, wanted, StreamAnswer);
     if (made.ok) return;
     // Somebody else was faster.
@@ -138,6 +147,13 @@ export class StreamStore {
     this.#facts.delete(stream);
   }
 
+  /** A stream keeps the replicas that it was made with: changing them is for whoever runs the servers. */
+  #tellReplicas(stream: string, replicas: number): void {
+    if (this.#replicas === 1 || replicas === this.#replicas) return;
+    const todo = `nats stream edit ${stream} --replicas ${this.#replicas}`;
+    this.#log.warn('stream.other_replicas', { stream, replicas, wanted: this.#replicas, todo });
+  }
+
   async #info(stream: string): Promise<z.infer<typeof StreamAnswer> | null> {
     const answer = await this.#api.call(`STREAM.INFO.${stream}`, null, StreamAnswer);
     if (!answer.ok && answer.fault.err_code === STREAM_NOT_FOUND) return null;
@@ -168,6 +184,7 @@ function streamConfig(spec: StreamSpec): StreamConfig {
     allow_direct: true,
     no_ack: false,
     sealed: false,
+    num_replicas: 1,
   };
 }
 

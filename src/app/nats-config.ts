@@ -1,0 +1,1 @@
+export { type ServerPlace, writeServerConfigs } from '../adapters/embedded-nats/write-config.ts';
