@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { killDrill } from './kill/drill.ts';
 import { largeResults } from './results/drill.ts';
 import { entriesOfARun, type Figures, measure, medianFigures, SERIES, type Series } from './steps/cells.ts';
 import { type LongRun, longRun } from './steps/long-run.ts';
@@ -8,7 +9,7 @@ import { compareTelemetry, LEAST_RATIO_OFF, VARIANTS } from './telemetry/compare
 
 /**
  * The benchmarks: `steps` (throughput and cost of durable steps, next to the bare publishes), `long-run` (growth),
- * `telemetry` (what it costs), and `results` (memory of a node that stores large results).
+ * `telemetry` (what it costs), `results` (memory of a node that stores large results), and `kill` (switches under load).
  */
 
 interface StepsOptions extends ReportOptions {
@@ -24,6 +25,16 @@ interface LongRunOptions extends ReportOptions {
   steps: string;
   repeats: string;
 }
+
+interface KillOptions extends ReportOptions {
+  kills: string;
+  nodes: string;
+  runs: string;
+  seed: string;
+}
+
+/** Most that the last node may take to know of a kill, 99th percentile, milliseconds. */
+const MOST_KNOWN_MS = 50;
 
 interface ResultsOptions extends ReportOptions {
   count: string;
@@ -50,6 +61,17 @@ program
   .option('--json', 'figures as one line')
   .option('--write', 'put the figures into docs/measurements.md')
   .action(steps);
+
+program
+  .command('kill')
+  .description('kill switches under load: when the last node knows, and effects that begin too late')
+  .option('--kills <n>', 'orders, over all scopes', '1000')
+  .option('--nodes <n>', 'node processes', '4')
+  .option('--runs <n>', 'runs that are live all the time', '500')
+  .option('--seed <n>', 'which drill', '1')
+  .option('--json', 'figures as one line')
+  .option('--write', 'put the figures into docs/measurements.md')
+  .action(kill);
 
 program
   .command('long-run')
@@ -180,4 +202,20 @@ async function results(options: ResultsOptions): Promise<void> {
     violations.push(`the node held ${figures.peakMb} MB; at most ${MOST_NODE_MB} are allowed`);
   }
   finish('bench-results', 'Large results', figures, violations, options);
+}
+
+async function kill(options: KillOptions): Promise<void> {
+  const { kills, nodes, runs, seed } = options;
+  const figures = await killDrill({
+    kills: Number(kills),
+    nodes: Number(nodes),
+    runs: Number(runs),
+    seed: Number(seed),
+  });
+  const violations: string[] = [];
+  if (figures.lateEffects > 0) violations.push(`${figures.lateEffects} effects began after a kill was acknowledged`);
+  if (!(figures.knownP99Ms < MOST_KNOWN_MS)) {
+    violations.push(`a kill was known everywhere after ${figures.knownP99Ms} ms (p99); ${MOST_KNOWN_MS} at most`);
+  }
+  finish('bench-kill', 'Kill switches under load', figures, violations, options);
 }

@@ -222,10 +222,14 @@ export class Switches {
     const again = (): void => {
       this.cancelChase = null;
       if (this.seen === before) this.chases++;
+      else this.refresh().catch(() => undefined);
       if (this.stopped || this.chases >= CHASES) return;
       this.cancelChase = this.options.clock.after(2 ** this.chases, () => this.chase());
     };
-    this.refresh().then(again, again);
+    // Read alone first: that nothing new was found need not be stored each time.
+    const look = this.reading.then(() => this.read());
+    this.reading = look.catch(() => undefined);
+    look.then(again, again);
   }
 
   private tick(): void {
