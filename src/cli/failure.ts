@@ -49,6 +49,7 @@ const ADVICE: Record<string, string> = {
   invalid_agent: 'Correct the file; check again with: proctor agents check',
   agent_not_usable: 'Do that, or leave the agent out of --agents',
   invalid_task: 'Correct the task and submit it again',
+  queue_full: 'See what waits with: proctor health',
   task_too_large: 'Put large data into files and let tools read them',
   error: 'See what is wrong with: proctor doctor',
 };

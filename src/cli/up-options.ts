@@ -23,6 +23,8 @@ export interface NodeOptions {
   agents?: string;
   slots?: number;
   userSlots?: number;
+  queueLimit?: number;
+  userQueueLimit?: number;
   replicas?: number;
   allowOldReplicas?: boolean;
   lease?: number;
@@ -95,6 +97,8 @@ async function nodeOptions(options: NodeOptions) {
     settings: {
       ...(options.slots === undefined ? {} : { slots: options.slots }),
       ...(options.userSlots === undefined ? {} : { user_slots: options.userSlots }),
+      ...(options.queueLimit === undefined ? {} : { queue_limit: options.queueLimit }),
+      ...(options.userQueueLimit === undefined ? {} : { user_queue_limit: options.userQueueLimit }),
       ...(options.lease === undefined ? {} : { lease_ms: options.lease }),
     },
     env: providerEnvironment(),

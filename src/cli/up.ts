@@ -13,6 +13,8 @@ export function addNodeOptions(command: Command): Command {
     .option('--agents <path>', 'folder or file with agents, stored for all nodes (see: proctor agents check)')
     .option('--slots <n>', 'runs in work at once per agent (default: 10)', wholeNumber(1, 10_000))
     .option('--user-slots <n>', 'of those, runs of one user at most (default: all)', wholeNumber(1, 10_000))
+    .option('--queue-limit <n>', 'runs of one agent that may wait (default: 100000)', wholeNumber(1, 10_000_000))
+    .option('--user-queue-limit <n>', 'of those, runs of one user (default: half)', wholeNumber(1, 10_000_000))
     .option('--lease <time>', 'how long a silent node keeps its runs (default: 10s)', durationIn(500, 600_000))
     .option('--replicas <n>', 'servers that keep each stream that is made: 1, 3 or 5 (default: 1)', replicaCount)
     .option('--allow-old-replicas', 'more than 1 also on servers older than 2.11, whose copies may come to differ')

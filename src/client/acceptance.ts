@@ -1,4 +1,4 @@
-import { AppError } from '../core/errors.ts';
+import { AppError, fromInfo } from '../core/errors.ts';
 import type { StatusEvent } from '../core/status.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ClientBus } from './ask.ts';
@@ -65,11 +65,7 @@ export async function accepted(
 }
 
 function refused({ error, run }: StatusEvent): AppError {
-  const { code, message, retryable, field } = error ?? { code: 'invalid_task', message: `task ${run} was refused` };
-  return new AppError(code, message, {
-    retryable: retryable ?? false,
-    ...(field === undefined ? {} : { field }),
-  });
+  return fromInfo(error ?? { code: 'invalid_task', message: `task ${run} was refused`, retryable: false });
 }
 
 function notAcceptedYet(seq: number, ms: number): AppError {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AppError, clip, type ErrorInfo } from '../core/errors.ts';
+import { streamsOf } from '../core/streams.ts';
 import type { StoredMessage } from '../ports/bus.ts';
 import type { NodeDeps } from './deps.ts';
 
@@ -15,6 +16,7 @@ export const DeadReason = z.strictObject({
     message: z.string(),
     retryable: z.boolean(),
     field: z.string().optional(),
+    retry_after_ms: z.int().min(0).optional(),
   }),
   /** How the body is written: as it came, or in base64 because it is not UTF-8. */
   encoding: z.enum(['utf8', 'base64']),
@@ -54,6 +56,16 @@ export async function bury(
   };
   if (parts === 2) await put(deps, deps.subjects.dead('task-rest', id), body.slice(PART_BYTES), undefined);
   await put(deps, deps.subjects.dead(source, id), body.slice(0, PART_BYTES), reason);
+}
+
+/** Why the message of this id was buried before; null when it was not. */
+export async function buriedFor(
+  { bus, subjects }: NodeDeps,
+  source: 'task' | 'inbox',
+  id: string,
+): Promise<ErrorInfo | null> {
+  const letter = await bus.last(streamsOf(subjects).dead.name, subjects.dead(source, id), { authoritative: true });
+  return letter === null ? null : (readReason(letter.headers)?.error ?? null);
 }
 
 async function put(deps: NodeDeps, subject: string, data: string, reason: DeadReason | undefined): Promise<void> {

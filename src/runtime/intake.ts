@@ -7,10 +7,11 @@ import { MAX_TASK_BYTES, Name, Task } from '../core/task.ts';
 import { decodeToken, encodeToken } from '../core/tokens.ts';
 import { formatTraceparent, parseTraceparent, TRACEPARENT_HEADER } from '../core/traceparent.ts';
 import type { Delivery, StoredMessage } from '../ports/bus.ts';
+import { Admission } from './admission.ts';
 import { unknownAgent } from './agent-doors.ts';
-import { bury } from './dead-letters.ts';
+import { buriedFor, bury } from './dead-letters.ts';
 import type { NodeDeps } from './deps.ts';
-import { runOfKey } from './run-keys.ts';
+import { isKeyTaken, runOfKey } from './run-keys.ts';
 import { publishActivation, writeEntryZero } from './starting.ts';
 import { killed } from './switched.ts';
 import { statusOf } from './views.ts';
@@ -25,9 +26,11 @@ const FROZEN_MS = 1_000;
 
 export class Intake {
   private readonly deps: NodeDeps;
+  private readonly admission: Admission;
 
   constructor(deps: NodeDeps) {
     this.deps = deps;
+    this.admission = new Admission(deps);
   }
 
   /** Never rejects: a task that could not be worked on now comes again. */
@@ -52,6 +55,8 @@ export class Intake {
   private async admit(message: Delivery): Promise<void> {
     const { switches } = this.deps;
     const own = runIdOfMessage(message.at, streamTag(message.created), message.seq);
+    const buried = message.deliveries > 1 ? await buriedFor(this.deps, 'task', own) : null;
+    if (buried !== null) return this.reject(message, own, buried);
     const read = await this.read(message);
     if ('error' in read) return this.reject(message, own, read.error);
     const { task, agent, user } = read;
@@ -61,6 +66,8 @@ export class Intake {
       switches.hit(verdict.scope, 'tasks');
       return this.reject(message, own, killed('the task', verdict).toInfo());
     }
+    const full = await this.admission.refusal(agent.name, user);
+    if (full !== null && !(await this.isKnown(message, own, user, task))) return this.reject(message, own, full);
     const run = task.key === undefined ? own : await this.runOf(message, user, task.key);
     const birth = { run, agent, user, task, ancestors: [], traceparent: traceparentOf(message), at: message.at };
     let fresh: boolean;
@@ -134,6 +141,12 @@ export class Intake {
       return fail('invalid_task', text, `limits.${over}`);
     }
     return { task: task.data, agent, user: address.user };
+  }
+
+  /** Whether the task was taken in before: then its run is there, or its key stands for it, and there is nothing to refuse. */
+  private async isKnown(message: Delivery, own: string, user: string, task: Task): Promise<boolean> {
+    if (task.key !== undefined) return isKeyTaken(this.deps, user, this.deps.ids.hash(user, task.key));
+    return message.deliveries > 1 && (await this.deps.journal.exists(own));
   }
 
   private runOf(message: StoredMessage, user: string, key: string): Promise<string> {

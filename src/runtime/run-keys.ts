@@ -22,3 +22,9 @@ export async function runOfKey(deps: NodeDeps, user: string, hash: string, run: 
     throw new AppError('unavailable', `the record of key ${hash} cannot be read`, { retryable: true });
   return KeyRecord.parse(JSON.parse(stored.data)).run;
 }
+
+/** Whether a key stands for a run already. */
+export async function isKeyTaken({ bus, subjects }: NodeDeps, user: string, hash: string): Promise<boolean> {
+  const stored = await bus.last(streamsOf(subjects).keys.name, subjects.key(user, hash), { authoritative: true });
+  return stored !== null;
+}

@@ -11,6 +11,10 @@ export const NodeSettings = z.strictObject({
    * Users whose names fall into one lane, one in 16, share it.
    */
   user_slots: z.int().min(1).max(10_000).optional(),
+  /** Runs of one agent that may wait for a place; a task above that is refused, `queue_full`. */
+  queue_limit: z.int().min(1).max(10_000_000).default(100_000),
+  /** Of those, runs of one user; default half of them. Counted by lane, like `user_slots`. */
+  user_queue_limit: z.int().min(1).max(10_000_000).optional(),
   /** A run that waits longer than this is parked. */
   park_after_ms: z.int().min(0).max(600_000).default(30_000),
   /** How long after its journalled start a call that must not be repeated may still be begun by a worker. */
