@@ -29,6 +29,11 @@ export function laneQueue(subjects: Subjects, { agent, priority, lane }: Lane, a
   };
 }
 
+/** The consumer that older versions had for all runs of an agent. */
+export function undividedQueue(subjects: Subjects, agent: string): { stream: string; name: string } {
+  return { stream: streamsOf(subjects).queue.name, name: `runs_${encodeToken(agent)}` };
+}
+
 /** The lane of a consumer; null for one of another name. */
 export function parseLaneQueue(name: string): Lane | null {
   const [, token = '', priority = '', digits = ''] = /^runs_(.+)_(high|normal|low)_(\d{1,2})$/.exec(name) ?? [];

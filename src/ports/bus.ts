@@ -48,6 +48,9 @@ export interface Bus {
   /** Names of the durable consumers of a stream. */
   queues(stream: string): Promise<string[]>;
 
+  /** Deletes a durable consumer; what it had handed out and was not acked waits again. One that is not there is fine. */
+  removeQueue(stream: string, name: string): Promise<void>;
+
   /** What waits in a queue that was handed to nobody yet. Throws AppError `unavailable` without such a queue. */
   backlog(spec: QueueSpec): Promise<Backlog>;
 

@@ -1,5 +1,5 @@
 import { toAppError } from '../core/errors.ts';
-import { type Lane, laneKey, laneQueue } from '../core/run-queues.ts';
+import { type Lane, laneKey, laneQueue, parseLaneQueue, undividedQueue } from '../core/run-queues.ts';
 import type { Delivery } from '../ports/bus.ts';
 import type { NodeFigures } from '../ports/telemetry.ts';
 import type { Activations } from './activations.ts';
@@ -47,6 +47,7 @@ export class RunTaking {
       log,
     });
     this.pulls.set(agent, pulls);
+    await this.removeUndivided(agent);
     await Promise.all(lanes.of(agent).map((lane) => this.addLane(pulls, lane)));
   }
 
@@ -79,6 +80,20 @@ export class RunTaking {
         return { agent, active, queue: { depth, oldest_seconds } };
       }),
     );
+  }
+
+  /** A consumer for all runs of the agent, as older nodes made it: no lane can be made beside it. */
+  private async removeUndivided(agent: string): Promise<void> {
+    const { bus, subjects, log } = this.deps;
+    const { stream, name } = undividedQueue(subjects, agent);
+    if (parseLaneQueue(name) !== null || !(await bus.queues(stream)).includes(name)) return;
+    await bus.removeQueue(stream, name);
+    log.warn('lane.divided', {
+      agent,
+      stream,
+      consumer: name,
+      consequence: 'its runs wait in lanes; older nodes get none',
+    });
   }
 
   private async openLane(lane: Lane): Promise<void> {

@@ -84,3 +84,15 @@ describe('user_slots', () => {
     expect(most).toBe(3);
   });
 });
+
+describe('a store of an older version', () => {
+  it('had one queue for each agent: what waits there gets its turns', async () => {
+    const cluster = await new Cluster().prepare();
+    const stream = 'PROCTOR_QUEUE';
+    await cluster.client.ensureQueue({ stream, name: 'runs_plan', filter: 'proctor.queue.plan.>', ackWaitMs: 2_000 });
+    await cluster.node('n1');
+    await cluster.submit(chain(1), 'plan', 'a');
+    expect((await cluster.result()).status).toBe('completed');
+    expect(await cluster.client.queues(stream)).toEqual([`runs_plan_normal_${laneOf('a')}`]);
+  });
+});

@@ -420,7 +420,7 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         expect(await bus.backlog(spec)).toEqual({ messages: 2, oldestAt: second?.at });
       });
 
-      it('are known by name, of a stream that is not there none', async () => {
+      it('are known by name until they are removed, of a stream that is not there none', async () => {
         const made = await stream({ retention: 'workqueue' });
         expect(await bus.queues(made.name)).toEqual([]);
         for (const name of ['w_1', 'w_2']) {
@@ -432,6 +432,9 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
           });
         }
         expect(new Set(await other.queues(made.name))).toEqual(new Set(['w_1', 'w_2']));
+        await bus.removeQueue(made.name, 'w_1');
+        await bus.removeQueue(made.name, 'w_1');
+        expect(await bus.queues(made.name)).toEqual(['w_2']);
         expect(await bus.queues('NOTHING')).toEqual([]);
       });
 

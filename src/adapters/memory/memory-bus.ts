@@ -158,6 +158,10 @@ export class MemoryBus implements Bus {
     return this.#ask('read', stream, () => this.#broker.read(stream, [], (it) => it.consumerNames()));
   }
 
+  removeQueue(stream: string, name: string): Promise<void> {
+    return this.#ask('change', stream, () => this.#broker.read(stream, undefined, (it) => it.removeConsumer(name)));
+  }
+
   backlog(spec: QueueSpec): Promise<Backlog> {
     return this.#ask('read', spec.stream, () => this.#broker.consumer(spec).backlog());
   }

@@ -126,6 +126,11 @@ export class MemoryStream {
     return [...this.#consumers.keys()];
   }
 
+  removeConsumer(name: string): void {
+    this.#consumers.get(name)?.close();
+    this.#consumers.delete(name);
+  }
+
   consumer(name: string): MemoryConsumer | undefined {
     return this.#consumers.get(name);
   }

@@ -175,6 +175,10 @@ export class NatsBus implements Bus {
     return this.#streams.queues(stream);
   }
 
+  removeQueue(stream: string, name: string): Promise<void> {
+    return this.#streams.removeQueue(stream, name);
+  }
+
   async backlog(spec: QueueSpec): Promise<Backlog> {
     const { waiting, last } = await this.#streams.progress(spec);
     if (waiting === 0) return { messages: 0, oldestAt: null };

@@ -124,6 +124,12 @@ export class StreamStore {
     }
   }
 
+  async removeQueue(stream: string, name: string): Promise<void> {
+    const answer = await this.#api.call(`CONSUMER.DELETE.${stream}.${name}`, null, z.object({}));
+    if (!answer.ok && [CONSUMER_NOT_FOUND, STREAM_NOT_FOUND].includes(answer.fault.err_code)) return;
+    need(answer, `deleting consumer ${name} of stream ${stream}`);
+  }
+
   /** How far a consumer has come: what waits for it, and the sequence of the last message that it handed out. */
   async progress(spec: QueueSpec): Promise<{ waiting: number; last: number }> {
     const answer = await this.#api.call(`CONSUMER.INFO.${spec.stream}.${spec.name}`, null, ConsumerProgress);
