@@ -6,11 +6,30 @@ import { AppError } from '../../src/core/errors.ts';
 import { periodOfRun } from '../../src/core/ids.ts';
 import { blobStream } from '../../src/core/streams.ts';
 import type { Observation } from '../../src/ports/model.ts';
-import { clientOf, drive } from '../client/support.ts';
+import { clientOf } from '../client/support.ts';
 import { Cluster } from './support.ts';
 
 const rows = Array.from({ length: 20_000 }, (_, i) => ({ id: i, name: `row ${i}` }));
 const text = JSON.stringify({ rows });
+
+const MEGABYTE = new Uint8Array(1_000_000);
+
+/**
+ * Lets simulated time go by until a promise has settled. Digests are made beside the event loop, in real time: each
+ * look lasts as long as one of a large result.
+ */
+async function drive<T>(cluster: Cluster, promise: Promise<T>): Promise<T> {
+  let settled = false;
+  const watched = promise.finally(() => {
+    settled = true;
+  });
+  watched.catch(() => undefined);
+  await cluster.until('settled promise', async () => {
+    await crypto.subtle.digest('SHA-256', MEGABYTE);
+    return settled;
+  });
+  return watched;
+}
 
 /** A tool whose result lies beside the journal, in parts, as the source of remote tools stores it. */
 function withLargeTool(cluster: Cluster): Cluster {

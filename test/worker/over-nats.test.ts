@@ -149,6 +149,7 @@ describe('a worker process on a real server', () => {
           else msg.respondError(args.code ?? 500, 'as it says');
         },
       });
+      await nc.flush();
       expect(await tools.find('stock')).toMatchObject(definition);
       expect(await tools.call(callOf('stock'))).toBe('plain');
       const codes = { 403: 'forbidden', 404: 'not_found', 429: 'rate_limit', 500: 'error', 504: 'timeout' };
