@@ -128,6 +128,8 @@ export interface Delivery extends StoredMessage {
   created: string;
   /** 1 for the first time. May count a delivery that never arrived: an upper bound, not a count of attempts. */
   deliveries: number;
+  /** Messages of the queue that were handed to nobody yet; those that come again are not counted. */
+  behind: number;
   ack(): void;
   nak(delayMs: number): void;
   /** Sign of life: starts the ack wait anew. */

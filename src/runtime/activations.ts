@@ -157,6 +157,7 @@ export class Activations {
         created: parked?.created ?? '',
         // Never as good as one that the queue handed out.
         deliveries: 0,
+        behind: 0,
         ack: () => void bus.remove(streamsOf(subjects).queue.name, queued.seq).catch(() => undefined),
         nak: () => {},
         working: () => {},

@@ -126,6 +126,7 @@ export class RunPulls {
     const { signal } = this.current;
     const { lane, queue } = open;
     let came = 0;
+    let behind = 0;
     open.pulling = true;
     try {
       await queue.pull(
@@ -133,13 +134,14 @@ export class RunPulls {
         waitMs,
         (delivery) => {
           came++;
+          behind = delivery.behind;
           if (room() > 0 && roomOf(lane.lane) > 0) onDelivery(delivery, lane.lane);
           else delivery.nak(BACK_MS);
         },
         signal,
       );
       // The only lane needs no turns: its long pull may ask for all that is free.
-      open.busy = came >= most && this.lanes.size > 1;
+      open.busy = came >= most && behind > 0 && this.lanes.size > 1;
     } catch (thrown) {
       const { code, message } = toAppError(thrown);
       if (this.stopped || code === 'closed') {

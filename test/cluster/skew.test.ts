@@ -27,7 +27,7 @@ describe('clocks that are 30 s apart', () => {
         },
         { idempotent: false },
       );
-    const start = (name: string, aheadMs: number) => cluster.node(name, { aheadMs, settings: { slots: 6 } });
+    const start = (name: string, aheadMs: number) => cluster.node(name, { aheadMs, settings: { slots: 4 } });
     let fast = await start('fast', 30_000);
     let slow = await start('slow', -30_000);
     await start('right', 0);

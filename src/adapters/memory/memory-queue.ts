@@ -80,6 +80,9 @@ export class MemoryQueue implements Queue {
       stream: this.#spec.stream,
       created: this.#broker.stream(this.#spec.stream).created,
       deliveries,
+      get behind() {
+        return consumer.backlog().messages;
+      },
       ack: () => say('ack', () => consumer.ack(message.seq)),
       nak: (delayMs) => say('nak', () => consumer.nak(message.seq, delayMs)),
       working: () => say('working', () => consumer.working(message.seq)),

@@ -56,6 +56,7 @@ export function toDelivery(msg: Msg, created: string, link: Link): Delivery {
     stream: facts.stream,
     created,
     deliveries: facts.deliveries,
+    behind: facts.pending,
     ack: () => settle('+ACK'),
     nak: (delayMs) => settle(nakWord(delayMs)),
     working() {

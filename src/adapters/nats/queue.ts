@@ -6,7 +6,7 @@ import type { Delivery, Queue } from '../../ports/bus.ts';
 import type { Log } from '../../ports/telemetry.ts';
 import { nakWord, toDelivery } from './delivery.ts';
 import type { Link } from './link.ts';
-import { pullOnce } from './pull.ts';
+import { PullChannel } from './pull.ts';
 import { closedError } from './reply-mux.ts';
 import type { StreamStore } from './streams.ts';
 
@@ -19,7 +19,7 @@ export interface QueueOptions {
   log: Log;
   streams: StreamStore;
   spec: QueueSpec;
-  /** A fresh reply subject for each pull. */
+  /** A fresh subject for the answers to pulls. */
   nextReply(): string;
 }
 
@@ -28,6 +28,8 @@ const LONGEST_PAUSE_MS = 500;
 
 export class NatsQueue implements Queue {
   readonly #options: QueueOptions;
+  /** Those that no pull uses now. */
+  readonly #channels: PullChannel[] = [];
 
   constructor(options: QueueOptions) {
     this.#options = options;
@@ -39,7 +41,27 @@ export class NatsQueue implements Queue {
     onDelivery: (delivery: Delivery) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    const { link, log, streams, spec, nextReply } = this.#options;
+    const channel = this.#channels.pop() ?? this.#newChannel();
+    try {
+      await this.#pull(channel, max, waitMs, onDelivery, signal);
+    } finally {
+      this.#channels.push(channel);
+    }
+  }
+
+  #newChannel(): PullChannel {
+    const { link, log, nextReply } = this.#options;
+    return new PullChannel(link, log, nextReply());
+  }
+
+  async #pull(
+    channel: PullChannel,
+    max: number,
+    waitMs: number,
+    onDelivery: (delivery: Delivery) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { link, streams, spec } = this.#options;
     // One signal may end any number of pulls; Node would warn of a leak at the eleventh.
     setMaxListeners(0, signal);
     const until = performance.now() + waitMs;
@@ -51,16 +73,8 @@ export class NatsQueue implements Queue {
       // Asked anew after each reconnect: the store behind the server may be another one.
       const facts = await streams.facts(spec.stream);
       if (facts === null) throw gone(spec);
-      const request = {
-        stream: spec.stream,
-        consumer: spec.name,
-        max: left,
-        waitMs: remaining(until),
-        reply: nextReply(),
-      };
-      const end = await pullOnce(request, {
-        link,
-        log,
+      const request = { stream: spec.stream, consumer: spec.name, max: left, waitMs: remaining(until) };
+      const end = await channel.pull(request, {
         signal,
         onMessage(msg) {
           left -= 1;

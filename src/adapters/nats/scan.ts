@@ -5,7 +5,7 @@ import { type JetStreamApi, need } from './api.ts';
 import { parseAckSubject, toStored } from './delivery.ts';
 import { STREAM_NOT_FOUND } from './faults.ts';
 import type { Link } from './link.ts';
-import { pullOnce } from './pull.ts';
+import { PullChannel } from './pull.ts';
 import type { Reader } from './read.ts';
 import { closedError } from './reply-mux.ts';
 import type { StreamStore } from './streams.ts';
@@ -25,7 +25,7 @@ export interface ScannerOptions {
   log: Log;
   reader: Reader;
   streams: StreamStore;
-  /** A fresh reply subject for each batch. */
+  /** A fresh subject for the batches of a scan. */
   nextReply(): string;
 }
 
@@ -85,16 +85,15 @@ export class Scanner {
     seen: (seq: number) => void,
   ): AsyncGenerator<StoredMessage, boolean> {
     const { api, link, log, nextReply } = this.#options;
+    const channel = new PullChannel(link, log, nextReply());
     try {
       // What is published while we read is not waited for, or a scan beside a writer might never end.
       for (let left = consumer.num_pending; left > 0; ) {
         const batch: StoredMessage[] = [];
         const max = Math.min(BATCH, left);
-        const end = await pullOnce(
-          { stream, consumer: consumer.name, max, waitMs: 0, reply: nextReply() },
+        const end = await channel.pull(
+          { stream, consumer: consumer.name, max, waitMs: 0 },
           {
-            link,
-            log,
             signal: new AbortController().signal,
             onMessage: (msg) => batch.push(toStored(msg, parseAckSubject(msg.reply ?? ''))),
           },
@@ -109,6 +108,7 @@ export class Scanner {
       }
       return true;
     } finally {
+      channel.close();
       const removing = api.call(`CONSUMER.DELETE.${stream}.${consumer.name}`, null, z.unknown());
       // It would go by itself after a while.
       removing.catch(() => undefined);
