@@ -17,7 +17,7 @@ const PLANNING_TOKENS = 2_000;
 export async function thinkInput(scope: EffectScope, phase: ThinkInput['phase']): Promise<ThinkInput> {
   const { deps, accepted, context, effort } = scope;
   const { limits } = context;
-  const plan = await planOf(scope);
+  const plan = context.plan === null ? null : await planOf(scope);
   const draft = phase === 'reviewing' ? await draftOf(scope) : undefined;
   return {
     run: context.run,

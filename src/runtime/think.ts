@@ -39,7 +39,7 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
     if (permit === 'wait') return [];
     if (permit !== 'go') throw permit.off;
     const what = `model ${accepted.agent.model}`;
-    reply = await scope.effort.within(deps.clock, stepTime(scope), what, async () => model.think(input), WORDS_MS);
+    reply = await scope.effort.within(deps.clock, stepTime(scope), what, () => model.think(input), WORDS_MS);
     reply = checked(reply, want.phase);
   } catch (thrown) {
     const off = scope.effort.switchedOff;

@@ -20,6 +20,13 @@ export function combinedTools(sources: readonly ToolSource[]): ToolSource {
     return null;
   };
 
+  const callLocated: ToolSource['call'] = async (call) => {
+    const found = await locate(call.tool);
+    if (found !== null) return found.source.call(call);
+    const text = `no tool "${call.tool}" is offered: check its name, and that its worker runs`;
+    throw new AppError('unknown_tool', text, { retryable: true });
+  };
+
   return {
     async find(name) {
       return (await locate(name))?.definition ?? null;
@@ -30,16 +37,6 @@ export function combinedTools(sources: readonly ToolSource[]): ToolSource {
       for (const definition of lists.flat()) if (!byName.has(definition.name)) byName.set(definition.name, definition);
       return [...byName.values()];
     },
-    async call(call) {
-      const source = owners.get(call.tool) ?? (await locate(call.tool))?.source;
-      if (source !== undefined) return source.call(call);
-      throw new AppError(
-        'unknown_tool',
-        `no tool "${call.tool}" is offered: check its name, and that its worker runs`,
-        {
-          retryable: true,
-        },
-      );
-    },
+    call: (call) => owners.get(call.tool)?.call(call) ?? callLocated(call),
   };
 }
