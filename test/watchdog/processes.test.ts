@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { NatsBus } from '../../src/adapters/nats/bus.ts';
 import { EXIT_BLOCKED } from '../../src/adapters/watchdog/watchdog.ts';
 import { connectBus } from '../../src/app.ts';
@@ -18,7 +18,7 @@ vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 const LOADER = new URL('../support/typescript.mjs', import.meta.url).href;
 const FIXTURE = fileURLToPath(new URL('fixtures/node.ts', import.meta.url));
-const subjects = new Subjects();
+let subjects: Subjects;
 let server: NatsServer;
 let bus: NatsBus;
 let client: Client;
@@ -42,22 +42,35 @@ const nodes = new Set<Node>();
 
 beforeAll(async () => {
   server = await startNatsServer();
+});
+
+// What blocked the nodes of one test must not come to those of the next.
+let clusters = 0;
+beforeEach(async () => {
+  subjects = new Subjects(`cluster${++clusters}`);
   bus = await connectBus({ url: server.url }, 'test', subjects, silent);
   client = createClient({ bus, subjects, user: 'default' });
 });
 
 afterEach(async () => {
+  await bus.close();
   for (const node of nodes) node.child.kill('SIGKILL');
   await Promise.all([...nodes].map((node) => node.ended));
 });
 
 afterAll(async () => {
-  await bus.close();
   await server.stop();
 });
 
 async function start(settings: Record<string, number>): Promise<Node> {
-  const args = ['--import', LOADER, FIXTURE, server.url, JSON.stringify({ lease_ms: 1_000, ...settings })];
+  const args = [
+    '--import',
+    LOADER,
+    FIXTURE,
+    server.url,
+    subjects.prefix,
+    JSON.stringify({ lease_ms: 1_000, ...settings }),
+  ];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let err = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -143,16 +156,14 @@ describe('a blocked event loop', () => {
     expect(node.lines('node.blocked')).toEqual([]);
   });
 
-  it('that lasts for leases ends the process, with a last word and an exit code of its own', async () => {
-    for (const how of ['pattern', 'native 60000']) {
-      const node = await start({ block_warn_ms: 200, block_exit_ms: 1_500 });
-      const { run } = await client.submit({ input: how }, 'thinker');
-      expect(await node.ended).toBe(how === 'pattern' ? EXIT_BLOCKED : 'SIGKILL');
-      expect(node.lines().at(-1)).toMatchObject({ level: 50, msg: 'node.blocked_for_good', run_id: run });
-      await createOperator({ bus, subjects, by: 'test' })
-        .cancel(run, 'seen enough')
-        .catch(() => undefined);
-    }
+  it.each([
+    ['pattern', EXIT_BLOCKED],
+    ['native 60000', 'SIGKILL'],
+  ])('that lasts for leases ends the process, with a last word: %s, %s', async (how, exit) => {
+    const node = await start({ block_warn_ms: 200, block_exit_ms: 1_500 });
+    const { run } = await client.submit({ input: how }, 'thinker');
+    expect(await node.ended).toBe(exit);
+    expect(node.lines().at(-1)).toMatchObject({ level: 50, msg: 'node.blocked_for_good', run_id: run });
   });
 });
 
@@ -168,14 +179,14 @@ describe('a run that blocks every node it lands on', () => {
         exits.push(await node.ended);
       }
     };
-    const twice = [orchestrator(), orchestrator()];
+    const twice = Promise.allSettled([orchestrator(), orchestrator()]);
     const submit = (input: string) => client.submit({ input }, 'thinker');
     const poison = await submit('pattern');
     const innocent = await Promise.all(Array.from({ length: 6 }, () => submit('fine')));
     // Asked of the stream: nodes that are blocked answer nobody.
     const results = new Map<string, RunResult>();
     await eventually('all have ended', async () => {
-      for await (const { data } of bus.scan(subjects.stream('RES'), 'proctor.res.>')) {
+      for await (const { data } of bus.scan(subjects.stream('RES'), `${subjects.prefix}.res.>`)) {
         const result = JSON.parse(data) as RunResult;
         results.set(result.run, result);
       }
@@ -187,6 +198,6 @@ describe('a run that blocks every node it lands on', () => {
     // Four claims without progress, and the fifth says so.
     expect(exits).toEqual([EXIT_BLOCKED, EXIT_BLOCKED, EXIT_BLOCKED, EXIT_BLOCKED]);
     for (const node of nodes) node.child.kill('SIGKILL');
-    await Promise.allSettled(twice);
+    await twice;
   });
 });
