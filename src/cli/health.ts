@@ -66,7 +66,7 @@ function problemsOf({ now, nodes, queues, stale }: Health): string[] {
 }
 
 /** What is no fault of the cluster, and somebody must know of it. */
-function notesOf({ now, nodes, people }: Health): string[] {
+export function notesOf({ now, nodes, people }: Health): string[] {
   const notes: string[] = [];
   if (people !== undefined && people.count > 0) {
     const runs = people.count === 1 ? '1 run waits' : `${people.count} runs wait`;
@@ -76,7 +76,7 @@ function notesOf({ now, nodes, people }: Health): string[] {
   for (const { node, blocked } of nodes) {
     if (blocked === undefined || now - blocked.at > LATELY_MS) continue;
     const { run_id, agent, doing } = blocked;
-    const by = run_id === undefined ? (doing ?? 'nobody knows what') : `run ${run_id} of agent ${agent}, ${doing}`;
+    const by = run_id === undefined ? (doing ?? 'something that nobody knows') : `run ${run_id} of agent ${agent}, ${doing}`;
     notes.push(
       `node ${node} was blocked for ${Math.round(blocked.ms)} ms, ${ago(blocked.at, now)} ago, by ${by}: the log of the node has the stack (node.blocked)`,
     );

@@ -141,7 +141,10 @@ describe('a run that crashes', () => {
       return (await cluster.results()).length === 1 + others;
     });
     const ends = (await cluster.results()).map(({ agent, code }) => `${agent} ${code}`);
-    expect(ends.toSorted()).toEqual(['killer crash_limit', ...Array<string>(others).fill('slow completed')]);
+    expect(ends.toSorted((a, b) => a.localeCompare(b))).toEqual([
+      'killer crash_limit',
+      ...Array<string>(others).fill('slow completed'),
+    ]);
     expect(deaths).toBe(4);
   });
 
