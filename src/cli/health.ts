@@ -76,7 +76,8 @@ export function notesOf({ now, nodes, people }: Health): string[] {
   for (const { node, blocked } of nodes) {
     if (blocked === undefined || now - blocked.at > LATELY_MS) continue;
     const { run_id, agent, doing } = blocked;
-    const by = run_id === undefined ? (doing ?? 'something that nobody knows') : `run ${run_id} of agent ${agent}, ${doing}`;
+    const by =
+      run_id === undefined ? (doing ?? 'something that nobody knows') : `run ${run_id} of agent ${agent}, ${doing}`;
     notes.push(
       `node ${node} was blocked for ${Math.round(blocked.ms)} ms, ${ago(blocked.at, now)} ago, by ${by}: the log of the node has the stack (node.blocked)`,
     );
