@@ -130,6 +130,9 @@ class Watched implements WatchedRun {
       };
       answer.then(over, over);
       return answer;
+    } catch (thrown) {
+      marks.end(place);
+      throw thrown;
     } finally {
       numbers[MARK] = before;
     }
