@@ -11,6 +11,7 @@ import type { NatsBus } from './adapters/nats/bus.ts';
 import { remoteToolSource } from './adapters/remote-tools/source.ts';
 import { localToolSource } from './adapters/toolbox/source.ts';
 import { createToolbox } from './adapters/toolbox/toolbox.ts';
+import { startWatchdog } from './adapters/watchdog/watchdog.ts';
 import { connectBus, type NatsAddress, type Replication } from './app/connect.ts';
 import { AgentDefinition, type AgentInput, BUILT_IN_AGENT } from './core/agent.ts';
 import { defineAgent } from './core/agent-input.ts';
@@ -23,6 +24,7 @@ import type { Cancel, Clock } from './ports/clock.ts';
 import type { Model } from './ports/model.ts';
 import type { Log, Telemetry } from './ports/telemetry.ts';
 import type { ToolSource } from './ports/tools.ts';
+import { NO_WATCHDOG } from './ports/watchdog.ts';
 import { Agents, type GivenAgent } from './runtime/agents.ts';
 import { type FaultPoints, NO_FAULTS } from './runtime/fault-points.ts';
 import { Journal } from './runtime/journal.ts';
@@ -108,6 +110,9 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const settings = NodeSettings.parse(options.settings ?? {});
   const staleMs = settings.switch_stale_ms;
   const switches = new Switches({ bus, subjects, clock, ids: cryptoIds, log, node, staleMs });
+  // A clock that is not this process's says nothing about its event loop.
+  const watchdog =
+    options.clock === undefined ? startWatchdog({ node, log, clock, ...blockLimits(settings) }) : NO_WATCHDOG;
   const starting = startNode({
     node,
     host: options.host ?? '',
@@ -126,13 +131,19 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     lanes: new Lanes({ bus, subjects, clock, log, leaseMs: settings.lease_ms }),
     settings,
     switches,
+    watchdog,
   });
   return starting.catch(async (thrown: unknown) => {
+    watchdog.stop();
     // What follows the agents would keep the process alive.
     switches.quit();
     await agents.stop();
     throw thrown;
   });
+}
+
+function blockLimits({ lease_ms, block_warn_ms, block_exit_ms = 3 * lease_ms }: NodeSettings) {
+  return { warnMs: block_warn_ms, exitMs: block_exit_ms };
 }
 
 /** What the options bring, and `plan` unless they bring one of that name. */

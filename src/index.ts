@@ -57,6 +57,7 @@ export type { RunStatus, RunUpdate, WatchOptions } from './client/watch.ts';
 export { AgentDefinition, type AgentInput } from './core/agent.ts';
 export { defineAgent } from './core/agent-input.ts';
 export type {
+  BlockedLoop,
   Health,
   NodeOrder,
   NodeReport,
@@ -65,6 +66,7 @@ export type {
   ToolDetails,
   ToolInfo,
   ToolWorker,
+  WaitingForPeople,
 } from './core/cluster-wire.ts';
 export { CallRequest, Decision, Usage } from './core/decision.ts';
 export { DecisionTrace, TraceCall, TraceEvent, TraceStep } from './core/decision-trace.ts';

@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import type { Log } from '../../src/ports/telemetry.ts';
 
-export const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+export const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent, enabled: () => false };
 
 /** Keeps what is worth a look after a drill, a JSON line each: warnings and errors. */
 export function fileLog(file: string, fixed: Record<string, unknown> = {}): Log {

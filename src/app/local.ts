@@ -10,7 +10,7 @@ import type { Log } from '../ports/telemetry.ts';
 export type { NatsBus } from '../adapters/nats/bus.ts';
 export { type Connection, type LogLevel, readConnection };
 
-export const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => SILENT };
+export const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => SILENT, enabled: () => false };
 
 /** JSON lines, written at once: nothing is lost when the process ends. */
 export function logTo(write: (line: string) => void, level: LogLevel): Log {

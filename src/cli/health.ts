@@ -10,18 +10,21 @@ import { table } from './table.ts';
 
 /** How long something may wait for a node before it counts as trouble, milliseconds. */
 const PATIENCE_MS = 60_000;
+/** How long a node that was blocked is told of, milliseconds. */
+const LATELY_MS = 3_600_000;
 
 export function addHealth(program: Command, io: Io): void {
   addRemoteCommand(program, 'health', {
     summary: 'the cluster: nodes, what waits, and what is wrong',
     description:
-      'Shows the nodes, what waits for them, dead letters, and runs without an owner. Exits 1 when something is wrong: no node answers for an agent, something waits longer than a minute, or a run lost its node. "proctor doctor" looks at the set-up instead.',
+      'Shows the nodes, what waits for them, dead letters, and runs without an owner. Notes runs that wait for a person, and nodes whose event loop was blocked within the last hour. Exits 1 when something is wrong: no node answers for an agent, something waits longer than a minute, or a run lost its node. "proctor doctor" looks at the set-up instead.',
     examples: ['proctor health', 'proctor health --json'],
   }).action(async (options: CommonOptions) => {
     const health = await withOperator(options, (operator) => operator.health());
     const problems = problemsOf(health);
-    if (options.json === true) io.out(JSON.stringify({ ok: problems.length === 0, problems, ...health }));
-    else io.out(healthText(io, health, problems));
+    const notes = notesOf(health);
+    if (options.json === true) io.out(JSON.stringify({ ok: problems.length === 0, problems, notes, ...health }));
+    else io.out(healthText(io, health, problems, notes));
     if (problems.length > 0) throw new Ended(EXIT.failed);
   });
 }
@@ -62,7 +65,28 @@ function problemsOf({ now, nodes, queues, stale }: Health): string[] {
   return problems.map(line);
 }
 
-function healthText(io: Io, { now, nodes, queues, dead_letters }: Health, problems: string[]): string {
+/** What is no fault of the cluster, and somebody must know of it. */
+export function notesOf({ now, nodes, people }: Health): string[] {
+  const notes: string[] = [];
+  if (people !== undefined && people.count > 0) {
+    const runs = people.count === 1 ? '1 run waits' : `${people.count} runs wait`;
+    const since = people.oldest_at === null ? '' : `, the oldest for ${ago(people.oldest_at, now)}`;
+    notes.push(`${people.complete ? '' : 'at least '}${runs} for a person${since}: proctor ps, then proctor why RUN`);
+  }
+  for (const { node, blocked } of nodes) {
+    if (blocked === undefined || now - blocked.at > LATELY_MS) continue;
+    const { run_id, agent, doing } = blocked;
+    const by =
+      run_id === undefined ? (doing ?? 'something that nobody knows') : `run ${run_id} of agent ${agent}, ${doing}`;
+    notes.push(
+      `node ${node} was blocked for ${Math.round(blocked.ms)} ms, ${ago(blocked.at, now)} ago, by ${by}: the log of the node has the stack (node.blocked)`,
+    );
+  }
+  return notes.map(line);
+}
+
+function healthText(io: Io, health: Health, problems: string[], notes: string[]): string {
+  const { now, nodes, queues, dead_letters } = health;
   const paint = paintFor(io);
   const waits = queues.map(({ name, waiting, oldest_at }) => [
     line(name),
@@ -71,8 +95,11 @@ function healthText(io: Io, { now, nodes, queues, dead_letters }: Health, proble
   ]);
   const letters =
     dead_letters === 0 ? 'no dead letters' : paint.warn(`${dead_letters} dead letters: proctor deadletter ls`);
-  const verdict =
-    problems.length === 0 ? paint.good('All is well.') : problems.map((one) => paint.bad(`WRONG  ${one}`)).join('\n');
+  const told = [
+    ...problems.map((one) => paint.bad(`WRONG  ${one}`)),
+    ...notes.map((one) => paint.warn(`NOTE   ${one}`)),
+  ];
+  const verdict = told.length === 0 ? paint.good('All is well.') : told.join('\n');
   return [nodesText(io, nodes, now), '', table(io, ['queue', 'waiting', 'oldest'], waits), '', letters, verdict].join(
     '\n',
   );

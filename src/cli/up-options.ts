@@ -28,6 +28,7 @@ export interface NodeOptions {
   replicas?: number;
   allowOldReplicas?: boolean;
   lease?: number;
+  exitBlocked?: number;
   name?: string;
   logLevel?: LogLevel;
   http?: { host: string; port: number };
@@ -100,6 +101,7 @@ async function nodeOptions(options: NodeOptions) {
       ...(options.queueLimit === undefined ? {} : { queue_limit: options.queueLimit }),
       ...(options.userQueueLimit === undefined ? {} : { user_queue_limit: options.userQueueLimit }),
       ...(options.lease === undefined ? {} : { lease_ms: options.lease }),
+      ...(options.exitBlocked === undefined ? {} : { block_exit_ms: options.exitBlocked }),
     },
     env: providerEnvironment(),
     pricing: await pricingTable(options.pricing),

@@ -16,6 +16,11 @@ export function addNodeOptions(command: Command): Command {
     .option('--queue-limit <n>', 'runs of one agent that may wait (default: 100000)', wholeNumber(1, 10_000_000))
     .option('--user-queue-limit <n>', 'of those, runs of one user (default: half)', wholeNumber(1, 10_000_000))
     .option('--lease <time>', 'how long a silent node keeps its runs (default: 10s)', durationIn(500, 600_000))
+    .option(
+      '--exit-blocked <time>',
+      'end the process when its event loop is blocked for so long; 0s: never (default: three leases)',
+      durationIn(0, 3_600_000),
+    )
     .option('--replicas <n>', 'servers that keep each stream that is made: 1, 3 or 5 (default: 1)', replicaCount)
     .option('--allow-old-replicas', 'more than 1 also on servers older than 2.11, whose copies may come to differ')
     .option('--name <name>', 'name of the node, unique among those that run (default: a random one)')

@@ -17,6 +17,19 @@ export const GivenOrder = z.object({
 });
 export type GivenOrder = z.infer<typeof GivenOrder>;
 
+/** When the event loop of a node stood still: nothing on the node went on. */
+export const BlockedLoop = z.object({
+  /** Epoch milliseconds. */
+  at: z.int(),
+  ms: z.int(),
+  /** The run that did it; absent when it was no run, or nobody can tell. */
+  run_id: z.string().max(256).optional(),
+  agent: z.string().max(256).optional(),
+  doing: z.string().max(256).optional(),
+});
+
+export type BlockedLoop = z.infer<typeof BlockedLoop>;
+
 /** A node about itself, at this moment. Fields with a default are unknown to older nodes. */
 export const NodeReport = z.object({
   node: z.string().max(128),
@@ -38,6 +51,8 @@ export const NodeReport = z.object({
   slots: z.int(),
   lease_ms: z.int(),
   active_runs: z.int(),
+  /** The last time that its event loop was blocked and came free again. */
+  blocked: BlockedLoop.optional(),
   agents: z.record(z.string(), z.object({ unusable: z.string().max(2_048).optional(), active: z.int() })),
 });
 export type NodeReport = z.infer<typeof NodeReport>;
@@ -97,6 +112,15 @@ export const StaleRun = z.object({
 });
 export type StaleRun = z.infer<typeof StaleRun>;
 
+/** Runs that go on only when a person has decided, answered or looked. */
+export const WaitingForPeople = z.object({
+  count: z.int(),
+  oldest_at: z.int().nullable(),
+  /** Whether all runs were looked at; else there may be more. */
+  complete: z.boolean(),
+});
+export type WaitingForPeople = z.infer<typeof WaitingForPeople>;
+
 export const Health = z.object({
   /** Server time, epoch milliseconds. */
   now: z.number(),
@@ -105,5 +129,7 @@ export const Health = z.object({
   /** At most 500 are counted. */
   dead_letters: z.int(),
   stale: z.array(StaleRun),
+  /** Unknown to older nodes. */
+  people: WaitingForPeople.optional(),
 });
 export type Health = z.infer<typeof Health>;

@@ -7,6 +7,8 @@ export interface Log {
   warn(event: string, fields?: Record<string, unknown>): void;
   error(event: string, fields?: Record<string, unknown>): void;
   child(fields: Record<string, unknown>): Log;
+  /** Whether lines of this level are wanted at all; a log without it wants all. */
+  enabled?(level: 'warn' | 'error'): boolean;
 }
 
 /** What a node tells the world about its runs beside the log. Either half is null when nobody asked for it. */

@@ -12,6 +12,7 @@ import { endAgain } from './ending.ts';
 import { FailureLog } from './failure-log.ts';
 import { isSpent, type RunFold } from './fold.ts';
 import { endsRun, inboxEvent } from './inbox-message.ts';
+import { LastTries } from './last-tries.ts';
 import { type Gone, type OwnerEnv, RunOwner } from './run-owner.ts';
 import { telemetryOf } from './run-telemetry.ts';
 import { StatusFeed } from './status-feed.ts';
@@ -29,6 +30,8 @@ const LAG_MS = 100;
 const BACK_MS = 20;
 /** How soon a run is offered again that came while this node may not act, milliseconds. */
 const FROZEN_MS = 1_000;
+/** The same for one whose last try waits for that of another. */
+const LAST_TRY_MS = 1_000;
 /** How often a live owner elsewhere is believed before this node takes over all the same. */
 const MAX_DEFERRALS = 3;
 
@@ -44,6 +47,7 @@ export class Activations {
   private readonly wheel: Wheel<RunOwner>;
   private readonly restarts = new LRUCache<string, number[]>({ max: 10_000 });
   private readonly failures: FailureLog;
+  private readonly lastTries: LastTries;
   private readonly deferred = new LRUCache<string, number>({ max: 10_000 });
   /** Runs whose activation is being dealt with: a second delivery waits for the first. */
   private readonly taking = new Map<string, Promise<unknown>>();
@@ -60,6 +64,7 @@ export class Activations {
     this.deps = deps;
     this.changed = changed;
     this.failures = new FailureLog(deps, 'activation.failed');
+    this.lastTries = new LastTries(deps.settings.claims_without_progress, this.owners);
     this.feed = new StatusFeed(deps);
     this.wheel = new Wheel<RunOwner>(deps.clock, (owner) => owner.tick());
     this.env = {
@@ -136,7 +141,8 @@ export class Activations {
       if (this.leaving) return delivery.nak(BACK_MS);
       if (this.deps.switches.frozen) return delivery.nak(FROZEN_MS);
       if (await this.ownedElsewhere(delivery, fold, run)) return;
-      if (await this.claim(delivery, fold, carried)) return;
+      if (!this.lastTries.begin(fold)) return delivery.nak(LAST_TRY_MS);
+      if (await this.claim(delivery, fold, carried).finally(() => this.lastTries.claimed(fold))) return;
     }
   }
 

@@ -39,7 +39,8 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
   const sinceStart = () => Math.max(0, deps.clock.now() - started);
   try {
     const { effort } = scope;
-    const answered = effort.within(deps.clock, timeoutMs, `tool ${planned.tool}`, () =>
+    const what = `tool ${planned.tool}`;
+    const send = () =>
       deps.tools.call({
         tool: planned.tool,
         args,
@@ -56,8 +57,8 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
         get signal() {
           return effort.signal;
         },
-      }),
-    );
+      });
+    const answered = effort.within(deps.clock, timeoutMs, what, () => scope.watched.others(what, send));
     deps.faults.hit('call.sent');
     const result = await answered;
     deps.faults.hit('call.returned');

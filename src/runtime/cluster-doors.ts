@@ -1,4 +1,12 @@
-import type { Health, NodeReport, QueueInfo, StaleRun, ToolDetails, ToolInfo } from '../core/cluster-wire.ts';
+import type {
+  Health,
+  NodeReport,
+  QueueInfo,
+  StaleRun,
+  ToolDetails,
+  ToolInfo,
+  WaitingForPeople,
+} from '../core/cluster-wire.ts';
 import { AppError, clip } from '../core/errors.ts';
 import { type Lane, parseLaneQueue } from '../core/run-queues.ts';
 import { StatusEvent } from '../core/status.ts';
@@ -13,11 +21,17 @@ import { waitingRuns } from './run-taking.ts';
 
 /** Activations that are looked at for lost owners, oldest first. */
 const HEAD = 50;
+/** Statuses that are looked at for runs that wait for a person. */
+const MOST_STATUSES = 50_000;
 
 export async function health(deps: NodeDeps): Promise<Health> {
   const [nodes, dead] = await Promise.all([nodeReports(deps), listDeadLetters(deps, { limit: 500, after: 0 })]);
-  const [queues, stale] = await Promise.all([backlogs(deps, nodes), staleRuns(deps, nodes)]);
-  return { now: deps.clock.now(), nodes, queues, dead_letters: dead.letters.length, stale };
+  const [queues, stale, people] = await Promise.all([
+    backlogs(deps, nodes),
+    staleRuns(deps, nodes),
+    waitingForPeople(deps),
+  ]);
+  return { now: deps.clock.now(), nodes, queues, dead_letters: dead.letters.length, stale, people };
 }
 
 async function backlogs(deps: NodeDeps, nodes: NodeReport[]): Promise<QueueInfo[]> {
@@ -66,6 +80,22 @@ async function staleRuns({ bus, subjects, clock }: NodeDeps, nodes: NodeReport[]
     }),
   );
   return found.flat();
+}
+
+/** What is parked for a person costs no node anything, and nobody hears of it who does not ask. */
+async function waitingForPeople({ bus, subjects }: NodeDeps): Promise<WaitingForPeople> {
+  let [count, seen] = [0, 0];
+  let oldest: number | null = null;
+  for await (const { data } of bus.scan(streamsOf(subjects).events.name, `${subjects.prefix}.evt.>`)) {
+    if (++seen > MOST_STATUSES) return { count, oldest_at: oldest, complete: false };
+    // Most runs have ended: only what can be one is parsed.
+    if (!data.includes('"requires"')) continue;
+    const status = StatusEvent.safeParse(JSON.parse(data)).data;
+    if (status?.requires === undefined) continue;
+    count++;
+    oldest = Math.min(oldest ?? status.at, status.at);
+  }
+  return { count, oldest_at: oldest, complete: true };
 }
 
 /** Every tool that can be called now, by name. */

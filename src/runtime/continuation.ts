@@ -1,4 +1,5 @@
 import { idempotencyKey } from '../../machines/agent-run/calls.ts';
+import type { AgentDefinition } from '../core/agent.ts';
 import { AppError } from '../core/errors.ts';
 import { type Continues, MAX_CONTINUED, type RunEventOf } from '../core/events.ts';
 import { runIdOfContinuation } from '../core/ids.ts';
@@ -12,6 +13,7 @@ import type { RunFold } from './fold.ts';
 import { runOfKey } from './run-keys.ts';
 import { type Birth, publishActivation, writeEntryZero } from './starting.ts';
 import { storeStatus } from './store-status.ts';
+import { killed, scopesOf } from './switched.ts';
 import { unknownOutcomes } from './views.ts';
 
 /**
@@ -42,7 +44,7 @@ type Accepted = RunEventOf<'accepted'>;
 
 /**
  * Throws AppError `not_ended`, `already_completed`, `not_allowed`, `outcome_unknown`, `continued_too_often`,
- * `unknown_agent`, `invalid_request`.
+ * `unknown_agent`, `invalid_request`, and `killed` while a kill is in force over the next run.
  * @param asker a submitter may not pass what the agent allows, nor undo what an operator ended
  */
 export async function continueRun(
@@ -57,6 +59,7 @@ export async function continueRun(
   refuseUnknown(fold.context, order);
   const agent = await deps.agents.find(accepted.agent.name);
   if (agent === undefined) throw unknownAgent(deps, accepted.agent.name, 'run');
+  refuseKilled(deps, accepted, agent);
   const limits = order.limits ?? {};
   const over = exceededLimits(agent.limits, limits)[0];
   if (over !== undefined && asker === 'submitter') {
@@ -124,6 +127,12 @@ async function ended(deps: NodeDeps, run: string): Promise<RunFold> {
     throw new AppError('continued_too_often', text);
   }
   return fold;
+}
+
+/** It would be ended as soon as a node took it. */
+function refuseKilled({ switches, clock }: NodeDeps, accepted: Accepted, agent: AgentDefinition): void {
+  const verdict = switches.over(scopesOf({ ...accepted, agent }), clock.now());
+  if (verdict?.mode === 'kill') throw killed(`what run ${accepted.run} belongs to`, verdict);
 }
 
 /** What an operator ended, or what was held for one, only an operator lets go on. */

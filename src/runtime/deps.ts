@@ -6,6 +6,7 @@ import type { Models } from '../ports/model.ts';
 import type { Log, Telemetry } from '../ports/telemetry.ts';
 import type { ToolSource } from '../ports/tools.ts';
 import type { Validator } from '../ports/validator.ts';
+import type { Watchdog } from '../ports/watchdog.ts';
 import type { Agents } from './agents.ts';
 import type { FaultPoints } from './fault-points.ts';
 import type { Journal } from './journal.ts';
@@ -37,4 +38,6 @@ export interface NodeDeps {
   switches: Switches;
   faults: FaultPoints;
   settings: NodeSettings;
+  /** Told what each run does; stopped with the node. */
+  watchdog: Watchdog;
 }

@@ -3,6 +3,7 @@ import type { AppError } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
 import type { RunContext } from '../core/run-state.ts';
 import type { Log } from '../ports/telemetry.ts';
+import type { WatchedRun } from '../ports/watchdog.ts';
 import type { NodeDeps } from './deps.ts';
 import type { Effort } from './effort.ts';
 import type { RunTelemetry } from './run-telemetry.ts';
@@ -21,6 +22,7 @@ export interface EffectScope {
   permit(uses: string | null): Permit;
   log: Log;
   telemetry: RunTelemetry | null;
+  watched: WatchedRun;
 }
 
 /** `wait`: not now; it is begun anew when it may. `off`: the tool or model is switched off. */

@@ -41,9 +41,16 @@ export function reporter(deps: NodeDeps, activations: Activations, orders: Stand
       slots: settings.slots,
       lease_ms: settings.lease_ms,
       active_runs,
+      ...blockedLast(deps),
       agents: Object.fromEntries(agents),
     };
   };
+}
+
+function blockedLast({ watchdog }: NodeDeps): Pick<NodeReport, 'blocked'> {
+  if (watchdog.last === null) return {};
+  const { maybe: _, stack: __, ...blocked } = watchdog.last;
+  return { blocked };
 }
 
 /** To all nodes at once, and to this one by its name. */

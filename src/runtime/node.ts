@@ -179,9 +179,11 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
       await Promise.all(reports.map((one) => one.stop()));
       unswitch();
       await deps.switches.stop();
+      deps.watchdog.stop();
       log.info('node.stopped', { node: deps.node });
     },
     async abandon() {
+      deps.watchdog.stop();
       heartbeat();
       deps.switches.quit();
       activations.stop();

@@ -1,7 +1,9 @@
 import { AppError } from '../core/errors.ts';
 import type { RunEventOf } from '../core/events.ts';
+import { agentScope, GLOBAL, userScope } from '../core/switch-scope.ts';
 import type { Task } from '../core/task.ts';
 import type { NodeDeps } from './deps.ts';
+import { killed } from './switched.ts';
 
 /**
  * Hands in the task of a run that has ended once more, from its start: a new run whose task names the old one. The key
@@ -23,6 +25,11 @@ export async function retryRun(
   const { created_at: _created, not_before: _passed, ...rest } = accepted.task;
   const task: Task = { ...rest, key: `retry of ${run}`, retry_of: run };
   const agent = accepted.agent.name;
+  const found = (await deps.agents.find(agent)) ?? accepted.agent;
+  // The run itself stays ended: only what holds its next one counts.
+  const scopes = [GLOBAL, agentScope(agent), agentScope(agent, found.version), userScope(user)];
+  const verdict = deps.switches.over(scopes, deps.clock.now());
+  if (verdict?.mode === 'kill') throw killed(`what run ${run} belongs to`, verdict);
   const { seq } = await bus.publish(subjects.task(agent, user), JSON.stringify(task));
   log.info('run.retried', { run_id: run, user_id: user, agent, by, why, task_seq: seq });
   return { ok: true, retry_of: run, agent, user, seq };

@@ -6,6 +6,7 @@ import { byteLength } from '../core/json.ts';
 import { modelScope, toolScope } from '../core/switch-scope.ts';
 import type { Delivery } from '../ports/bus.ts';
 import type { Log } from '../ports/telemetry.ts';
+import type { WatchedRun } from '../ports/watchdog.ts';
 import { call } from './call.ts';
 import { delegate } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
@@ -94,6 +95,7 @@ export class RunOwner implements OwnedRun {
   readonly deps: NodeDeps;
   readonly log: Log;
   readonly telemetry: RunTelemetry | null;
+  private readonly watched: WatchedRun;
   delivery: Delivery;
   private readonly env: OwnerEnv;
   private readonly nonce: string;
@@ -125,6 +127,7 @@ export class RunOwner implements OwnedRun {
     this.scopes = scopesOf(accepted);
     this.steps = new StepLog(accepted.run, env.deps.journal, this.read);
     this.telemetry = telemetry;
+    this.watched = env.deps.watchdog.enter(accepted.run, accepted.agent.name);
     if (telemetry !== null) telemetry.read = this.read;
     this.log = env.deps.log.child({
       run_id: accepted.run,
@@ -290,7 +293,7 @@ export class RunOwner implements OwnedRun {
     if (this.gone) return true;
     this.recent.set(entry.n, entry);
     this.recent.delete(entry.n - RECENT_ENTRIES);
-    fold.fold(entry);
+    this.watched.now('fold', () => fold.fold(entry));
     this.telemetry?.folded(entry, fold);
     for (const event of events) countHit(deps.switches, event);
     if (fold.ended) deps.faults.hit('end.written');
@@ -447,6 +450,7 @@ export class RunOwner implements OwnedRun {
       permit: (uses) => this.permit(uses),
       log: this.log,
       telemetry: this.telemetry,
+      watched: this.watched,
     };
   }
 
@@ -510,6 +514,7 @@ export class RunOwner implements OwnedRun {
     if (this.phase === 'gone') return;
     const why = error?.code === 'closed' ? 'closed' : reason;
     this.phase = 'gone';
+    this.watched.leave();
     this.abortAll();
     this.env.wheel.set(this, null);
     for (const pending of this.queue.splice(0)) pending.settle(false);

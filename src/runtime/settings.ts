@@ -31,5 +31,9 @@ export const NodeSettings = z.strictObject({
   switch_stale_ms: z.int().min(500).max(60_000).default(10_000),
   /** How long a graceful stop waits for calls that must not be cut off. */
   drain_ms: z.int().min(0).max(600_000).default(25_000),
+  /** How long the event loop may stand still before that is logged, with what blocks it. */
+  block_warn_ms: z.int().min(50).max(600_000).default(1_000),
+  /** How long before the process ends, for its runs to go on at once elsewhere; 0: never. Default: three leases. */
+  block_exit_ms: z.int().min(0).max(3_600_000).optional(),
 });
 export type NodeSettings = z.infer<typeof NodeSettings>;

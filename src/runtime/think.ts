@@ -39,7 +39,8 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
     if (permit === 'wait') return [];
     if (permit !== 'go') throw permit.off;
     const what = `model ${accepted.agent.model}`;
-    reply = await scope.effort.within(deps.clock, stepTime(scope), what, () => model.think(input), WORDS_MS);
+    const ask = () => scope.watched.others(what, () => model.think(input));
+    reply = await scope.effort.within(deps.clock, stepTime(scope), what, ask, WORDS_MS);
     reply = checked(reply, want.phase);
   } catch (thrown) {
     const off = scope.effort.switchedOff;
@@ -174,7 +175,7 @@ async function gate(scope: EffectScope, request: CallRequest, plan: Plan | null)
     request,
     definition,
     plan: plan === null ? null : { plan, isDone: (step) => Object.hasOwn(context.plan?.done ?? {}, step) },
-    faults: (schema, args) => deps.validator.faults(schema, args),
+    faults: (schema, args) => scope.watched.now('validate', () => deps.validator.faults(schema, args)),
     now: deps.clock.now(),
   });
 }

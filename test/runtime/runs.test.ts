@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { scripted, scriptedModel } from '../../src/adapters/model/scripted.ts';
+import { createOperator } from '../../src/client/operator.ts';
 import { AppError } from '../../src/core/errors.ts';
+import { drive } from '../client/support.ts';
 import { Cluster, chain } from './support.ts';
 
 describe('a run', () => {
@@ -166,6 +168,9 @@ describe('a run', () => {
     expect(status.requires).toMatchObject({ kind: 'answer' });
     await cluster.clock.advance(3_600_000);
     expect(node.activeRuns).toBe(0);
+    const { client: bus, subjects, clock } = cluster;
+    const { people } = await drive(cluster, createOperator({ bus, subjects, by: 'op', clock }).health());
+    expect(people).toEqual({ count: 1, oldest_at: status.at, complete: true });
     const say = (word: object) => {
       const body = JSON.stringify({ run: status.run, c: status.requires?.c, by: 'op', ...word });
       return cluster.client.request(cluster.subjects.api('resolve'), body, { timeoutMs: 1_000 });

@@ -21,6 +21,7 @@ import type { Model } from '../../src/ports/model.ts';
 import type { Log, Telemetry } from '../../src/ports/telemetry.ts';
 import type { ToolCall, ToolSource } from '../../src/ports/tools.ts';
 import type { Validator } from '../../src/ports/validator.ts';
+import { NO_WATCHDOG } from '../../src/ports/watchdog.ts';
 import { Agents } from '../../src/runtime/agents.ts';
 import type { NodeDeps } from '../../src/runtime/deps.ts';
 import { type FaultPoint, type FaultPoints, NO_FAULTS } from '../../src/runtime/fault-points.ts';
@@ -31,7 +32,7 @@ import { type SupervisorNode, startNode } from '../../src/runtime/node.ts';
 import { NodeSettings } from '../../src/runtime/settings.ts';
 import { Switches } from '../../src/runtime/switches.ts';
 
-export const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+export const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent, enabled: () => false };
 
 /** A log that keeps what was said, for tests that read it. */
 export function recordingLog(): Log & { lines: { level: string; event: string; fields: Record<string, unknown> }[] } {
@@ -160,6 +161,7 @@ export class Cluster {
         staleMs: settings.switch_stale_ms,
       }),
       settings,
+      watchdog: NO_WATCHDOG,
     };
   }
 

@@ -52,6 +52,32 @@ function slowCluster(...agents: ConstructorParameters<typeof Cluster>): Cluster 
 const calling = (cluster: Cluster, times = 1) =>
   cluster.until('call', async () => cluster.tools.calls.length >= times, 60_000, 10);
 
+describe('a run that has ended', () => {
+  it.each(['global', 'agent:a', 'agent:a@2', 'user:u', 'run'])(
+    'is neither continued nor retried while a kill is over %s; the error says which, and what lifts it',
+    async (kind) => {
+      const cluster = new Cluster(AGENT);
+      await cluster.node();
+      await cluster.submit({ ...chain(3), limits: { steps: 1 } }, 'a');
+      const { run } = await cluster.result();
+      const scope = kind === 'run' ? `run:${run}` : kind;
+      await set(cluster, scope, 'kill', 'runaway');
+      const operator = operatorOf(cluster);
+      const refused = { code: 'killed', message: expect.stringMatching(/runaway\. .*proctor revive /) };
+      await expect(done(cluster, operator.continue(run))).rejects.toMatchObject(refused);
+      // A retry is a run of its own.
+      if (kind !== 'run') await expect(done(cluster, operator.retry(run))).rejects.toMatchObject(refused);
+      expect(await cluster.statuses()).toHaveLength(1);
+      await set(cluster, scope, 'revive');
+      const next = await done(cluster, operator.continue(run));
+      const result = await cluster.until('its result', async () =>
+        (await cluster.results()).find((one) => one.run === next.run),
+      );
+      expect(result.code).toBe('completed');
+    },
+  );
+});
+
 describe('a kill', () => {
   it.each(['global', 'agent:a', 'agent:a@2', 'user:u', 'run'])(
     'of the scope %s ends a run at once and cancels its calls; others go on',

@@ -4,7 +4,7 @@ import { agentRunMachine } from '../../machines/agent-run/machine.ts';
 import { scripted } from '../../src/adapters/model/scripted.ts';
 import type { RunMachine } from '../../src/runtime/fold.ts';
 import { clientOf, drive } from '../client/support.ts';
-import { Cluster, chain, recordingLog } from './support.ts';
+import { Cluster, chain, recordingLog, type TestNode } from './support.ts';
 
 /** A build of the chart that cannot fold an outcome. */
 const fault = assign(() => {
@@ -111,6 +111,41 @@ describe('a run that crashes', () => {
     expect(result).toMatchObject({ run: poison, status: 'failed', code: 'crash_limit' });
     await cluster.submit(chain(1));
     await cluster.until('the next run', async () => (await cluster.results()).length === 2);
+  });
+
+  it('its node, again and again, does not take those to their end that were only beside it', async () => {
+    const cluster = new Cluster({ name: 'killer', model: 'kills' }, { name: 'slow', model: 'slow' });
+    let node: TestNode;
+    let deaths = 0;
+    // Before any other run can have made progress.
+    cluster.modelMap.kills = {
+      think: () => {
+        const here = node;
+        cluster.clock.after(200, () => here.kill());
+        return new Promise(() => {});
+      },
+    };
+    cluster.modelMap.slow = {
+      think: () =>
+        new Promise((resolve) => {
+          cluster.clock.after(1_000, () => resolve(scripted({ action: 'final_answer', answer: 'done' })));
+        }),
+    };
+    const settings = { lease_ms: 1_000 };
+    node = await cluster.node('n0', { settings });
+    await cluster.submit({ input: 'x' }, 'killer');
+    const others = 5;
+    for (let i = 0; i < others; i++) await cluster.submit({ input: 'x' }, 'slow', `u${i}`);
+    await cluster.until('all ends', async () => {
+      if (node.dead) node = await cluster.node(`n${++deaths}`, { settings });
+      return (await cluster.results()).length === 1 + others;
+    });
+    const ends = (await cluster.results()).map(({ agent, code }) => `${agent} ${code}`);
+    expect(ends.toSorted((a, b) => a.localeCompare(b))).toEqual([
+      'killer crash_limit',
+      ...Array<string>(others).fill('slow completed'),
+    ]);
+    expect(deaths).toBe(4);
   });
 
   it('by a fault of the runtime goes on under a new claim', async () => {

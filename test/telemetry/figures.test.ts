@@ -122,6 +122,19 @@ describe('/metrics', () => {
   });
 });
 
+describe('the event loop', () => {
+  it('shows how late it was since the last look', async () => {
+    const longest = async () =>
+      parsePrometheus(await (await fetch(`${ops.url}/metrics`)).text()).find(
+        ({ name }) => name === 'nodejs_eventloop_delay_max_seconds',
+      )?.value ?? 0;
+    await longest();
+    const until = performance.now() + 400;
+    while (performance.now() < until);
+    expect(await longest()).toBeGreaterThan(0.3);
+  });
+});
+
 describe('/readyz', () => {
   const ready = async () => {
     const answer = await fetch(`${ops.url}/readyz`);

@@ -29,6 +29,8 @@ export interface ValidatorOptions {
 
 interface Compiled {
   check: ValidateFunction;
+  /** The schema, as the cache knows it. */
+  text: string;
   /** Size of the schema. */
   bytes: number;
   /** The check may take more than linear time. */
@@ -38,8 +40,10 @@ interface Compiled {
 /** Longest `pattern` of a schema. */
 const MAX_PATTERN_LENGTH = 512;
 const MAX_FAULTS = 20;
-/** A schema that failed is compiled again after this long: a stopped process looks like a slow schema. */
+/** A schema that failed is tried again after this long: a stopped process looks like a slow schema. */
 const FAULT_TTL_MS = 60_000;
+/** How long nothing is checked against a schema that took too long: it holds up the event loop each time. */
+const REST_MS = 10_000;
 /** Bytes of the schema times bytes of the value from which on any check runs under the time limit. */
 const UNGUARDED_WORK = 10_000_000;
 const GUARDED = /"(?:pattern|patternProperties|\$ref|\$dynamicRef|\$recursiveRef|uniqueItems|format)":/;
@@ -73,7 +77,7 @@ export function jsonSchemaValidator(options: ValidatorOptions = {}): Validator {
     try {
       const dialect = dialectOf(schema);
       const check = withTimeLimit(timeLimitMs * 4, () => compile(schema, dialect));
-      const result = { check, bytes, guarded: GUARDED.test(text) };
+      const result = { check, text, bytes, guarded: GUARDED.test(text) };
       cache.set(text, result);
       return result;
     } catch (thrown) {
@@ -95,7 +99,13 @@ export function jsonSchemaValidator(options: ValidatorOptions = {}): Validator {
         const valid = guarded ? withTimeLimit(timeLimitMs, () => found.check(value)) : found.check(value);
         return valid ? null : describe(found.check.errors ?? []);
       } catch (thrown) {
-        return badSchema(`checking a value failed: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+        const fault = badSchema(
+          `checking a value failed: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+        );
+        // The next value would hold up the event loop as long: the schema rests for a while.
+        seen.delete(schema);
+        cache.set(found.text, fault, { ttl: REST_MS });
+        return fault;
       }
     },
   };

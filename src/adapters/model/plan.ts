@@ -3,6 +3,7 @@ import { AppError, clip } from '../../core/errors.ts';
 import { depthOf, type Json, MAX_DEPTH } from '../../core/json.ts';
 import { dependenciesOf, type Plan, type PlanStep } from '../../core/plan.ts';
 import type { Model, ThinkInput } from '../../ports/model.ts';
+import { type Allowance, TIME_LIMIT_MS } from './query.ts';
 import { type ReadResult, resolveReferences } from './references.ts';
 
 /**
@@ -62,9 +63,17 @@ async function callReady(ready: PlanStep[], read: ReadResult): Promise<Decision>
   const calls: { tool: string; args: Record<string, Json>; plan_step: string }[] = [];
   const reasons: string[] = [];
   let left = MAX_DECISION_CHARS;
+  const time = { ms: TIME_LIMIT_MS };
   for (const step of ready.slice(0, MAX_PARALLEL_CALLS)) {
-    const allowance = { left: calls.length === 0 ? left : MAX_DECISION_CHARS };
-    const args = (await resolved(step.args, `${step.id}.args`, read, allowance)) as Record<string, Json>;
+    const allowance = { left: calls.length === 0 ? left : MAX_DECISION_CHARS, time };
+    let args: Record<string, Json>;
+    try {
+      args = (await resolved(step.args, `${step.id}.args`, read, allowance)) as Record<string, Json>;
+    } catch (thrown) {
+      // What came before it took the time: the next decision begins with it.
+      if (time.ms <= 0 && calls.length > 0) break;
+      throw thrown;
+    }
     left -= MAX_DECISION_CHARS - allowance.left;
     if (left < 0 && calls.length > 0) break;
     calls.push({ tool: step.tool, args, plan_step: step.id });
@@ -85,7 +94,7 @@ async function answerOf(plan: Plan, read: ReadResult, input: ThinkInput): Promis
   }
   const whole = last === undefined ? null : { $ref: last.id };
   const answer = plan.answer === undefined ? whole : plan.answer;
-  return resolved(answer, 'answer', read, { left: MAX_DECISION_CHARS });
+  return resolved(answer, 'answer', read, { left: MAX_DECISION_CHARS, time: { ms: TIME_LIMIT_MS } });
 }
 
 /**
@@ -104,7 +113,7 @@ async function largeResultOf(step: PlanStep, input: ThinkInput): Promise<Json> {
   return null;
 }
 
-async function resolved(value: Json, path: string, read: ReadResult, allowance: { left: number }): Promise<Json> {
+async function resolved(value: Json, path: string, read: ReadResult, allowance: Allowance): Promise<Json> {
   const out = await resolveReferences(value, path, read, allowance);
   if (depthOf(out) > MAX_DEPTH) {
     throw new AppError(

@@ -10,8 +10,8 @@ import { type Json, MAX_DEPTH } from '../../core/json.ts';
  */
 
 export const MAX_QUERY_LENGTH = 1024;
-/** Longest evaluation of one query, milliseconds. */
-const TIME_LIMIT_MS = 500;
+/** Longest evaluation of all queries of one decision, milliseconds: so long the event loop stands. */
+export const TIME_LIMIT_MS = 500;
 /** Field names, indexes and wildcards: work is at most linear in the data. */
 const PLAIN_PATH = /^[\w."[\]*@-]+$/;
 
@@ -19,32 +19,42 @@ const context = vm.createContext(Object.create(null));
 const script = new vm.Script('evaluate()');
 
 /** The value that `query` finds in `data`. Throws AppError `bad_query` with the reason. */
-export function runQuery(query: string, data: Json): Json {
+export function runQuery(query: string, data: Json, allowance: Allowance): Json {
   if (query.length > MAX_QUERY_LENGTH) {
     throw new AppError(
       'bad_query',
       `the query has ${query.length} characters, at most ${MAX_QUERY_LENGTH} are allowed`,
     );
   }
+  const { time } = allowance;
+  if (time.ms <= 0) {
+    throw new AppError('bad_query', `the queries of one decision may take ${TIME_LIMIT_MS} ms, which the others took`);
+  }
+  const began = performance.now();
   try {
-    return PLAIN_PATH.test(query) ? search(data, query) : withTimeLimit(() => search(data, query));
+    return PLAIN_PATH.test(query) ? search(data, query) : withTimeLimit(time.ms, () => search(data, query));
   } catch (thrown) {
     throw new AppError('bad_query', toAppError(thrown).message, { cause: thrown });
+  } finally {
+    time.ms -= performance.now() - began;
   }
 }
 
-function withTimeLimit(evaluate: () => Json): Json {
+function withTimeLimit(ms: number, evaluate: () => Json): Json {
   context.evaluate = evaluate;
   try {
-    return script.runInContext(context, { timeout: TIME_LIMIT_MS }) as Json;
+    return script.runInContext(context, { timeout: Math.ceil(ms) }) as Json;
   } finally {
     context.evaluate = undefined;
   }
 }
 
-/** Characters of JSON that a decision's arguments or an answer may still use. */
+/** What a decision's arguments or an answer may still use. */
 export interface Allowance {
+  /** Characters of JSON. */
   left: number;
+  /** For queries; shared by all that is decided at once. */
+  time: { ms: number };
 }
 
 /**

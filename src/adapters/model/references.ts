@@ -49,7 +49,7 @@ function resolveOne(reference: Reference, path: string, result: Json, allowance:
     });
   try {
     if (query === undefined) return copyJson(result, allowance);
-    const found = runQuery(query, result);
+    const found = runQuery(query, result, allowance);
     if (found === null || found === undefined) throw fault('the query finds nothing in the result');
     return copyJson(found, allowance);
   } catch (thrown) {

@@ -1,6 +1,7 @@
 import type { Attributes, Meter } from '@opentelemetry/api';
 import { toAppError } from '../../core/errors.ts';
 import type { Log, Metrics, NodeFigures } from '../../ports/telemetry.ts';
+import { observeEventLoop } from './event-loop.ts';
 
 /** Figures through the API's meter. Names and units are part of what users build on: docs/telemetry.md lists them. */
 
@@ -50,7 +51,12 @@ export function otelMetrics(meter: Meter, log: Log): Metrics {
       runs.add(1, labels);
       runSeconds.record(s, { agent: labels.agent, outcome: labels.outcome });
     },
-    observe: (read) => observeNode(meter, log, read),
+    observe(read) {
+      const stop = [observeNode(meter, log, read), observeEventLoop(meter)];
+      return () => {
+        for (const one of stop) one();
+      };
+    },
   };
 }
 

@@ -21,5 +21,6 @@ function wrap(logger: Logger): Log {
     warn: at('warn'),
     error: at('error'),
     child: (fields) => wrap(logger.child(redact(fields) as object)),
+    enabled: (level) => logger.isLevelEnabled(level),
   };
 }

@@ -1,9 +1,12 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EntryKind, Folder } from './confined-root.ts';
 import { abortReason } from './local-tool.ts';
 import { MAX_DEPTH_OF_PATH } from './paths.ts';
 
 /** Most entries that one walk looks at. */
 export const MAX_VISITED = 20_000;
+/** Entries of one folder until the event loop gets a turn: whoever walks may spend a while on each. */
+const TURN_EVERY = 200;
 
 export interface WalkEntry {
   /** Open until the walk goes on. */
@@ -31,7 +34,8 @@ export async function* walk(
   const { entries, truncated } = await folder.entries(MAX_VISITED - state.visited);
   state.visited += entries.length;
   state.truncated ||= truncated;
-  for (const { name, kind } of entries) {
+  for (const [i, { name, kind }] of entries.entries()) {
+    if (i % TURN_EVERY === TURN_EVERY - 1) await nextTurn();
     const path = [...segments, name];
     yield { folder, name, kind, segments: path };
     if (kind !== 'directory' || path.length >= options.depth) continue;

@@ -333,14 +333,15 @@ describe('a server that does not answer', () => {
 });
 
 describe('a reply without end', () => {
-  it.each([false, true])('is not read beyond its bound (streamed: %s)', async (stream) => {
-    const text = 'x'.repeat(33 * 1024 * 1024);
-    server.reply(stream ? { events: [`data: ${text}`] } : { body: text });
-    const got = await outcome(models, thinkInput({ model_options: { stream } }));
-    expect(got).toMatchObject({
-      code: 'bad_reply',
-      retryable: true,
-      message: expect.stringContaining('33554432 bytes'),
-    });
+  const megabyte = 'x'.repeat(1024 * 1024);
+  it.each<[string, WireReply, string]>([
+    ['a reply', { body: megabyte.repeat(3) }, '2097152 bytes'],
+    ['one event of a streamed reply', { events: [`data: ${megabyte.repeat(3)}`] }, 'one event'],
+    ['one event in many lines', { events: [Array(3).fill(`data: ${megabyte}`).join('\n')] }, 'one event'],
+    ['all events together', { events: Array(33).fill(`: ${megabyte}\n\n`) }, '33554432 bytes'],
+  ])('is not read beyond its bound: %s', async (_, reply, message) => {
+    server.reply(reply);
+    const got = await outcome(models, thinkInput({ model_options: { stream: 'events' in reply } }));
+    expect(got).toMatchObject({ code: 'bad_reply', retryable: true, message: expect.stringContaining(message) });
   });
 });

@@ -224,6 +224,24 @@ describe('the plan model', () => {
     expect(error.message).toMatch(reason);
   });
 
+  // Each takes a while and brings a number: by its size alone a plan could hold thousands of them.
+  const slow = { $ref: 'a', query: `length(${doubling(14)})` };
+
+  it('lets all queries of a decision take half a second together', async () => {
+    const plan = { steps: [step('a'), step('b', { args: { x: Array(2_000).fill(slow) } })] };
+    const error = await failure(plan, { a: A });
+    expect(error).toMatchObject({ code: 'bad_reference', retryable: false });
+    expect(error.message).toMatch(/timed out|may take 500 ms/);
+  });
+
+  it('leaves steps to the next decision for which no time is left', async () => {
+    const args = { x: Array(20).fill(slow) };
+    const ready = Array.from({ length: MAX_PARALLEL_CALLS }, (_, i) => step(`s${i}`, { args, after: ['a'] }));
+    const made = calls(await decide({ steps: [step('a'), ...ready] }, { a: A })).length;
+    expect(made).toBeGreaterThan(0);
+    expect(made).toBeLessThan(MAX_PARALLEL_CALLS);
+  });
+
   it('names the answer when its reference fails', async () => {
     const plan = { steps: [step('a')], answer: { x: { $ref: 'a', query: 'nope' } } };
     expect(await failure(plan, { a: A })).toMatchObject({ code: 'bad_reference', field: 'answer.x' });

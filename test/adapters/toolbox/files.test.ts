@@ -464,6 +464,19 @@ describe('list_files', () => {
     expect(await use(list, { pattern: '**/x' })).toEqual({ entries: [], truncated: true });
   });
 
+  it('gives the event loop its turns in a folder of thousands', async () => {
+    const { root } = await makeRoot(Object.fromEntries(Array.from({ length: 3_000 }, (_, i) => [`f${i}`, ''])));
+    let turns = 0;
+    const count = () => {
+      turns++;
+      counting = setImmediate(count);
+    };
+    let counting = setImmediate(count);
+    await use(toolsFor(root).list, { pattern: '*a*b*c' });
+    clearImmediate(counting);
+    expect(turns).toBeGreaterThanOrEqual(3_000 / 200);
+  });
+
   it('stops when it is aborted', async () => {
     const { root } = await makeRoot({ a: '' });
     expect(await faultOf(use(toolsFor(root).list, {}, AbortSignal.abort()))).toBe('aborted');
