@@ -1,6 +1,6 @@
+import { askRestart } from '../src/core/restart-budget.ts';
 import { backoffDelay, nextChance } from './backoff.ts';
 import { type ExitReason, failure, isClean, SHUTDOWN } from './exit-reason.ts';
-import { askRestart } from './restart-budget.ts';
 import type { ChildRecord, Step } from './state.ts';
 import { isGroup, planRestart, type RestartPlan } from './strategy.ts';
 import type { Turn } from './turn.ts';

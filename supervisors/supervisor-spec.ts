@@ -1,7 +1,7 @@
 import { AppError } from '../src/core/errors.ts';
+import type { RestartBudget } from '../src/core/restart-budget.ts';
 import { type ChildSpec, readChildSpec, readChildSpecs } from './child-spec.ts';
 import { Fields, shown } from './fields.ts';
-import type { RestartBudget } from './restart-budget.ts';
 import type { AutoShutdown, Strategy } from './spec-types.ts';
 
 /** Supervisor specifications: OTP's flags and the children. Everything is checked before any child starts. */

@@ -1,6 +1,7 @@
 import type { RunCall, RunContext } from '../../src/core/run-state.ts';
 import { callsAre, remember } from './calls.ts';
 import { type ChartEventOf, plannedCalls } from './context.ts';
+import { freshTeam } from './team.ts';
 
 /** Bookkeeping of model calls: what they cost counts whether they helped or not (RUN-3). */
 
@@ -32,7 +33,10 @@ export function beginStep(context: RunContext, event: ChartEventOf<'decided'>): 
     update.tool_calls = context.tool_calls + made.length;
     update.tools_used = withNames(context.tools_used, made);
   }
-  if (event.decision.action === 'delegate') update.children = context.children + 1;
+  if (event.decision.action === 'delegate') {
+    update.children = context.children + calls.length;
+    Object.assign(update, freshTeam(context));
+  }
   return update;
 }
 

@@ -34,14 +34,19 @@ export function callsAre(context: RunContext): CallsAre {
 function judge(context: RunContext): CallsAre {
   const has = (...wanted: RunCall['status'][]) => context.calls.some((call) => wanted.includes(call.status));
   if (has('ready', 'started')) return context.calls.some(isRetried) ? 'retrying' : 'calling';
-  if (has('child_ready')) return 'delegating';
+  if (has('child_ready') || context.calls.some(hasToBeTold)) return 'delegating';
   if (has('approval')) return 'approval';
   if (has('person')) return 'person';
-  if (has('child')) return 'child';
+  if (has('child', 'stopping', 'stopped')) return 'child';
   const failed = stepFailed(context);
   if (failed && context.failing + 1 >= context.limits.failing_steps) return 'spent';
   if (context.hold !== null) return failed ? 'held_failed' : 'held';
   return failed ? 'failed' : 'done';
+}
+
+/** A member of a team that has to go and does not know. */
+export function hasToBeTold(call: RunCall): boolean {
+  return call.status === 'stopping' && call.told === undefined;
 }
 
 function isRetried(call: RunCall): boolean {

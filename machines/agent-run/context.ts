@@ -1,3 +1,4 @@
+import { membersOf } from '../../src/core/decision.ts';
 import type { RunEvent, RunEventOf } from '../../src/core/events.ts';
 import { callId } from '../../src/core/ids.ts';
 import { DEFAULT_LIMITS } from '../../src/core/limits.ts';
@@ -66,6 +67,7 @@ export function acceptedContext(event: ChartEventOf<'accepted'>): RunContext {
     backoff_ms: agent.retry_backoff_ms,
     planning: agent.planning && plan === null,
     review: agent.review,
+    ...(agent.team === undefined ? {} : { team: { ...agent.team, restarts: [] } }),
     accepted_at: event.at,
     not_before: task.not_before === undefined ? event.at : Math.max(event.at, Date.parse(task.not_before)),
     plan,
@@ -95,19 +97,20 @@ export function plannedCalls(event: ChartEventOf<'decided'>): RunCall[] {
       ...(call.refused === undefined ? {} : { outcome: event.n }),
     }));
   }
-  const other = { c: callId(event.n, 0), idempotent: true, timeout_ms: 0 };
+  const other = { idempotent: true, timeout_ms: 0 };
   if (decision.action === 'delegate') {
-    const refused = event.calls?.[0]?.refused !== undefined;
-    return [
-      {
+    return membersOf(decision).map(({ agent }, index) => {
+      const refused = event.calls?.[index]?.refused !== undefined;
+      return {
         ...other,
-        tool: `agent:${decision.agent}`,
+        c: callId(event.n, index),
+        tool: `agent:${agent}`,
         status: refused ? 'refused' : 'child_ready',
         ...(refused ? { outcome: event.n } : {}),
-      },
-    ];
+      };
+    });
   }
-  return [{ ...other, tool: 'person', status: 'person' }];
+  return [{ ...other, c: callId(event.n, 0), tool: 'person', status: 'person' }];
 }
 
 function statusOf(call: {

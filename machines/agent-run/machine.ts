@@ -17,6 +17,7 @@ import {
   withCall,
 } from './calls.ts';
 import { acceptedContext, type ChartEventOf, EMPTY_CONTEXT, type RunChartEvent } from './context.ts';
+import { awaitsEnd, memberEnded, memberStopped } from './team.ts';
 
 /**
  * The life of one agent run (RUN-2, RUN-3), as a chart to watch.
@@ -93,15 +94,8 @@ const chart = setup({
       const { c, run } = event as ChartEventOf<'delegated'>;
       return withCall(context, c, ['child_ready'], () => ({ status: 'child', child: run }));
     }),
-    childEnded: assign(({ context, event }) => {
-      const ended = event as ChartEventOf<'child_ended'>;
-      return {
-        ...(ended.outcome === 'success' ? callSucceeded(context, ended, 0) : callFailed(context, ended, 0)),
-        input_tokens: context.input_tokens + ended.usage.input_tokens,
-        output_tokens: context.output_tokens + ended.usage.output_tokens,
-        cost_usd: context.cost_usd + ended.usage.cost_usd,
-      };
-    }),
+    childEnded: assign(({ context, event }) => memberEnded(context, event as ChartEventOf<'child_ended'>)),
+    memberStopped: assign(({ context, event }) => memberStopped(context, event as ChartEventOf<'member_stopped'>)),
     stopClock: assign(({ context, event }) => stopClock(context, event.at)),
     startClock: assign(({ context, event }) => startClock(context, event.at)),
     holdAfterStep: assign(({ context, event }) => ({
@@ -130,7 +124,8 @@ const chart = setup({
     ready: ({ context, event }) => 'c' in event && isCall(context, event.c, ['ready']),
     awaitsPerson: ({ context, event }) => 'c' in event && isCall(context, event.c, ['person']),
     awaitsApproval: ({ context, event }) => 'c' in event && isCall(context, event.c, ['approval']),
-    awaitsChild: ({ context, event }) => 'c' in event && isCall(context, event.c, ['child', 'child_ready']),
+    awaitsChild: ({ context, event }) => 'c' in event && isCall(context, event.c, ['child_ready']),
+    awaitsEnd: ({ context, event }) => event.type === 'child_ended' && awaitsEnd(context, event),
     approved: ({ context, event }) =>
       event.type === 'approval_decided' && event.verdict === 'approved' && isCall(context, event.c, ['approval']),
     dueFor: ({ context, event }, params: { phase: Phase }) =>
@@ -214,7 +209,8 @@ const callEvents = {
   ],
   approval_expired: { guard: 'awaitsApproval', actions: 'callRefused' },
   delegated: { guard: 'awaitsChild', actions: 'childStarted' },
-  child_ended: { guard: 'awaitsChild', actions: 'childEnded' },
+  member_stopped: { actions: 'memberStopped' },
+  child_ended: { guard: 'awaitsEnd', actions: 'childEnded' },
 } as const;
 
 /** In the order of how often they are taken: an arrow is only looked at when those before it were not. */
@@ -416,7 +412,7 @@ export const agentRunMachine = chart.createMachine({
           on: heldAfterStep('executing.calling'),
         },
         delegating: {
-          description: 'Another agent is being given the task.',
+          description: 'Other agents are being given their parts, or told to stop.',
           always: leave('delegating'),
           on: heldAfterStep('executing.delegating'),
         },
@@ -441,7 +437,11 @@ export const agentRunMachine = chart.createMachine({
           always: leave('person'),
           on: holdable('waiting.person'),
         },
-        child: { description: 'A delegated run works.', always: leave('child'), on: holdable('waiting.child') },
+        child: {
+          description: 'Delegated runs work, or come to their end.',
+          always: leave('child'),
+          on: holdable('waiting.child'),
+        },
         backing_off: {
           description: 'A step or a model call failed; the next try is later.',
           on: { ...holdable('waiting.backing_off'), timer: askAgain },

@@ -1,4 +1,5 @@
 import { pathOf, type RunCall, type RunContext, type StateValue } from '../../src/core/run-state.ts';
+import { hasToBeTold } from './calls.ts';
 
 /**
  * What a run wants done, as data: a function of where it stands. The runtime starts what is wanted and does not run,
@@ -12,6 +13,8 @@ export type Want =
   /** A call was started under an older claim: nobody knows whether it happened once `at` has passed. */
   | { kind: 'unknown'; id: string; c: string; at: number }
   | { kind: 'delegate'; id: string; call: RunCall }
+  /** A member of a team is told to stop. */
+  | { kind: 'stop'; id: string; call: RunCall }
   | { kind: 'timer'; id: string; at: number }
   | { kind: 'deadline'; id: string; at: number }
   | { kind: 'approval_expiry'; id: string; c: string; at: number };
@@ -52,7 +55,9 @@ function callWants(call: RunCall, epoch: number): Want[] {
       if (call.started?.epoch === epoch) return [{ kind: 'call', id: idOfTry(call), call }];
       return [{ kind: 'unknown', id: `unknown-${call.c}`, c: call.c, at: call.started?.start_by ?? 0 }];
     case 'child_ready':
-      return [{ kind: 'delegate', id: call.c, call }];
+      return [{ kind: 'delegate', id: idOfTry(call), call }];
+    case 'stopping':
+      return hasToBeTold(call) ? [{ kind: 'stop', id: `stop-${idOfTry(call)}`, call }] : [];
     case 'approval':
       return [{ kind: 'approval_expiry', id: `approval-${call.c}`, c: call.c, at: call.approval_until ?? 0 }];
     default:

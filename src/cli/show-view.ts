@@ -69,7 +69,7 @@ function waitOf({ status, context, protocol }: RunDetails, self: string): { for:
   if (state === 'waiting.paused') return { for: 'somebody to resume it', unblock: `${self} resume ${run}` };
   if (state === 'waiting.child') {
     const children = context.calls.flatMap((call) =>
-      call.status === 'child' && call.child !== undefined ? [call.child] : [],
+      (call.status === 'child' || call.status === 'stopping') && call.child !== undefined ? [call.child] : [],
     );
     return {
       for: `the runs that it delegated to: ${children.join(', ')}`,

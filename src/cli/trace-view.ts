@@ -1,3 +1,4 @@
+import { membersOf } from '../core/decision.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { callId } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
@@ -120,15 +121,14 @@ function stepLines(
       });
       break;
     case 'delegate':
-      lines.push(
-        ...callLines(
-          indent,
-          callId(n, 0),
-          `agent ${line(decision.agent)} ${preview(decision.input)}`,
-          outcomes.get(callId(n, 0)) ?? [],
-          paint,
-        ),
-      );
+      membersOf(decision).forEach((member, i) => {
+        const c = callId(n, i);
+        const refused = event.calls?.[i]?.refused;
+        const name = `agent ${line(member.agent)} ${preview(member.input)}`;
+        lines.push(...callLines(indent, c, name, outcomes.get(c) ?? [], paint));
+        if (refused !== undefined)
+          lines.push(`${indent}      ${paint.bad(`refused: ${preview(refused.message, 300)}`)}`);
+      });
       break;
     case 'ask_human':
       lines.push(

@@ -20,6 +20,19 @@ export const ModelOptions = z.strictObject({
 });
 export type ModelOptions = z.infer<typeof ModelOptions>;
 
+/**
+ * How the runs that an agent delegates to in one step are supervised (SUP-8). They are transient: one that fails or runs
+ * out of time is started again, as the strategy has it; one that somebody cancelled or killed is not.
+ */
+export const TeamRules = z.strictObject({
+  /** Who is started again with the one that failed: nobody else, all, those after it. */
+  strategy: z.enum(['one_for_one', 'one_for_all', 'rest_for_one']).default('one_for_one'),
+  /** Restarts within `period_ms`; one more, and the team is given up. */
+  intensity: z.int().min(0).max(100).default(1),
+  period_ms: z.int().min(1).max(86_400_000).default(60_000),
+});
+export type TeamRules = z.infer<typeof TeamRules>;
+
 /** How an agent works: its model, the tools that it may see and call, its limits. */
 export const AgentDefinition = z.strictObject({
   name: Name,
@@ -51,6 +64,8 @@ export const AgentDefinition = z.strictObject({
     .default([]),
   /** Agents that it may delegate to, by name. */
   delegates_to: z.array(Name).max(64).default([]),
+  /** Supervision of those; without it none is started again, and a failure is for the model to see. */
+  team: TeamRules.optional(),
   planning: z.boolean().default(false),
   review: z.boolean().default(false),
   limits: Limits.default(Limits.parse({})),
@@ -85,6 +100,10 @@ export const AgentChoice = z.strictObject({
 export function sameAgent(a: AgentDefinition, b: AgentDefinition): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
+
+/** What a run above this one was allowed: nobody gives more than they have. */
+export const Allowance = z.strictObject({ agent: Name, tools: AgentDefinition.shape.tools.unwrap() });
+export type Allowance = z.infer<typeof Allowance>;
 
 /** Whether an agent's list names a tool. */
 export function listsTool(agent: { tools: string[] }, tool: string): boolean {

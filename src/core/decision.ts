@@ -20,6 +20,15 @@ export const CallRequest = z.strictObject({
 });
 export type CallRequest = z.infer<typeof CallRequest>;
 
+/** One run that a decision starts, of another agent. */
+export const Member = z.strictObject({
+  agent: Name,
+  input: Json,
+  plan: Plan.optional(),
+  limits: LimitOverrides.optional(),
+});
+export type Member = z.infer<typeof Member>;
+
 const ALIASES: Record<string, string> = { tool_use: 'tool_call', complete: 'final_answer' };
 
 /** What a model decides (RUN-3). `tool_use` and `complete` are taken as `tool_call` and `final_answer`. */
@@ -37,14 +46,19 @@ export const Decision = z.preprocess(
       reasoning: Reasoning,
       calls: z.array(CallRequest).min(1).max(MAX_PARALLEL_CALLS),
     }),
-    z.strictObject({
-      action: z.literal('delegate'),
-      reasoning: Reasoning,
-      agent: Name,
-      input: Json,
-      plan: Plan.optional(),
-      limits: LimitOverrides.optional(),
-    }),
+    z
+      .strictObject({
+        action: z.literal('delegate'),
+        reasoning: Reasoning,
+        /** One member, written in short. */
+        ...Member.partial().shape,
+        /** A team: they work at the same time, under the strategy of the agent that asks for them. */
+        members: z.array(Member).min(1).max(MAX_PARALLEL_CALLS).optional(),
+      })
+      .check((ctx) => {
+        const fault = teamFault(ctx.value);
+        if (fault !== null) ctx.issues.push({ code: 'custom', input: ctx.value, ...fault });
+      }),
     z.strictObject({ action: z.literal('ask_human'), reasoning: Reasoning, question: z.string().min(1).max(4096) }),
     z.strictObject({ action: z.literal('final_answer'), reasoning: Reasoning, answer: Json }),
     z.strictObject({
@@ -56,6 +70,25 @@ export const Decision = z.preprocess(
   ]),
 );
 export type Decision = z.infer<typeof Decision>;
+
+/** A delegation names its one member in short, or all of them. */
+function teamFault(value: { [K in keyof Member]?: unknown } & { members?: unknown }) {
+  const short = (['agent', 'input', 'plan', 'limits'] as const).filter((field) => value[field] !== undefined);
+  if (value.members === undefined) {
+    const missing = (['agent', 'input'] as const).find((field) => value[field] === undefined);
+    return missing === undefined ? null : { path: [missing], message: 'expected, as there are no members' };
+  }
+  return short.length === 0
+    ? null
+    : { path: [short[0] as string], message: 'not beside members: it belongs into one of them' };
+}
+
+/** Who is delegated to, in order: call i of the decision is the run of member i. */
+export function membersOf(decision: Extract<Decision, { action: 'delegate' }>): Member[] {
+  const { members, agent = '', input = null, plan, limits } = decision;
+  if (members !== undefined) return members;
+  return [{ agent, input, ...(plan === undefined ? {} : { plan }), ...(limits === undefined ? {} : { limits }) }];
+}
 
 /** What one model call used; `cost_usd` 0 means that it is known to be free. */
 export const Usage = z.strictObject({

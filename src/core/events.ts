@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AgentDefinition } from './agent.ts';
+import { AgentDefinition, Allowance } from './agent.ts';
 import { BlobRef } from './blob.ts';
 import { Decision, Usage } from './decision.ts';
 import { ErrorInfo } from './errors.ts';
@@ -78,8 +78,12 @@ export const RunEvent = z.discriminatedUnion('type', [
     user: Name,
     task: Task,
     limits: Limits,
-    /** The run and call that delegated this one. */
-    parent: z.strictObject({ run: RunId, c: CallId, queue: z.string().max(600) }).optional(),
+    /** The run and call that delegated this one; `attempt` counts from 1 when it was started again. */
+    parent: z
+      .strictObject({ run: RunId, c: CallId, queue: z.string().max(600), attempt: z.int().min(1).optional() })
+      .optional(),
+    /** What the runs above it were allowed, the nearest first: it has no tool that one of them did not have. */
+    above: z.array(Allowance).max(64).optional(),
     continues: Continues.optional(),
     ancestors: z.array(z.string().max(MAX_RUN_ID)).max(64),
     /** W3C trace context of whoever submitted or delegated the run: its spans hang there. */
@@ -150,8 +154,12 @@ export const RunEvent = z.discriminatedUnion('type', [
     answer: Json,
     error: ErrorInfo.optional(),
     usage: Usage,
+    /** Which start of the call it was; absent for the first. */
+    attempt: z.int().min(1).optional(),
     ...FromInbox,
   }),
+  /** A member of a team was told to stop: it is to be started again, or the team is given up. */
+  z.strictObject({ type: z.literal('member_stopped'), c: CallId, run: RunId }),
   /** A moment that the run waited for has come. */
   z.strictObject({ type: z.literal('timer'), due: z.int(), ...FromInbox }),
   z.strictObject({ type: z.literal('pause'), ...Who, ...BySwitch, ...FromInbox }),

@@ -52,6 +52,7 @@ export const INBOX_KINDS = {
     answer: ResultJson,
     error: ErrorInfo.optional(),
     usage: Usage,
+    attempt: z.int().min(1).optional(),
   }),
 } as const;
 

@@ -16,6 +16,10 @@ export const Limits = z.strictObject({
   tool_calls: z.int().min(0).max(1_000_000).default(100),
   /** Failing steps in a row after which the run ends `max_retries`. */
   failing_steps: z.int().min(1).max(100_000).default(3),
+  /** Deepest chain of delegated runs that it may stand in as the one who delegates (SUP-8). */
+  depth: z.int().min(0).max(16).default(5),
+  /** Most runs that it may delegate to (SUP-8); those that are started again do not count. */
+  children: z.int().min(0).max(1_000).default(20),
 });
 export type Limits = z.infer<typeof Limits>;
 
@@ -30,6 +34,8 @@ export const LimitOverrides = z
     cost_usd: Limits.shape.cost_usd.unwrap(),
     tool_calls: Limits.shape.tool_calls.unwrap(),
     failing_steps: Limits.shape.failing_steps.unwrap(),
+    depth: Limits.shape.depth.unwrap(),
+    children: Limits.shape.children.unwrap(),
   })
   .partial();
 export type LimitOverrides = z.infer<typeof LimitOverrides>;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { TeamRules } from './agent.ts';
 import { ErrorInfo } from './errors.ts';
 import { Activation, CallId, RetryClass, RunId } from './events.ts';
 import { MAX_RUN_ID } from './ids.ts';
@@ -20,7 +21,8 @@ export const MAX_SNAPSHOT_BYTES = 64 * 1024;
 
 /**
  * Where a call stands. `ready` wants to be made; `started` was about to be sent and must not be sent again;
- * `approval`, `person` and `child` wait for somebody; the rest is settled.
+ * `approval`, `person` and `child` wait for somebody. A member of a team that has to go is `stopping` until its run has
+ * ended, then `stopped` until it is started again. The rest is settled.
  */
 export const CallStatus = z.enum([
   'ready',
@@ -29,6 +31,8 @@ export const CallStatus = z.enum([
   'person',
   'child_ready',
   'child',
+  'stopping',
+  'stopped',
   'done',
   'failed',
   'refused',
@@ -54,6 +58,9 @@ export const RunCall = z.strictObject({
   effect_open: z.literal(true).optional(),
   approval_until: z.int().optional(),
   child: z.string().max(MAX_RUN_ID).optional(),
+  /** Of a member that is `stopping`: its run was told, and whether it is not started again. */
+  told: z.literal(true).optional(),
+  given_up: z.literal(true).optional(),
   /** Entry that holds the outcome. */
   outcome: z.int().optional(),
 });
@@ -90,6 +97,8 @@ export const RunContext = z.strictObject({
   tool_ms: z.number(),
   tools_used: z.array(z.string()),
   children: z.int(),
+  /** Rules for those of a step, and when any of them was started again, epoch ms. */
+  team: TeamRules.extend({ restarts: z.array(z.int()).max(101) }).optional(),
   /** Entry of the decision that is being carried out, and its calls. */
   decision: z.int().nullable(),
   calls: z.array(RunCall),

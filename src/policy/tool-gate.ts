@@ -1,22 +1,20 @@
-import type { AgentDefinition } from '../core/agent.ts';
+import type { AgentDefinition, Allowance } from '../core/agent.ts';
 import { listsTool } from '../core/agent.ts';
 import type { CallRequest } from '../core/decision.ts';
 import { clip, type ErrorInfo } from '../core/errors.ts';
 import type { PlannedCall } from '../core/events.ts';
 import type { Json } from '../core/json.ts';
+import type { Limits } from '../core/limits.ts';
 import { dependenciesOf, type Plan } from '../core/plan.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 
 /** How long an approval is waited for before the call counts as not approved (APPR-2), milliseconds. */
 export const APPROVAL_MS = 300_000;
 
-/** Deepest chain of delegated runs (SUP-8). */
-export const MAX_DELEGATION_DEPTH = 5;
-/** Most runs that one run may delegate to (SUP-8). */
-export const MAX_CHILDREN = 20;
-
 export interface GateInput {
   agent: AgentDefinition;
+  /** What the runs above it were allowed, the nearest first. */
+  above: readonly Allowance[];
   request: CallRequest;
   /** What the tool's source announces now; null when nobody does. */
   definition: ToolDefinition | null;
@@ -28,10 +26,10 @@ export interface GateInput {
 }
 
 /**
- * The gate for one call (TOOL-12): listed → exists → plan → parameters → approval. A refusal names its gate in the code and is
+ * The gate for one call (TOOL-12): listed, here and above → exists → plan → parameters → approval. A refusal names its gate in the code and is
  * an observation for the model; the call is not made. Unknown or undeclared means the careful choice.
  */
-export function gateCall({ agent, request, definition, plan, faults, now }: GateInput): PlannedCall {
+export function gateCall({ agent, above, request, definition, plan, faults, now }: GateInput): PlannedCall {
   const call = {
     tool: request.tool,
     ...(request.plan_step === undefined ? {} : { plan_step: request.plan_step }),
@@ -48,6 +46,11 @@ export function gateCall({ agent, request, definition, plan, faults, now }: Gate
       'tool_not_listed',
       `agent ${agent.name} may not call ${request.tool}: its definition does not list it`,
     );
+  }
+  const without = above.find((one) => !listsTool(one, request.tool));
+  if (without !== undefined) {
+    const text = `agent ${agent.name} may not call ${request.tool} here: it was delegated to, and agent ${without.agent} above it does not have that tool`;
+    return refuse('tool_not_allowed_above', text);
   }
   if (definition === null) {
     return refuse(
@@ -92,21 +95,25 @@ export interface DelegationInput {
   known: boolean;
   /** Runs above this one. */
   depth: number;
+  /** Runs that it has delegated to before this one. */
   children: number;
+  limits: Pick<Limits, 'depth' | 'children'>;
 }
 
 /** The gate for a delegation: listed → known → depth → fan-out. Null lets it through. */
-export function gateDelegation({ agent, to, known, depth, children }: DelegationInput): ErrorInfo | null {
+export function gateDelegation({ agent, to, known, depth, children, limits }: DelegationInput): ErrorInfo | null {
   const refuse = (code: string, message: string): ErrorInfo => ({ code, message, retryable: false });
   if (!agent.delegates_to.includes(to)) {
     return refuse('agent_not_listed', `agent ${agent.name} may not delegate to ${to}: its definition does not list it`);
   }
   if (!known) return refuse('unknown_agent', `no agent named ${to} is defined here`);
-  if (depth + 1 > MAX_DELEGATION_DEPTH) {
-    return refuse('delegation_too_deep', `this run is ${depth} deep and ${MAX_DELEGATION_DEPTH} is the deepest`);
+  if (depth + 1 > limits.depth) {
+    const text = `there are ${depth} runs above this one, and limits.depth allows a chain of ${limits.depth} below the first`;
+    return refuse('delegation_too_deep', text);
   }
-  if (children + 1 > MAX_CHILDREN) {
-    return refuse('too_many_children', `this run has delegated ${children} times and ${MAX_CHILDREN} are allowed`);
+  if (children + 1 > limits.children) {
+    const text = `this run has delegated ${children} times, and limits.children allows ${limits.children}`;
+    return refuse('too_many_children', text);
   }
   return null;
 }

@@ -1,12 +1,13 @@
 import { LRUCache } from 'lru-cache';
-import { askRestart, RUN_BUDGET } from '../../supervisors/restart-budget.ts';
 import { ActivationBody } from '../core/activation-wire.ts';
 import { AppError, toAppError } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
+import { askRestart, RUN_BUDGET } from '../core/restart-budget.ts';
 import { laneKey, laneKeyOf } from '../core/run-queues.ts';
 import { streamsOf } from '../core/streams.ts';
 import type { Delivery, StoredMessage } from '../ports/bus.ts';
+import { isUnwanted } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import { endAgain } from './ending.ts';
 import { FailureLog } from './failure-log.ts';
@@ -236,7 +237,7 @@ export class Activations {
     // One that has not begun does not begin, drained or paused: its first step would be a new one.
     else if (order !== null && fold.protocol.epoch < 0) events.push({ ...order, type: 'pause' });
     else if (fold.protocol.epoch < 0 && (await this.isOrphan(accepted))) {
-      const why = 'the run that delegated this one has ended';
+      const why = 'the run that delegated this one does not wait for it any more';
       events.push({ type: 'cancel', by: `run ${accepted.parent?.run}`, why });
     }
     const tries = fold.protocol.claims;
@@ -290,12 +291,12 @@ export class Activations {
     return null;
   }
 
-  /** A child that was started late, by a node that did not know that the parent had ended. */
+  /** A child that was started late, by a node that did not know that the parent did not want it any more. */
   private async isOrphan({ parent }: RunEventOf<'accepted'>): Promise<boolean> {
     if (parent === undefined) return false;
     const fold = await this.deps.journal.load(parent.run);
     fold?.stop();
-    return fold?.ended === true;
+    return fold !== null && isUnwanted({ context: fold.context, n: fold.protocol.n }, parent.c, parent.attempt);
   }
 
   private async acceptedOf(run: string) {

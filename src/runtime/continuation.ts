@@ -97,6 +97,7 @@ export async function carryOut(deps: NodeDeps, accepted: Accepted, order: InboxB
     task: { ...task, limits: order.limits },
     limits: overrideLimits(agent.limits, order.limits),
     continues: takenOver(fold.context, accepted, order),
+    ...(accepted.above === undefined ? {} : { above: accepted.above }),
     ancestors: accepted.ancestors,
     at: order.at,
   };

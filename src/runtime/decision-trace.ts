@@ -1,4 +1,4 @@
-import type { Decision, Usage } from '../core/decision.ts';
+import { type Decision, membersOf, type Usage } from '../core/decision.ts';
 import type { TraceCall, TraceEvent, TracePage, TraceStep } from '../core/decision-trace.ts';
 import { clip, type ErrorInfo } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
@@ -235,8 +235,10 @@ function argsOf(decision: Decision): Json {
   switch (decision.action) {
     case 'tool_call':
       return decision.calls.length === 1 ? (decision.calls[0]?.args ?? null) : null;
-    case 'delegate':
-      return decision.input;
+    case 'delegate': {
+      const [first, ...others] = membersOf(decision);
+      return others.length === 0 ? (first?.input ?? null) : null;
+    }
     case 'ask_human':
       return { question: decision.question };
     case 'final_answer':

@@ -1,52 +1,82 @@
-import type { RunEvent } from '../core/events.ts';
+import type { Allowance } from '../core/agent.ts';
+import { type Member, membersOf } from '../core/decision.ts';
+import { AppError } from '../core/errors.ts';
+import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { parseCallId, runIdOfChild } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
+import type { RunCall, RunContext } from '../core/run-state.ts';
 import { agentScope } from '../core/switch-scope.ts';
 import { Task } from '../core/task.ts';
+import { shareOf } from '../policy/share.ts';
 import type { NodeDeps } from './deps.ts';
 import type { EffectScope, WantOf } from './effects.ts';
 import { activationSubject, publishActivation, writeEntryZero } from './starting.ts';
 import { switchedOff } from './switched.ts';
 
-/** The run that a call delegates to; `entry` holds the decision. */
-export function childOf(deps: NodeDeps, run: string, c: string, entry: JournalEntry): string {
-  return runIdOfChild(entry.at, deps.ids.hash(run, c));
+/** The run that a call delegates to; `entry` holds the decision. One that is started again is another run. */
+export function childOf(
+  deps: NodeDeps,
+  run: string,
+  call: Pick<RunCall, 'c' | 'attempt'>,
+  entry: JournalEntry,
+): string {
+  const again = call.attempt === undefined ? [] : [String(call.attempt)];
+  return runIdOfChild(entry.at, deps.ids.hash(run, call.c, ...again));
+}
+
+/** Name of the message that tells a parent of the end of a run that it started. */
+export function childMessageId({ c, attempt }: { c: string; attempt?: number | undefined }): string {
+  return attempt === undefined ? c : `${c}-again-${attempt}`;
+}
+
+/** What a run that this one starts is allowed at most, the nearest first. */
+export function allowancesBelow({ agent, above = [] }: RunEventOf<'accepted'>): Allowance[] {
+  return [{ agent: agent.name, tools: agent.tools }, ...above];
 }
 
 /**
  * Starts a run for another agent. Its id follows from the parent's call, so that doing it again after a crash starts
- * nothing new; its result comes back through the parent's inbox.
+ * nothing new; its result comes back through the parent's inbox. It has no tool that a run above it did not have, and
+ * its share of what the limits of the parent leave.
  */
 export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Promise<RunEvent[]> {
   const { deps, context, accepted } = scope;
-  const { c } = want.call;
+  const { c, attempt } = want.call;
+  const failed = (error: AppError): RunEvent[] => [{ type: 'call_failed', c, error: error.toInfo(), ms: 0 }];
   const entry = await scope.read(parseCallId(c).entry);
-  const decided = entry.events.find((event) => event.type === 'decided');
-  if (decided?.decision.action !== 'delegate') return [];
-  const { decision } = decided;
-  const agent = await deps.agents.find(decision.agent);
+  const member = memberOf(entry, c);
+  if (member === null) return [];
+  const agent = await deps.agents.find(member.agent);
   if (agent === undefined) {
-    const message = `agent ${decision.agent} is not defined any more`;
-    return [{ type: 'call_failed', c, error: { code: 'unknown_agent', message, retryable: true }, ms: 0 }];
+    return failed(new AppError('unknown_agent', `agent ${member.agent} is not defined any more`, { retryable: true }));
   }
   if (scope.permit(null) !== 'go') return [];
   const off = deps.switches.over([agentScope(agent.name), agentScope(agent.name, agent.version)]);
   if (off?.mode === 'kill') {
     deps.switches.hit(off.scope, 'tasks');
-    return [{ type: 'call_failed', c, error: switchedOff(`agent ${agent.name}`, off).toInfo(), ms: 0 }];
+    return failed(switchedOff(`agent ${agent.name}`, off));
   }
-  const run = childOf(deps, context.run, c, entry);
+  const share = shareOf({ agent: agent.limits, asked: member.limits, context, now: deps.clock.now() });
+  if ('code' in share) return failed(new AppError(share.code, share.detail));
+  const run = childOf(deps, context.run, want.call, entry);
   const birth = {
     run,
     agent,
     user: accepted.user,
     task: Task.parse({
-      input: decision.input,
+      input: member.input,
       priority: accepted.task.priority,
-      plan: decision.plan,
-      limits: decision.limits,
+      plan: member.plan,
+      limits: member.limits,
     }),
-    parent: { run: context.run, c, queue: activationSubject(deps, accepted) },
+    limits: share,
+    parent: {
+      run: context.run,
+      c,
+      queue: activationSubject(deps, accepted),
+      ...(attempt === undefined ? {} : { attempt }),
+    },
+    above: allowancesBelow(accepted),
     ancestors: [...accepted.ancestors, context.run],
     traceparent: scope.telemetry?.traceparent(c),
     at: entry.at,
@@ -56,4 +86,48 @@ export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Pr
   await publishActivation(deps, birth, { first: true });
   deps.faults.hit('delegate.child_activated');
   return [{ type: 'delegated', c, run }];
+}
+
+function memberOf(entry: JournalEntry, c: string): Member | null {
+  const decided = entry.events.find((event) => event.type === 'decided');
+  if (decided?.decision.action !== 'delegate') return null;
+  return membersOf(decided.decision)[parseCallId(c).index] ?? null;
+}
+
+/** Tells a member of a team to stop; that it has, its own message says. */
+export async function stopMember({ deps, context }: EffectScope, want: WantOf<'stop'>): Promise<RunEvent[]> {
+  const { c, child } = want.call;
+  if (child === undefined) return [];
+  const why = want.call.given_up === true ? 'its team was given up' : 'its team is started again';
+  await tellToStop(deps, child, context.run, why);
+  deps.faults.hit('delegate.member_stopped');
+  return [{ type: 'member_stopped', c, run: child }];
+}
+
+/** Cancels a run that another one started; the first reason is the one that counts. */
+export async function tellToStop(deps: NodeDeps, child: string, parent: string, why: string): Promise<void> {
+  const subject = deps.subjects.inbox({ run: child, kind: 'cancel', id: 'parent' });
+  try {
+    await deps.bus.publish(subject, JSON.stringify({ v: 1, by: `run ${parent}`, why }));
+  } catch (thrown) {
+    if (!(thrown instanceof AppError) || thrown.code !== 'taken') throw thrown;
+  }
+}
+
+/**
+ * Whether nobody waits for this start of the call any more: then what was started late must not work. A copy of the
+ * parent's journal that ends before the decision says nothing.
+ */
+export function isUnwanted(
+  parent: { context: RunContext; n: number },
+  c: string,
+  attempt: number | undefined,
+): boolean {
+  if (parent.context.end !== null) return true;
+  if (parent.n < parseCallId(c).entry) return false;
+  const call = parent.context.calls.find((one) => one.c === c);
+  if (call === undefined) return true;
+  const starts = call.attempt ?? 0;
+  if (starts !== (attempt ?? 0)) return starts > (attempt ?? 0);
+  return call.status !== 'child_ready' && call.status !== 'child';
 }

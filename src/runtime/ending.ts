@@ -4,7 +4,7 @@ import { parseCallId } from '../core/ids.ts';
 import type { RunResult } from '../core/result.ts';
 import type { RunCall } from '../core/run-state.ts';
 import type { Delivery } from '../ports/bus.ts';
-import { childOf } from './delegate.ts';
+import { childMessageId, childOf, tellToStop } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
 import type { OwnedRun } from './owned-run.ts';
@@ -86,22 +86,22 @@ async function tellOthers(
       answer: result.answer ?? result.partial,
       ...error,
       usage,
+      ...(parent.attempt === undefined ? {} : { attempt: parent.attempt }),
     };
-    await once(deps, deps.subjects.inbox({ run: parent.run, kind: 'child', id: parent.c }), JSON.stringify(body));
+    const id = childMessageId(parent);
+    await once(deps, deps.subjects.inbox({ run: parent.run, kind: 'child', id }), JSON.stringify(body));
   }
   for (const call of fold.context.calls) {
     const child = await workingChild(deps, run, call, read);
-    if (child === null) continue;
-    const body = { v: 1, by: `run ${run}`, why: 'the run that delegated this one has ended' };
-    await once(deps, deps.subjects.inbox({ run: child, kind: 'cancel', id: 'parent' }), JSON.stringify(body));
+    if (child !== null) await tellToStop(deps, child, run, 'the run that delegated this one has ended');
   }
 }
 
 /** One that was started before the journal could say so counts as well; one that is started later ends by itself. */
 async function workingChild(deps: NodeDeps, run: string, call: RunCall, read: EntryReader): Promise<string | null> {
-  if (call.status === 'child') return call.child ?? null;
+  if (call.status === 'child' || call.status === 'stopping') return call.child ?? null;
   if (call.status !== 'child_ready') return null;
-  const child = childOf(deps, run, call.c, await read(parseCallId(call.c).entry));
+  const child = childOf(deps, run, call, await read(parseCallId(call.c).entry));
   return (await deps.journal.authoritative(child, 0)) === null ? null : child;
 }
 

@@ -20,6 +20,7 @@ export const FAULT_POINTS = [
   'think.returned',
   'delegate.child_written',
   'delegate.child_activated',
+  'delegate.member_stopped',
   'park.timer_stored',
   'park.written',
   'park.snapshot_written',

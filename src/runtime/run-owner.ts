@@ -8,7 +8,7 @@ import type { Delivery } from '../ports/bus.ts';
 import type { Log } from '../ports/telemetry.ts';
 import type { WatchedRun } from '../ports/watchdog.ts';
 import { call } from './call.ts';
-import { delegate } from './delegate.ts';
+import { delegate, stopMember } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { EffectScope, Permit } from './effects.ts';
 import { Effort } from './effort.ts';
@@ -424,6 +424,8 @@ export class RunOwner implements OwnedRun {
         return call(this.scope(effort), { ...want, kind: 'call' });
       case 'delegate':
         return delegate(this.scope(effort), want);
+      case 'stop':
+        return stopMember(this.scope(effort), want);
       case 'timer':
         return Promise.resolve([{ type: 'timer', due: want.at }]);
       case 'deadline':

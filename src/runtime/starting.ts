@@ -20,6 +20,7 @@ export interface Birth {
   continues?: Continues;
   /** As its agent and its task have it, when absent. */
   limits?: Limits;
+  above?: RunEventOf<'accepted'>['above'];
   ancestors: string[];
   traceparent?: string | undefined;
   at: number;
@@ -34,6 +35,7 @@ export function acceptedEvent(birth: Birth): RunEventOf<'accepted'> {
     task: birth.task,
     limits: birth.limits ?? applyLimits(birth.agent.limits, birth.task.limits),
     ...(birth.parent === undefined ? {} : { parent: birth.parent }),
+    ...(birth.above === undefined ? {} : { above: birth.above }),
     ...(birth.continues === undefined ? {} : { continues: birth.continues }),
     ancestors: birth.ancestors,
     ...(birth.traceparent === undefined ? {} : { traceparent: birth.traceparent }),

@@ -1,5 +1,5 @@
 import type { BlobRef } from '../core/blob.ts';
-import type { Decision } from '../core/decision.ts';
+import { type Decision, membersOf } from '../core/decision.ts';
 import { AppError, clip, type ErrorInfo } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
 import { callId, parseCallId } from '../core/ids.ts';
@@ -81,7 +81,7 @@ export function askedOf(
     case 'tool_call':
       return decision.calls;
     case 'delegate':
-      return [{ tool: `agent:${decision.agent}` }];
+      return membersOf(decision).map(({ agent, input }) => ({ tool: `agent:${agent}`, args: { input } }));
     case 'ask_human':
       return [{ tool: 'person' }];
     default:

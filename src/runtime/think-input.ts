@@ -53,7 +53,7 @@ function readerFor({ deps, context, read }: EffectScope, from: number | undefine
 
 /** The tools that the agent's list names, and those that its patterns find; each once. */
 async function toolsOf({ deps, accepted }: EffectScope): Promise<ToolDefinition[]> {
-  const { agent } = accepted;
+  const { agent, above = [] } = accepted;
   const named = agent.tools.filter((name) => !name.endsWith('*'));
   const [found, listed] = await Promise.all([
     Promise.all(named.map((name) => deps.tools.find(name))),
@@ -64,7 +64,7 @@ async function toolsOf({ deps, accepted }: EffectScope): Promise<ToolDefinition[
   for (const definition of listed) {
     if (!byName.has(definition.name) && listsTool(agent, definition.name)) byName.set(definition.name, definition);
   }
-  return [...byName.values()];
+  return [...byName.values()].filter(({ name }) => above.every((one) => listsTool(one, name)));
 }
 
 function remainingOf({ deps, context }: EffectScope): ThinkInput['remaining'] {

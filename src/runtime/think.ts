@@ -1,5 +1,5 @@
 import type { CallRequest } from '../core/decision.ts';
-import { Decision, NO_USAGE, Usage } from '../core/decision.ts';
+import { Decision, membersOf, NO_USAGE, Usage } from '../core/decision.ts';
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import type { PlannedCall, RunEvent } from '../core/events.ts';
 import { exceedsBytes } from '../core/json.ts';
@@ -149,16 +149,20 @@ async function gates(scope: EffectScope, decision: Decision): Promise<PlannedCal
     return context.open.length === 0 ? planned : underOldKeys(scope, decision.calls, planned);
   }
   if (decision.action !== 'delegate') return undefined;
-  const to = await deps.agents.find(decision.agent);
-  const refused = gateDelegation({
-    agent: accepted.agent,
-    to: decision.agent,
-    known: to !== undefined,
-    depth: accepted.ancestors.length,
-    children: context.children,
-  });
-  const call = { tool: `agent:${decision.agent}`.slice(0, 64), idempotent: true, timeout_ms: 0 };
-  return [refused === null ? call : { ...call, refused }];
+  return Promise.all(
+    membersOf(decision).map(async ({ agent: to }, index) => {
+      const refused = gateDelegation({
+        agent: accepted.agent,
+        to,
+        known: (await deps.agents.find(to)) !== undefined,
+        depth: accepted.ancestors.length,
+        children: context.children + index,
+        limits: context.limits,
+      });
+      const call = { tool: `agent:${to}`.slice(0, 64), idempotent: true, timeout_ms: 0 };
+      return refused === null ? call : { ...call, refused };
+    }),
+  );
 }
 
 async function gate(scope: EffectScope, request: CallRequest, plan: Plan | null): Promise<PlannedCall> {
@@ -172,6 +176,7 @@ async function gate(scope: EffectScope, request: CallRequest, plan: Plan | null)
   }
   return gateCall({
     agent: accepted.agent,
+    above: accepted.above ?? [],
     request,
     definition,
     plan: plan === null ? null : { plan, isDone: (step) => Object.hasOwn(context.plan?.done ?? {}, step) },

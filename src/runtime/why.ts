@@ -158,12 +158,19 @@ function lineOf(fold: RunFold, agent: AgentDefinition, movers: Movers, told: Tol
           };
     }
     case 'waiting.child': {
-      const children = context.calls.flatMap((call) => (call.child === undefined ? [] : [call.child]));
+      const at = (...wanted: RunCall['status'][]) => context.calls.filter(({ status }) => wanted.includes(status));
+      const working = at('child').flatMap(({ child }) => child ?? []);
+      const stopping = at('stopping').flatMap(({ child }) => child ?? []);
+      const waits = [
+        working.length === 0 ? '' : `${runs(working)} that it delegated to: ${listed(working)}`,
+        stopping.length === 0 ? '' : `the end of ${runs(stopping)} that it told to stop: ${listed(stopping)}`,
+      ];
+      const first = working[0] ?? stopping[0] ?? '';
       return {
-        waits: `the run that it delegated to: ${children.join(', ')}`,
+        waits: waits.filter((text) => text !== '').join(', and '),
         since: protocol.decided_at,
         until: context.deadline_at,
-        who: `that run: proctor why ${children[0] ?? ''}`,
+        who: `${working.length + stopping.length > 1 ? 'those runs' : 'that run'}: proctor why ${first}`,
       };
     }
     case 'waiting.backing_off':
@@ -218,8 +225,16 @@ function thinking({ context, path }: RunFold, agent: AgentDefinition, told: Told
   };
 }
 
+function runs(ids: string[]): string {
+  return ids.length === 1 ? 'the run' : 'the runs';
+}
+
+function listed(ids: string[]): string {
+  return ids.length > 8 ? `${ids.slice(0, 8).join(', ')} and ${ids.length - 8} more` : ids.join(', ');
+}
+
 function executing({ context, protocol }: RunFold): Line {
-  const open = context.calls.filter((call) => ['ready', 'started', 'child_ready'].includes(call.status));
+  const open = context.calls.filter((call) => ['ready', 'started', 'child_ready', 'stopping'].includes(call.status));
   const about = open.map((call) => {
     const limit = Math.min(call.timeout_ms || context.limits.step_ms, context.limits.step_ms);
     if (call.attempt === undefined) return `${call.tool} (at most ${span(limit)})`;

@@ -115,7 +115,8 @@ describe('a node that dies', () => {
   it('is replaced without loss, wherever it dies', async () => {
     const calm = await scenario();
     expect(calm.result).toMatchObject({ status: 'completed', answer: 'done', steps: 5 });
-    expect(calm.visited).toEqual(new Set(FAULT_POINTS));
+    // A team that is started again has a scenario of its own: teams.test.ts.
+    expect(calm.visited).toEqual(new Set(FAULT_POINTS.filter((point) => point !== 'delegate.member_stopped')));
     expect(calm.queued).toEqual([]);
     expect(calm.inbox).toEqual([]);
     for (const point of FAULT_POINTS) {

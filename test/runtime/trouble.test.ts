@@ -277,7 +277,7 @@ describe('a node', () => {
     const { run } = await cluster.status('idle.scheduled');
     await cluster.clock.advance(1_000);
     const n = (await cluster.entries(run)).length;
-    await cluster.client.publish(cluster.subjects.journal(run, n), JSON.stringify({ v: 2, n, news: true }));
+    await cluster.client.publish(cluster.subjects.journal(run, n), JSON.stringify({ v: 99, n, news: true }));
     await cluster.clock.advance(120_000);
     expect(await cluster.results()).toEqual([]);
     expect(log.lines.filter((line) => line.fields.code === 'journal_newer')).not.toEqual([]);

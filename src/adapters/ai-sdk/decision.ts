@@ -20,7 +20,7 @@ export function decisionOf(reply: ModelReply, input: ThinkInput, tools: readonly
   const [first, ...others] = reply.calls;
   if (first === undefined) return answerOf(reply);
   const reasoning = reasoningOf(reply);
-  const own = others.length === 0 ? builtIn(first, input) : null;
+  const own = others.length === 0 ? builtIn(first, input) : teamOf(reply.calls, input);
   if (own !== null) return parsed({ ...own, ...reasoning });
   if (reply.calls.length > MAX_PARALLEL_CALLS) {
     throw bad(
@@ -68,6 +68,16 @@ function builtIn(call: ModelCall, { delegates }: ThinkInput): Record<string, unk
     return { action: 'delegate', agent, input };
   }
   return null;
+}
+
+/** Several delegations in one reply, and nothing else, are a team. */
+function teamOf(calls: readonly ModelCall[], { delegates }: ThinkInput): Record<string, unknown> | null {
+  if (delegates.length === 0 || calls.some(({ name }) => name !== BUILT_IN.delegate)) return null;
+  const members = calls.map((call) => {
+    const { agent, input } = argumentsOf(call);
+    return { agent, input };
+  });
+  return { action: 'delegate', members };
 }
 
 function planOf(reply: ModelReply, tools: readonly string[]): Decision {

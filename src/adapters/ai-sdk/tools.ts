@@ -6,7 +6,7 @@ import type { ThinkInput } from '../../ports/model.ts';
 
 /**
  * What the model may call: the agent's tools, and a few of our own under reserved names that stand for the other
- * decisions. One of ours counts as such only when it is the only call of a reply.
+ * decisions. One of ours counts as such only when it is the only call of a reply; delegations may stand together.
  */
 export const BUILT_IN = {
   finalAnswer: 'final_answer',
@@ -61,7 +61,7 @@ function builtIns({ delegates }: ThinkInput): [string, ToolSet[string]][] {
     list.push([
       BUILT_IN.delegate,
       offer(
-        `Gives a part of the task to another agent and waits for its answer. ${alone} Agents: ${agents}`,
+        `Gives a part of the task to another agent and waits for its answer. Call it alone, or several times in one reply for parts that can be done at the same time. Agents: ${agents}`,
         object(properties),
       ),
     ]);

@@ -1,5 +1,5 @@
 import type { AssistantContent, ModelMessage, ToolContent } from 'ai';
-import type { CallRequest } from '../../core/decision.ts';
+import { type CallRequest, membersOf } from '../../core/decision.ts';
 import type { ErrorInfo } from '../../core/errors.ts';
 import type { Json } from '../../core/json.ts';
 import type { Observation, WindowStep } from '../../ports/model.ts';
@@ -42,7 +42,7 @@ function stepMessages(step: WindowStep, allowance: Allowance): ModelMessage[] {
     case 'delegate':
       return callMessages(
         step,
-        [{ tool: BUILT_IN.delegate, args: { agent: decision.agent, input: decision.input } }],
+        membersOf(decision).map(({ agent, input }) => ({ tool: BUILT_IN.delegate, args: { agent, input } })),
         allowance,
       );
     case 'ask_human':

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { askRestart } from '../../supervisors/restart-budget.ts';
+import { askRestart } from '../../src/core/restart-budget.ts';
 
 describe('a restart budget', () => {
   it('allows as many restarts within the period as its intensity, and not one more', () => {
