@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { killDrill } from './kill/drill.ts';
+import { treeDrill } from './kill/tree-drill.ts';
 import { largeResults } from './results/drill.ts';
 import { entriesOfARun, type Figures, measure, medianFigures, SERIES, type Series } from './steps/cells.ts';
 import { type LongRun, longRun } from './steps/long-run.ts';
@@ -31,6 +32,14 @@ interface KillOptions extends ReportOptions {
   nodes: string;
   runs: string;
   seed: string;
+}
+
+interface KillTreeOptions extends ReportOptions {
+  tries: string;
+  nodes: string;
+  atOnce: string;
+  seed: string;
+  lateMs?: string;
 }
 
 /** Most that the last node may take to know of a kill, 99th percentile, milliseconds. */
@@ -72,6 +81,20 @@ program
   .option('--json', 'figures as one line')
   .option('--write', 'put the figures into docs/measurements.md')
   .action(kill);
+
+program
+  .command('kill-tree')
+  .description(
+    'kills of a root with 200 descendants over several nodes, while they attach: effects that begin too late',
+  )
+  .option('--tries <n>', 'trees', '1000')
+  .option('--nodes <n>', 'node processes', '4')
+  .option('--at-once <n>', 'trees at once', '2')
+  .option('--seed <n>', 'which drill', '1')
+  .option('--late-ms <n>', 'lets every effect begin so late, whatever was ordered: the drill must fail')
+  .option('--json', 'figures as one line')
+  .option('--write', 'put the figures into docs/measurements.md')
+  .action(killTree);
 
 program
   .command('long-run')
@@ -202,6 +225,22 @@ async function results(options: ResultsOptions): Promise<void> {
     violations.push(`the node held ${figures.peakMb} MB; at most ${MOST_NODE_MB} are allowed`);
   }
   finish('bench-results', 'Large results', figures, violations, options);
+}
+
+async function killTree(options: KillTreeOptions): Promise<void> {
+  const figures = await treeDrill({
+    tries: Number(options.tries),
+    nodes: Number(options.nodes),
+    atOnce: Number(options.atOnce),
+    seed: Number(options.seed),
+    ...(options.lateMs === undefined ? {} : { lateMs: Number(options.lateMs) }),
+  });
+  const violations: string[] = [];
+  const { lateEffects, unacknowledged, attachedLate } = figures;
+  if (lateEffects > 0) violations.push(`${lateEffects} effects began after the kill of their tree was acknowledged`);
+  if (unacknowledged > 0) violations.push(`${unacknowledged} kills were not acknowledged`);
+  if (attachedLate === 0) violations.push('no run attached after the order: the drill has shown nothing');
+  finish('bench-kill-tree', 'Kills of whole trees', figures, violations, options);
 }
 
 async function kill(options: KillOptions): Promise<void> {

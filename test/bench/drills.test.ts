@@ -167,3 +167,17 @@ describe('the supervision cases', () => {
     expect(theirs.said).toContain('FAILED wrong (core): step 1 (die): log: expected [], got ["+a"]');
   });
 });
+
+describe('the drill of whole trees', () => {
+  it('finds nothing late, though runs attach after the order; and what is late when something is', {
+    timeout: 120_000,
+  }, async () => {
+    const { code, figures, said } = await drills.run('main', ['kill-tree', '--tries', '3']);
+    expect({ code, said: code === 0 ? '' : said }).toEqual({ code: 0, said: '' });
+    expect(figures).toMatchObject({ tries: 3, lateEffects: 0, unacknowledged: 0 });
+    expect(figures.attachedLate).toBeGreaterThan(0);
+    const late = await drills.run('main', ['kill-tree', '--tries', '1', '--late-ms', '1500']);
+    expect(late.code).toBe(1);
+    expect(late.figures.lateEffects).toBeGreaterThan(0);
+  });
+});

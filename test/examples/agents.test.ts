@@ -69,8 +69,13 @@ async function run(agent: string, task: string, ...replies: ReturnType<typeof ca
 const shown = () => JSON.stringify(provider.requests.at(-1)?.body);
 
 describe('the shipped agents', () => {
-  it('are three, each with instructions, limits below the default cost, and only tools that come with Proctor', () => {
-    expect(agents.map(({ definition }) => definition.name)).toEqual(['config-auditor', 'log-analyst', 'repo-guide']);
+  it('are four, each with instructions, limits below the default cost, and only tools that come with Proctor', () => {
+    expect(agents.map(({ definition }) => definition.name)).toEqual([
+      'config-auditor',
+      'log-analyst',
+      'release-desk',
+      'repo-guide',
+    ]);
     const toolbox = toolboxNames(root);
     for (const { definition } of agents) {
       expect(definition.instructions?.length, definition.name).toBeGreaterThan(500);
@@ -121,5 +126,27 @@ describe('the shipped agents', () => {
     expect(result).toMatchObject({ status: 'completed', tools_used: ['read_file', 'write_file'] });
     expect(await readFile(join(root, 'reports/config-audit.md'), 'utf8')).toBe(report);
     expect(shown()).toContain('checkout:latest');
+  });
+
+  it('release-desk asks two others at the same time, none of whom can do more than itself', async () => {
+    const part = (agent: string) => ({ name: 'delegate', args: JSON.stringify({ agent, input: 'look' }) });
+    const result = await run(
+      'release-desk',
+      'release-question.json',
+      openaiReply({ calls: [part('log-analyst'), part('config-auditor')] }),
+      call('write_file', { path: 'reports/x.md', content: 'x' }),
+      call('write_file', { path: 'reports/x.md', content: 'x' }),
+      answer('orders-db.log:2 holds a lock'),
+      answer('orders-db.log:2 holds a lock'),
+      answer('no: orders-db.log:2'),
+    );
+    expect(result).toMatchObject({ status: 'completed', answer: 'no: orders-db.log:2', steps: 2 });
+    expect(result.step_log[0]?.calls).toMatchObject([
+      { tool: 'agent:log-analyst', status: 'ok' },
+      { tool: 'agent:config-auditor', status: 'ok' },
+    ]);
+    const asked = JSON.stringify(provider.requests.map(({ body }) => body));
+    expect(asked).toContain('agent release-desk above it does not have that tool');
+    await expect(readFile(join(root, 'reports/x.md'))).rejects.toThrow('ENOENT');
   });
 });
