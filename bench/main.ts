@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { killDrill } from './kill/drill.ts';
-import { treeDrill } from './kill/tree-drill.ts';
+import { treeDrill } from './kill-tree/drill.ts';
 import { largeResults } from './results/drill.ts';
 import { entriesOfARun, type Figures, measure, medianFigures, SERIES, type Series } from './steps/cells.ts';
 import { type LongRun, longRun } from './steps/long-run.ts';

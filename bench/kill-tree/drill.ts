@@ -3,14 +3,14 @@ import { connectBus } from '../../src/app.ts';
 import { createOperator } from '../../src/client/operator.ts';
 import { StatusEvent } from '../../src/core/status.ts';
 import { Subjects } from '../../src/core/subjects.ts';
+import { wallClock } from '../kill/wire.ts';
 import { type Child, startChild } from '../support/children.ts';
 import { silent } from '../support/log.ts';
 import { quantile, round } from '../support/numbers.ts';
 import { seeded } from '../support/random.ts';
 import { progress } from '../support/report.ts';
 import { startServer } from '../support/server.ts';
-import { DESCENDANTS, ROOT, TREE_EFFECTS, TREE_STARTS, type TreeEffect, type TreeNodeOptions } from './tree-wire.ts';
-import { wallClock } from './wire.ts';
+import { DESCENDANTS, ROOT, TREE_EFFECTS, TREE_STARTS, type TreeEffect, type TreeNodeOptions } from './wire.ts';
 
 /**
  * Kills of whole trees: a root and what it delegated to, over several node processes, killed while runs below it are
@@ -57,7 +57,7 @@ export async function treeDrill({ tries, nodes, atOnce, seed, lateMs }: TreeDril
         slots,
         ...(lateMs === undefined ? {} : { lateMs }),
       };
-      const child = startChild(import.meta.url, './tree-node', options);
+      const child = startChild(import.meta.url, './node', options);
       children.push(child);
       await child.until((line) => (line === 'up' ? true : null));
     }

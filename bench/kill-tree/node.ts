@@ -7,6 +7,7 @@ import { ToolDefinition } from '../../src/core/tool.ts';
 import type { Model } from '../../src/ports/model.ts';
 import type { Log } from '../../src/ports/telemetry.ts';
 import type { ToolSource } from '../../src/ports/tools.ts';
+import { wallClock } from '../kill/wire.ts';
 import { childOptions, hearParent, say } from '../support/children.ts';
 import { silent } from '../support/log.ts';
 import {
@@ -19,8 +20,7 @@ import {
   TREE_STARTS,
   type TreeEffect,
   type TreeNodeOptions,
-} from './tree-wire.ts';
-import { wallClock } from './wire.ts';
+} from './wire.ts';
 
 /**
  * A node whose runs are trees: a root delegates to a team, each member after a while of its own to another, and the
