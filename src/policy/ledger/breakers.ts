@@ -62,7 +62,10 @@ export class Breakers {
     }
     // What began before it opened says nothing about now.
     if (probe === undefined || !Object.hasOwn(breaker.probes, probe)) return;
-    if (!ok) return this.open(target, rule, at);
+    if (!ok) {
+      this.open(target, rule, at);
+      return;
+    }
     const { [probe]: _done, ...probes } = breaker.probes;
     const successes = breaker.successes + 1;
     if (successes >= rule.successes) this.breakers.delete(target);
