@@ -1,0 +1,132 @@
+import type { AccountRef, Amount, LedgerEntryOf, Period } from '../../core/ledger-wire.ts';
+
+/**
+ * Money, tokens and counts, reserved before and settled after. A reservation holds its estimate in all of its accounts,
+ * or in none; settling puts what was really spent in its place. So whatever is in flight was counted when it began, and
+ * an account is passed by no more than that.
+ */
+
+export interface Account {
+  spent: Amount;
+  held: Amount;
+  /** When the account of a later period replaces it, epoch milliseconds; null: never. */
+  until: number | null;
+}
+
+export interface Reservation {
+  run: string;
+  epoch: number;
+  amount: Amount;
+  keys: string[];
+  /** Epoch milliseconds. */
+  at: number;
+}
+
+export type Reserved =
+  | { granted: true }
+  /** The account that has no room, what it has left, and when it begins anew. */
+  | { granted: false; account: AccountRef; unit: Unit; left: number; until: number | null };
+
+export type Unit = 'nanos' | 'tokens' | 'count';
+const LIMITS = { nanos: 'max_nanos', tokens: 'max_tokens', count: 'max_count' } as const;
+const UNITS = Object.keys(LIMITS) as Unit[];
+
+const NOTHING: Amount = { nanos: 0, tokens: 0, count: 0 };
+const DAY_MS = 86_400_000;
+
+export class Accounts {
+  readonly accounts: Map<string, Account>;
+  readonly open: Map<string, Reservation>;
+
+  constructor(accounts: Iterable<[string, Account]> = [], open: Iterable<[string, Reservation]> = []) {
+    this.accounts = new Map(accounts);
+    this.open = new Map(open);
+  }
+
+  reserve({ id, run, epoch, amount, accounts }: LedgerEntryOf<'reserve'>, at: number): Reserved {
+    if (this.open.has(id)) return { granted: true };
+    const keyed = accounts.map((ref) => ({ ref, ...this.at(ref, at) }));
+    for (const { ref, account } of keyed) {
+      for (const unit of UNITS) {
+        const most = ref[LIMITS[unit]];
+        if (most === undefined || amount[unit] === 0) continue;
+        const left = most - account.spent[unit] - account.held[unit];
+        if (amount[unit] > left) {
+          return { granted: false, account: ref, unit, left: Math.max(0, left), until: account.until };
+        }
+      }
+    }
+    for (const { key, account } of keyed) {
+      account.held = plus(account.held, amount);
+      this.accounts.set(key, account);
+    }
+    this.open.set(id, { run, epoch, amount, keys: keyed.map(({ key }) => key), at });
+    return { granted: true };
+  }
+
+  /** False when nothing is open under that name: it was settled before, or never granted. */
+  settle(id: string, amount: Amount): boolean {
+    const reservation = this.open.get(id);
+    if (reservation === undefined) return false;
+    this.open.delete(id);
+    for (const key of reservation.keys) {
+      const account = this.accounts.get(key);
+      if (account === undefined) continue;
+      account.held = minus(account.held, reservation.amount);
+      account.spent = plus(account.spent, amount);
+    }
+    return true;
+  }
+
+  lose(id: string): boolean {
+    const reservation = this.open.get(id);
+    return reservation !== undefined && this.settle(id, reservation.amount);
+  }
+
+  /** What the account of the period at that moment holds. */
+  read(ref: Pick<AccountRef, 'scope' | 'period'>, at: number): Account {
+    return this.at(ref, at).account;
+  }
+
+  /** Reservations of a run that an older claim than `epoch` made. */
+  leftBy(run: string, epoch: number): string[] {
+    return [...this.open].filter(([, one]) => one.run === run && one.epoch < epoch).map(([id]) => id);
+  }
+
+  /** Forgets the accounts of periods that are over, once nothing is held in them. */
+  sweep(at: number): void {
+    for (const [key, { until, held }] of this.accounts) {
+      const over = until !== null && until <= at;
+      if (over && UNITS.every((unit) => held[unit] === 0)) this.accounts.delete(key);
+    }
+  }
+
+  private at({ scope, period }: Pick<AccountRef, 'scope' | 'period'>, at: number): { key: string; account: Account } {
+    const { name, until } = spanOf(period, at);
+    const key = `${scope} ${name}`;
+    return { key, account: this.accounts.get(key) ?? { spent: NOTHING, held: NOTHING, until } };
+  }
+}
+
+/** The period that a moment lies in: a name that no other has (with its year), and its end. UTC. */
+export function spanOf(period: Period, at: number): { name: string; until: number | null } {
+  const iso = new Date(at).toISOString();
+  switch (period) {
+    case 'hour':
+      return { name: iso.slice(0, 13), until: Math.floor(at / 3_600_000) * 3_600_000 + 3_600_000 };
+    case 'day':
+      return { name: iso.slice(0, 10), until: Math.floor(at / DAY_MS) * DAY_MS + DAY_MS };
+    case 'month':
+      return { name: iso.slice(0, 7), until: Date.UTC(Number(iso.slice(0, 4)), Number(iso.slice(5, 7)), 1) };
+    case 'ever':
+      return { name: 'ever', until: null };
+  }
+}
+
+function plus(a: Amount, b: Amount): Amount {
+  return { nanos: a.nanos + b.nanos, tokens: a.tokens + b.tokens, count: a.count + b.count };
+}
+
+function minus(a: Amount, b: Amount): Amount {
+  return { nanos: a.nanos - b.nanos, tokens: a.tokens - b.tokens, count: a.count - b.count };
+}

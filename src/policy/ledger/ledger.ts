@@ -1,0 +1,78 @@
+import type { LedgerEntry } from '../../core/ledger-wire.ts';
+import { type Account, Accounts, type Reservation, type Reserved } from './accounts.ts';
+import { type Breaker, Breakers, type Probed } from './breakers.ts';
+import { type Bucket, Buckets, type Taken } from './buckets.ts';
+
+/** What an entry is answered; `noted` for those that only tell. */
+export type LedgerVerdict = Reserved | Taken | Probed | { noted: boolean };
+
+/** How often what nobody needs any more is forgotten, in entries. */
+const SWEEP_EVERY = 1_000;
+
+/** The state of the ledger behind entry `seq`, to go on from. */
+export interface LedgerSnapshot {
+  v: 1;
+  seq: number;
+  accounts: [string, Account][];
+  open: [string, Reservation][];
+  buckets: [string, Bucket][];
+  breakers: [string, Breaker][];
+}
+
+/** The fold over the ledger: every node that folds the same entries comes to the same state and the same verdicts. */
+export class Ledger {
+  readonly accounts: Accounts;
+  readonly buckets: Buckets;
+  readonly breakers: Breakers;
+  private folded: number;
+
+  constructor(snapshot?: LedgerSnapshot) {
+    this.accounts = new Accounts(structuredClone(snapshot?.accounts), structuredClone(snapshot?.open));
+    this.buckets = new Buckets(snapshot?.buckets);
+    this.breakers = new Breakers(snapshot?.breakers);
+    this.folded = snapshot?.seq ?? 0;
+  }
+
+  /** Sequence of the last entry that was folded. */
+  get seq(): number {
+    return this.folded;
+  }
+
+  /** @param at the server's time of the entry, epoch milliseconds */
+  fold(entry: LedgerEntry, seq: number, at: number): LedgerVerdict {
+    this.folded = seq;
+    if (seq % SWEEP_EVERY === 0) {
+      this.accounts.sweep(at);
+      this.buckets.sweep(at);
+    }
+    switch (entry.kind) {
+      case 'reserve':
+        return this.accounts.reserve(entry, at);
+      case 'settle':
+        return { noted: this.accounts.settle(entry.id, entry.amount) };
+      case 'lost':
+        return { noted: this.accounts.lose(entry.id) };
+      case 'take':
+        return this.buckets.take(entry.buckets, at);
+      case 'probe':
+        return this.breakers.probe(entry.id, entry.target, entry.rule, at);
+      case 'outcome':
+        this.breakers.outcome(entry.target, entry.ok, entry.probe, entry.rule, at);
+        return { noted: true };
+      case 'reset':
+        this.breakers.reset(entry.target);
+        return { noted: true };
+    }
+  }
+
+  snapshot(): LedgerSnapshot {
+    return {
+      v: 1,
+      seq: this.folded,
+      accounts: structuredClone([...this.accounts.accounts]),
+      open: structuredClone([...this.accounts.open]),
+      buckets: structuredClone([...this.buckets.buckets]),
+      breakers: structuredClone([...this.breakers.breakers]),
+    };
+  }
+}
