@@ -11,8 +11,7 @@ const V = z.literal(1);
 /** Names the reservation, the permit or the probe: an entry that is stored twice counts once. */
 const Id = z.string().min(1).max(256);
 
-/** USD are kept as whole billionths, so that sums are exact: a token of the cheapest model costs tens of them. */
-export const NANOS_A_USD = 1_000_000_000;
+/** USD in whole billionths, so that sums are exact: a token of the cheapest model costs tens of them. */
 const Nanos = z.int().min(0);
 
 /** When an account begins anew: at 00:00 UTC of the day, of the first of the month, at the full hour, or never. */
