@@ -180,7 +180,7 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     node: async (): Promise<NodeInfo> => ({
       node: deps.node,
       version: VERSION,
-      active_runs: activations.owners.size,
+      active_runs: activations.supervised.size,
       agents: deps.agents.names(),
       slots: deps.settings.slots,
       lease_ms: deps.settings.lease_ms,

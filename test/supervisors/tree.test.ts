@@ -40,6 +40,7 @@ describe('the tree of a supervisor', () => {
     ]);
     expect(tree?.children[1]?.tree?.children[0]?.tree?.children[0]).toEqual({
       id: 'run-1',
+      slot: 0,
       ref: 'node:1.1:0.1:0.1',
       type: 'worker',
       restart: 'temporary',
