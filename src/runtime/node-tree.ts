@@ -19,6 +19,7 @@ import type { RunTree } from './run-tree.ts';
 import { type Own, type Stop, service } from './service.ts';
 import { startSweep } from './sweep.ts';
 import { SwitchSweep } from './switch-sweep.ts';
+import type { TreeReport } from './tree-report.ts';
 
 /**
  * The supervision tree of a node as its specification. Started from the top down, stopped from the bottom up: so no more
@@ -36,6 +37,7 @@ export interface NodeParts {
   activations: Activations;
   orders: NodeOrders;
   report: () => NodeReport;
+  tree: TreeReport;
   runs: RunTree;
   /** Whoever takes runs now. */
   taking: { current: RunTaking | null };
@@ -85,7 +87,7 @@ function busChild(deps: NodeDeps, { queues, isUp }: NodeParts): ChildInput {
 }
 
 /** What a run needs until it is handed over. */
-function control(deps: NodeDeps, { activations, report, isUp }: NodeParts): ChildInput[] {
+function control(deps: NodeDeps, { activations, report, tree, isUp }: NodeParts): ChildInput[] {
   const { switches, agents } = deps;
   return [
     service('switches', deps, isUp, async ({ deps: { clock } }) => {
@@ -103,7 +105,7 @@ function control(deps: NodeDeps, { activations, report, isUp }: NodeParts): Chil
       ),
     ),
     service('leases', deps, isUp, (own) => startHeartbeat(own.deps, activations)),
-    service('reports', deps, isUp, () => stopAll(serveReports(deps, report))),
+    service('reports', deps, isUp, () => stopAll([...serveReports(deps, report), tree.serve()])),
   ];
 }
 

@@ -10,6 +10,7 @@ import { reporter } from './node-reports.ts';
 import { type NodeParts, nodeTree } from './node-tree.ts';
 import { RunTree } from './run-tree.ts';
 import { TreeLog } from './tree-log.ts';
+import { TreeReport } from './tree-report.ts';
 
 /** A supervisor node: takes tasks, owns runs, answers requests. Any number of them share one bus. */
 export interface SupervisorNode {
@@ -35,7 +36,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   }
   let isUp = false;
   const treeLog = new TreeLog(log);
-  const runs = new RunTree(settings.slots);
+  const runs = new RunTree(settings.slots, treeLog, clock);
   const taking: NodeParts['taking'] = { current: null };
   const activations = new Activations(deps, runs, () => taking.current?.roomFreed());
   const orders: NodeOrders = new NodeOrders(deps, {
@@ -47,15 +48,14 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     },
   });
   const report = reporter(deps, activations, orders);
-  const root = new Supervisor(
-    nodeTree(deps, { activations, orders, report, runs, taking, queues: new Map(), isUp: () => isUp }),
-    {
-      clock,
-      name: 'node',
-      seed: hash(deps.ids.random()),
-      onReport: treeLog.hear,
-    },
-  );
+  const tree = new TreeReport(deps, activations, treeLog, () => root);
+  const parts = { activations, orders, report, tree, runs, taking, queues: new Map(), isUp: () => isUp };
+  const root: Supervisor = new Supervisor(nodeTree(deps, parts), {
+    clock,
+    name: 'node',
+    seed: hash(deps.ids.random()),
+    onReport: treeLog.hear,
+  });
   runs.attach(() => root.nested('agents'));
 
   let asked = false;

@@ -2,7 +2,9 @@ import type { ExitReason } from '../../supervisors/exit-reason.ts';
 import type { SupervisorChild, SupervisorInput } from '../../supervisors/spec-types.ts';
 import type { Supervisor } from '../../supervisors/supervisor.ts';
 import { AppError } from '../core/errors.ts';
-import type { SupervisedRun } from './supervised-run.ts';
+import type { Clock } from '../ports/clock.ts';
+import { HELD, type SupervisedRun } from './supervised-run.ts';
+import type { TreeLog } from './tree-log.ts';
 
 /** The branch `agents` of a node's tree: a dynamic supervisor for each agent type, in it one run-supervisor for each run. */
 
@@ -16,11 +18,15 @@ export function placeOf(agent: string): string {
 
 export class RunTree {
   private readonly slots: number;
+  private readonly log: TreeLog;
+  private readonly clock: Clock;
   private branch: () => Supervisor | null = () => null;
 
   /** @param slots most runs of a type */
-  constructor(slots: number) {
+  constructor(slots: number, log: TreeLog, clock: Clock) {
     this.slots = slots;
+    this.log = log;
+    this.clock = clock;
   }
 
   spec(): SupervisorInput {
@@ -46,7 +52,14 @@ export class RunTree {
    */
   async begin(run: SupervisedRun, ending: boolean, over: (reason: ExitReason) => void): Promise<void> {
     const type = this.branch()?.nested(ending ? ENDING : placeOf(run.accepted.agent.name));
-    const spec = run.spec((ref) => void type?.nested(ref)?.whenEnded.then(over));
+    const ended = (reason: ExitReason): void => {
+      if (type != null && isHeld(reason)) {
+        const message = `held for a person: proctor why ${run.run}`;
+        this.log.noteEnded(type.name, { id: run.run, code: 'quarantined', message, at: this.clock.now() });
+      }
+      over(reason);
+    };
+    const spec = run.spec((ref) => void type?.nested(ref)?.whenEnded.then(ended));
     const reply = await type?.call({ type: 'start_child', spec });
     if (reply?.ok !== true) {
       throw stopping(
@@ -58,6 +71,10 @@ export class RunTree {
 
 function dynamic(id: string, maxChildren: number | 'infinity'): SupervisorChild {
   return { id, supervisor: { actor: false, strategy: 'dynamic', maxChildren } };
+}
+
+function isHeld(reason: ExitReason): boolean {
+  return reason.type === 'shutdown' && reason.detail === HELD;
 }
 
 function stopping(message: string): AppError {

@@ -16,6 +16,9 @@ import type { Gone, RunOwner } from './run-owner.ts';
 /** How soon another node may take what a node that stops gives back, milliseconds. */
 export const BACK_MS = 20;
 
+/** How a run ends here whose journal cannot be folded: it waits for a person. */
+export const HELD = 'quarantined';
+
 const BACKOFF = { minMs: 200, maxMs: 5_000, jitter: 0.2 };
 
 export interface RunKeeper {
@@ -152,6 +155,6 @@ export class SupervisedRun {
 
 function reasonOf(owner: RunOwner, why: Gone): ExitReason {
   if (why === 'ended') return NORMAL;
-  if (why === 'parked') return owner.fold.path === 'idle.held' ? shutdownWith('quarantined') : NORMAL;
+  if (why === 'parked') return owner.fold.path === 'idle.held' ? shutdownWith(HELD) : NORMAL;
   return why === 'closed' ? SHUTDOWN : shutdownWith(why);
 }

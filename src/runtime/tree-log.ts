@@ -82,7 +82,11 @@ export class TreeLog {
   private keep({ context, supervisor, reason, offender, at }: ErrorReport): void {
     const error = { ...textOf(reason), at };
     if (context === 'child_terminated' && offender.restart === 'temporary') {
-      this.noteEnded(supervisor, { id: offender.id, ...error });
+      // A run over its budget: what its owner died of last.
+      const last = this.errors.get(`${offender.ref} run`);
+      const message = last === undefined ? error.message : `${last.code}: ${last.message}`;
+      const code = offender.type === 'supervisor' ? 'crash_limit' : error.code;
+      this.noteEnded(supervisor, { id: offender.id, code, message: clip(message, MAX_MESSAGE), at });
     } else if (context !== 'shutdown_error') this.errors.set(`${supervisor} ${offender.id}`, error);
   }
 
