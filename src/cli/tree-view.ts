@@ -49,9 +49,9 @@ function branchOf(view: View, child: TreeChild): Branch {
   const { supervisor } = child;
   const run = supervisor?.children.find(({ id }) => id === 'run');
   const isRun = child.restart === 'temporary' && run !== undefined;
-  const what = supervisor === undefined ? '' : `  ${supervisorText(view, supervisor, isRun)}`;
+  const what = supervisor === undefined ? '' : supervisorText(view, supervisor, isRun);
   return {
-    text: `${line(child.id)}  ${statusText(view, child)}${what}`,
+    text: [line(child.id), statusText(view, child), what].filter((part) => part !== '').join('  '),
     below: [
       ...(supervisor === undefined ? [] : below(view, supervisor)),
       ...(child.run?.effects.map((effect) => effectBranch(view, effect)) ?? []),

@@ -54,13 +54,15 @@ export function nodeTree(deps: NodeDeps, parts: NodeParts): SupervisorInput {
     periodMs: 60_000,
     children: [
       busChild(deps, parts),
-      { id: 'control', supervisor: { ...BUDGET, children: control(deps, parts) } },
-      { id: 'agents', supervisor: () => runs.spec() },
-      { id: 'services', supervisor: { ...BUDGET, children: services(deps, parts) } },
+      { id: 'control', backoff: BACKOFF, supervisor: { ...BUDGET, children: control(deps, parts) } },
+      { id: 'agents', backoff: BACKOFF, supervisor: () => runs.spec() },
+      { id: 'services', backoff: BACKOFF, supervisor: { ...BUDGET, children: services(deps, parts) } },
     ],
   };
 }
 
+/** A branch that ends is given time before it is started again: what made it end may pass. */
+const BACKOFF = { minMs: 1_000, maxMs: 10_000, jitter: 0.2 };
 const BUDGET = { strategy: 'one_for_one', intensity: 5, periodMs: 60_000 } as const;
 
 /** The connection is made by whoever starts the node, and only handed in: here is what has to be there on the bus. */

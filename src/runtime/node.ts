@@ -77,10 +77,11 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   const failed = new Promise<AppError>((resolve) => {
     void ended.then((reason) => {
       if (asked) return;
-      const why = 'error' in reason && reason.error !== undefined ? reason.error.message : reasonText(reason);
-      const todo = 'look for supervisor.gave_up and child.crashed in the log above, then start the node again';
+      const told = 'error' in reason && reason.error !== undefined ? reason.error.message : reasonText(reason);
+      const why = `${told}; the last fault: ${treeLog.lastFault}`;
+      const todo = 'see child.crashed above for what is at fault; then start the node again';
       log.error('node.gave_up', { node: deps.node, why, consequence: 'its runs were handed over; it ends', todo });
-      resolve(new AppError('node_gave_up', `node ${deps.node} gave up and handed its runs over: ${why}; ${todo}`));
+      resolve(new AppError('node_gave_up', `node ${deps.node} gave up and handed its runs over: ${why}`));
     });
   });
   return {

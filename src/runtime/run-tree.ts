@@ -3,7 +3,7 @@ import type { SupervisorChild, SupervisorInput } from '../../supervisors/spec-ty
 import type { Supervisor } from '../../supervisors/supervisor.ts';
 import { AppError } from '../core/errors.ts';
 import type { Clock } from '../ports/clock.ts';
-import { HELD, type SupervisedRun } from './supervised-run.ts';
+import type { SupervisedRun } from './supervised-run.ts';
 import type { TreeLog } from './tree-log.ts';
 
 /** The branch `agents` of a node's tree: a dynamic supervisor for each agent type, in it one run-supervisor for each run. */
@@ -53,7 +53,7 @@ export class RunTree {
   async begin(run: SupervisedRun, ending: boolean, over: (reason: ExitReason) => void): Promise<void> {
     const type = this.branch()?.nested(ending ? ENDING : placeOf(run.accepted.agent.name));
     const ended = (reason: ExitReason): void => {
-      if (type != null && isHeld(reason)) {
+      if (type != null && run.held) {
         const message = `held for a person: proctor why ${run.run}`;
         this.log.noteEnded(type.name, { id: run.run, code: 'quarantined', message, at: this.clock.now() });
       }
@@ -71,10 +71,6 @@ export class RunTree {
 
 function dynamic(id: string, maxChildren: number | 'infinity'): SupervisorChild {
   return { id, supervisor: { actor: false, strategy: 'dynamic', maxChildren } };
-}
-
-function isHeld(reason: ExitReason): boolean {
-  return reason.type === 'shutdown' && reason.detail === HELD;
 }
 
 function stopping(message: string): AppError {

@@ -16,9 +16,6 @@ import type { Gone, RunOwner } from './run-owner.ts';
 /** How soon another node may take what a node that stops gives back, milliseconds. */
 export const BACK_MS = 20;
 
-/** How a run ends here whose journal cannot be folded: it waits for a person. */
-export const HELD = 'quarantined';
-
 const BACKOFF = { minMs: 200, maxMs: 5_000, jitter: 0.2 };
 
 export interface RunKeeper {
@@ -44,6 +41,8 @@ export class SupervisedRun {
   restarts = 0;
   /** The last owner crashed and there is no new one yet: the activation is held by nobody else. */
   waits = false;
+  /** Its journal cannot be folded: it waits for a person. */
+  held = false;
   private readonly keeper: RunKeeper;
   private exit: ((reason: ExitReason) => void) | null = null;
   /** The run-supervisor has told to stop. */
@@ -121,7 +120,8 @@ export class SupervisedRun {
     if (this.owner !== owner) return;
     this.owner = null;
     this.delivery = owner.delivery;
-    if (why !== 'crashed') this.end(reasonOf(owner, why));
+    this.held = owner.fold.path === 'idle.held';
+    if (why !== 'crashed') this.end(reasonOf(why));
     else if (this.stopping || this.keeper.leaving) {
       this.delivery.nak(BACK_MS);
       this.end(SHUTDOWN);
@@ -153,8 +153,7 @@ export class SupervisedRun {
   }
 }
 
-function reasonOf(owner: RunOwner, why: Gone): ExitReason {
-  if (why === 'ended') return NORMAL;
-  if (why === 'parked') return owner.fold.path === 'idle.held' ? shutdownWith(HELD) : NORMAL;
+function reasonOf(why: Gone): ExitReason {
+  if (why === 'ended' || why === 'parked') return NORMAL;
   return why === 'closed' ? SHUTDOWN : shutdownWith(why);
 }

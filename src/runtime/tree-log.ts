@@ -33,6 +33,7 @@ export class TreeLog {
   private readonly ended = new Map<string, EndedChild[]>();
   /** Names of supervisors as people read them, by their refs. */
   private readonly paths = new Map<string, string>();
+  private last = '';
 
   constructor(log: Log) {
     this.log = log;
@@ -53,11 +54,16 @@ export class TreeLog {
     this.ended.set(supervisor, [...kept, child].slice(-ENDED));
   }
 
+  /** What a part of the node ended by last, for whoever asks why the node has. */
+  get lastFault(): string {
+    return this.last;
+  }
+
   readonly hear = (report: Report): void => {
     if (report.context === 'progress') {
       const { ref, id, type, restart } = report.started;
       if (type === 'supervisor' && restart !== 'temporary' && ref !== null) {
-        this.paths.set(ref, `${this.pathOf(report.supervisor)}/${id}`);
+        this.paths.set(placeOf(ref), `${this.pathOf(report.supervisor)}/${id}`);
       }
       return;
     }
@@ -67,6 +73,9 @@ export class TreeLog {
     // Of a run: its owner says what happened.
     if (offender.id === 'run' || offender.restart === 'temporary') return;
     const fields = { supervisor: this.pathOf(supervisor), child: offender.id, ...textOf(reason) };
+    if (offender.type === 'worker' && context !== 'shutdown') {
+      this.last = `${fields.supervisor}/${fields.child}: ${fields.message}`;
+    }
     if (context === 'shutdown') {
       const consequence =
         'this supervisor ends with all its children; the one above it starts it again or ends as well';
@@ -87,12 +96,18 @@ export class TreeLog {
       const message = last === undefined ? error.message : `${last.code}: ${last.message}`;
       const code = offender.type === 'supervisor' ? 'crash_limit' : error.code;
       this.noteEnded(supervisor, { id: offender.id, code, message: clip(message, MAX_MESSAGE), at });
-    } else if (context !== 'shutdown_error') this.errors.set(`${supervisor} ${offender.id}`, error);
+    } else if (context !== 'shutdown_error' && context !== 'shutdown')
+      this.errors.set(`${supervisor} ${offender.id}`, error);
   }
 
   private pathOf(supervisor: string): string {
-    return this.paths.get(supervisor) ?? supervisor;
+    return this.paths.get(placeOf(supervisor)) ?? supervisor;
   }
+}
+
+/** The ref of any incarnation, without its number. */
+function placeOf(ref: string): string {
+  return ref.replace(/\.\d+$/, '');
 }
 
 export function textOf(reason: ExitReason): { code: string; message: string } {
