@@ -199,7 +199,10 @@ export interface Stack {
   node: SupervisorNode;
   /** Null when the server is yours. */
   embedded: Embedded | null;
-  /** Resolves when the embedded server cannot be kept alive; pending for ever otherwise. */
+  /**
+   * Resolves when the embedded server cannot be kept alive, or the node has given up and handed its runs over; pending
+   * for ever otherwise.
+   */
   failed: Promise<AppError>;
   /** Why the node takes no work now; empty when it does. */
   notReady(): string[];
@@ -230,7 +233,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       bus,
       node,
       embedded,
-      failed: embedded?.failed ?? new Promise(() => {}),
+      failed: embedded === null ? node.failed : Promise.race([embedded.failed, node.failed]),
       notReady: () => [
         ...(stopping ? ['draining: the node hands its runs over and takes no more'] : []),
         ...(node.order === null ? [] : [`${node.order.order}: told so by ${node.order.by}`]),

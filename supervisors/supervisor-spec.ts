@@ -19,6 +19,8 @@ export interface SupervisorFlags extends Readonly<RestartBudget> {
   readonly partitions: number | null;
   readonly reviveStopped: boolean;
   readonly otpExact: boolean;
+  /** Whether an XState actor asks the decision core, which can be watched. */
+  readonly actor: boolean;
 }
 
 export interface SupervisorSpec {
@@ -64,6 +66,7 @@ function readFlags(fields: Fields): SupervisorFlags {
     partitions,
     reviveStopped: fields.flag('reviveStopped', true),
     otpExact: fields.flag('otpExact', false),
+    actor: fields.flag('actor', true),
   };
   const dynamic = flags.strategy === 'dynamic';
   if (dynamic && flags.autoShutdown !== 'never') {

@@ -13,7 +13,7 @@ import type { Reply, Request } from './requests.ts';
 import type { Ref, SupervisorInit, SupervisorInput } from './spec-types.ts';
 import { type Command, dueAt, type Input, initialState, recordById, type SupervisorState } from './state.ts';
 import { readSupervisorSpec } from './supervisor-spec.ts';
-import { type SupervisorTree, treeOf } from './tree.ts';
+import { type SupervisorTree, type TreeWindow, treeOf } from './tree.ts';
 
 /**
  * A supervisor that runs: an XState actor whose chart asks the decision core, and this host that carries out what is
@@ -49,6 +49,8 @@ export class Supervisor {
   private readonly alarm: Alarm;
   private readonly decided: Decision[] = [];
   private machine: Actor<typeof supervisorMachine> | null = null;
+  /** The state of one that decides without an actor. */
+  private bare: SupervisorState | null = null;
   private over = false;
   /** What the parent is told once the ends of all children have been dealt with. */
   private lastWord: (() => void) | null = null;
@@ -93,7 +95,7 @@ export class Supervisor {
     };
   }
 
-  /** The actor, for watching; null before the start. */
+  /** The actor, for watching; null before the start, and of a supervisor without one (`actor: false`). */
   get actor(): Actor<typeof supervisorMachine> | null {
     return this.machine;
   }
@@ -117,7 +119,7 @@ export class Supervisor {
 
   /** Stops the children in reverse start order, then ends with `reason`. Resolves when that is done. */
   stop(reason: ExitReason = SHUTDOWN): Promise<ExitReason> {
-    if (this.machine === null) {
+    if (this.state === null) {
       this.over = true;
       this.listener.ended(reason);
     } else this.signal(PARENT, reason);
@@ -137,7 +139,7 @@ export class Supervisor {
   /** One of OTP's calls; answered in the order they came. */
   call(request: Request): Promise<Reply> {
     return new Promise((resolve) => {
-      if (this.over || this.machine === null) {
+      if (this.over || this.state === null) {
         resolve({ ok: false, error: 'stopping' });
         return;
       }
@@ -154,20 +156,21 @@ export class Supervisor {
 
   /** The supervisor that the child with that id, or ref, is; null when none runs. */
   nested(id: string): Supervisor | null {
-    const ref = this.state === null ? undefined : recordById(this.state, id)?.ref;
-    return this.below.get(ref ?? id) ?? null;
+    const found = this.below.get(id);
+    if (found !== undefined || this.state === null) return found ?? null;
+    return this.below.get(recordById(this.state, id)?.ref ?? '') ?? null;
   }
 
   /** The state of the decision core; null before the start. */
   get state(): SupervisorState | null {
-    return this.machine?.getSnapshot().context.core ?? null;
+    return this.machine?.getSnapshot().context.core ?? this.bare;
   }
 
   /** This supervisor and everything below it, as data; null before the start. */
-  tree(): SupervisorTree | null {
+  tree(window?: TreeWindow): SupervisorTree | null {
     const { state } = this;
     if (state === null) return null;
-    return treeOf(state, this.env.clock.now(), (ref) => this.children.tree(ref));
+    return treeOf(state, this.env.clock.now(), (ref) => this.children.tree(ref, window), window);
   }
 
   /** Until `resume` everything that comes waits, as in OTP's `sys:suspend`. */
@@ -181,13 +184,18 @@ export class Supervisor {
 
   private open(): void {
     try {
-      if (this.over || this.machine !== null) throw new AppError('started_before', 'a supervisor is started once only');
+      if (this.over || this.state !== null) throw new AppError('started_before', 'a supervisor is started once only');
       const input: unknown = typeof this.init === 'function' ? this.init() : this.init;
       if (exitOf(input) === 'ignore') {
         this.listener.started({ type: 'ignored' });
         return;
       }
       const core = initialState(readSupervisorSpec(input), this.name, this.parent, this.seed);
+      if (!core.flags.actor && this.env.inspect === null) {
+        this.bare = core;
+        this.hear({ type: 'start' });
+        return;
+      }
       const { inspect } = this.env;
       const machine = createActor(supervisorMachine, {
         input: { core },
@@ -215,7 +223,11 @@ export class Supervisor {
   private deal(input: Input): void {
     this.env.observe(this.name, input);
     const now = this.env.clock.now();
-    if (!this.over) {
+    if (!this.over && this.bare !== null) {
+      const decision = decide(this.bare, input, now);
+      this.bare = decision.state;
+      this.carryOut(decision);
+    } else if (!this.over) {
       this.machine?.send({ ...input, now });
       // Carried out after the step, not inside its action: a child's code must not run within a transition of ours.
       for (let next = this.decided.shift(); next !== undefined; next = this.decided.shift()) this.carryOut(next);
@@ -292,7 +304,7 @@ export class Supervisor {
         supervisor.kill();
       },
       deliver: () => undefined,
-      tree: () => supervisor.tree(),
+      tree: (window) => supervisor.tree(window),
     };
   }
 

@@ -9,11 +9,12 @@ import type { ChildRecord, Command, Input, Purpose, Queued, Step, SupervisorStat
 export type Unqueued = Queued extends infer Each ? (Each extends Queued ? Omit<Each, 'key'> : never) : never;
 
 /**
- * One decision being made: the state it has come to, and the commands and reports gathered. It replaces states and
- * never changes one, so the state before stays valid.
+ * One decision being made: the state it has come to, and the commands and reports gathered. The state
+ * before stays as it was.
  */
 export class Turn {
   state: SupervisorState;
+  private isCopy = false;
   readonly now: number;
   readonly commands: Command[] = [];
   readonly reports: Report[] = [];
@@ -24,7 +25,10 @@ export class Turn {
   }
 
   patch(change: Partial<SupervisorState>): void {
-    this.state = { ...this.state, ...change };
+    // Copied once a turn: nobody else has seen the copy yet.
+    if (this.isCopy) Object.assign(this.state, change);
+    else this.state = { ...this.state, ...change };
+    this.isCopy = true;
   }
 
   update(record: ChildRecord, change: Partial<ChildRecord>): ChildRecord {

@@ -37,13 +37,16 @@ export function runInCore(one: Case): Promise<CaseResult> {
   return runCase(one, (fixture, seed) => new CoreWorld(fixture, seed));
 }
 
-/** In the assembled tree, with children of every kind that can do what the case says. */
+/** In the assembled tree, with children of every kind that can do what the case says, and without actors at all. */
 export async function runInTree(one: Case): Promise<CaseResult> {
   const total: CaseResult = { checks: 0, faults: [] };
-  for (const kind of kindsOf(one)) {
-    const { checks, faults } = await runCase(one, (fixture, seed) => new TreeWorld(fixture, seed, kind));
+  const kinds = kindsOf(one);
+  const worlds = kinds.map((kind) => ({ kind, actors: true, name: `with ${kind}s` }));
+  if (kinds.includes('resource')) worlds.push({ kind: 'resource', actors: false, name: 'without actors' });
+  for (const { kind, actors, name } of worlds) {
+    const { checks, faults } = await runCase(one, (fixture, seed) => new TreeWorld(fixture, seed, kind, actors));
     total.checks += checks;
-    total.faults.push(...faults.map((fault) => `with ${kind}s: ${fault}`));
+    total.faults.push(...faults.map((fault) => `${name}: ${fault}`));
   }
   return total;
 }

@@ -17,6 +17,7 @@ export type Kind = 'actor' | 'resource';
 export class TreeWorld implements World {
   readonly recorder: Recorder;
   private readonly kind: Kind;
+  private readonly actors: boolean;
   private readonly clock = new SteppedClock();
   private readonly top: Supervisor;
   private readonly byRun = new Map<unknown, FixtureChild>();
@@ -27,8 +28,10 @@ export class TreeWorld implements World {
   private readonly nestedRefs = new Set<Ref>();
   private result: StartResult | null = null;
 
-  constructor(fixture: Fixture, seed: number, kind: Kind) {
+  /** @param actors whether the supervisors are actors */
+  constructor(fixture: Fixture, seed: number, kind: Kind, actors: boolean) {
     this.kind = kind;
+    this.actors = actors;
     this.recorder = new Recorder(() => this.clock.now());
     this.top = new Supervisor(this.treeOf(fixture.top) as () => SupervisorInput, {
       clock: this.clock,
@@ -136,7 +139,7 @@ export class TreeWorld implements World {
       if (word === 'ignore') return IGNORE;
       if (word === 'garbage') return 'garbage';
       if (word === 'throw') throw new AppError(inside ?? 'error', inside ?? 'error');
-      return { ...tree.fields, children: tree.children.map((child) => this.specOf(child)) };
+      return { actor: this.actors, ...tree.fields, children: tree.children.map((child) => this.specOf(child)) };
     };
   }
 

@@ -51,6 +51,7 @@ const ADVICE: Record<string, string> = {
   invalid_task: 'Correct the task and submit it again',
   queue_full: 'See what waits with: proctor health',
   task_too_large: 'Put large data into files and let tools read them',
+  node_gave_up: 'See child.crashed in its log for what is at fault; then start it again',
   error: 'See what is wrong with: proctor doctor',
 };
 

@@ -19,6 +19,7 @@ import { addSupervisor } from './supervisor.ts';
 import { addSwitches } from './switches.ts';
 import { addTools } from './tools.ts';
 import { addTrace } from './trace.ts';
+import { addTree } from './tree.ts';
 import { addUp } from './up.ts';
 import { addVersion } from './version.ts';
 import { addWatch } from './watch.ts';
@@ -83,6 +84,7 @@ ${EXIT_HELP}`,
     addDeadLetter,
     addTools,
     addNodes,
+    addTree,
     addNatsConfig,
     addHealth,
     addDoctor,

@@ -14,6 +14,7 @@ import { Protocol, RunContext } from '../core/run-state.ts';
 import { StatusEvent } from '../core/status.ts';
 import { SwitchAck, SwitchInfo } from '../core/switch-wire.ts';
 import { Task } from '../core/task.ts';
+import { NodeTree } from '../core/tree-wire.ts';
 import { Why } from '../core/why.ts';
 
 /** What nodes answer to requests. Fields that a newer node adds are passed over; a missing one is `bad_answer`. */
@@ -150,6 +151,7 @@ export const API_ANSWERS = {
   dead_letter_retry: DeadLetterRetried,
   node: NodeAnswer,
   nodes: z.object({ nodes: z.array(NodeReport) }),
+  tree: NodeTree,
   node_order: NodeOrdered,
   health: Health,
   tools: z.object({ tools: z.array(ToolInfo) }),

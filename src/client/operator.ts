@@ -33,6 +33,7 @@ import type { ContinueOptions } from './client.ts';
 import { pages, wholeTrace } from './pages.ts';
 import { checkedOrder, mustBeInForce, SILENCES, storeOrder } from './switch-order.ts';
 import { nodeTimers } from './timers.ts';
+import { clusterTrees, type NodeWithTree, type TreeOptions } from './trees.ts';
 import { type ResultOptions, readResult } from './wait-result.ts';
 import { type RunUpdate, type WatchOptions, type WatchSource, watchRun } from './watch.ts';
 
@@ -125,6 +126,8 @@ export interface Operator {
    * `unknown_node`.
    */
   nodeOrder(node: string, order: NodeOrder, why?: string): Promise<NodeOrdered>;
+  /** The supervision trees of all nodes, or of one. Throws AppError `unknown_node`. */
+  trees(options?: TreeOptions): Promise<NodeWithTree[]>;
   /** Nodes, what waits and since when, dead letters, runs without an owner. */
   health(): Promise<Health>;
   /** Tools that can be called now, by name. */
@@ -200,6 +203,7 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
     node: () => call('node', {}),
     nodes: async () => (await call('nodes', {})).nodes,
     nodeOrder: (node, order, why = '') => call('node_order', { node, order, by, why }),
+    trees: (options) => clusterTrees((verb, body) => call(verb, body), options),
     health: () => call('health', {}),
     tools: async () => (await call('tools', {})).tools,
     tool: (name) => call('tool', { name }),

@@ -6,6 +6,7 @@ import { CallId, RunId } from './events.ts';
 import { ResultJson } from './json.ts';
 import { LimitOverrides } from './limits.ts';
 import { Name } from './task.ts';
+import { TreeQuery } from './tree-wire.ts';
 
 /**
  * Requests to the nodes. A submitter asks on `ask.<user>.<verb>` about its own runs; operators and the console ask on
@@ -90,6 +91,8 @@ export const API_VERBS = {
   node: z.strictObject({ v: V }),
   /** Every node that is there. */
   nodes: z.strictObject({ v: V }),
+  /** The supervision tree of one node. */
+  tree: z.strictObject({ node: z.string().min(1).max(128), ...TreeQuery.shape }),
   /** Cordons, drains or uncordons one node. */
   node_order: z.strictObject({ v: V, node: z.string().min(1).max(128), order: NodeOrder, by: By, why: Why }),
   /** Nodes, what waits, dead letters, runs without an owner. */

@@ -1,9 +1,10 @@
 import { LRUCache } from 'lru-cache';
+import type { ExitReason } from '../../supervisors/exit-reason.ts';
 import { ActivationBody } from '../core/activation-wire.ts';
 import { AppError, toAppError } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
-import { askRestart, RUN_BUDGET } from '../core/restart-budget.ts';
+import { RUN_BUDGET } from '../core/restart-budget.ts';
 import { laneKey, laneKeyOf } from '../core/run-queues.ts';
 import { streamsOf } from '../core/streams.ts';
 import type { Delivery, StoredMessage } from '../ports/bus.ts';
@@ -16,8 +17,10 @@ import { endsRun, inboxEvent } from './inbox-message.ts';
 import { LastTries } from './last-tries.ts';
 import { type Gone, type OwnerEnv, RunOwner } from './run-owner.ts';
 import { telemetryOf } from './run-telemetry.ts';
+import type { RunTree } from './run-tree.ts';
 import { StatusFeed } from './status-feed.ts';
 import { storeStatus } from './store-status.ts';
+import { BACK_MS, SupervisedRun } from './supervised-run.ts';
 import { countHit, orderFor, scopesOf } from './switched.ts';
 import { Wheel } from './wheel.ts';
 
@@ -27,8 +30,6 @@ const NOT_OURS_MS = 5_000;
 const NOT_OURS_AT_FIRST_MS = 100;
 /** How soon a journal is read again that a replica does not have yet, milliseconds. */
 const LAG_MS = 100;
-/** How soon another node may take what a node that stops gives back, milliseconds. */
-const BACK_MS = 20;
 /** How soon a run is offered again that came while this node may not act, milliseconds. */
 const FROZEN_MS = 1_000;
 /** The same for one whose last try waits for that of another. */
@@ -42,11 +43,14 @@ const MAX_DEFERRALS = 3;
  */
 export class Activations {
   readonly owners = new Map<string, RunOwner>();
+  /** Runs in the tree, those between two owners as well. */
+  readonly supervised = new Map<string, SupervisedRun>();
+  readonly drainMs: number;
   private readonly deps: NodeDeps;
+  private readonly tree: RunTree;
   private readonly env: OwnerEnv;
   private readonly feed: StatusFeed;
   private readonly wheel: Wheel<RunOwner>;
-  private readonly restarts = new LRUCache<string, number[]>({ max: 10_000 });
   private readonly failures: FailureLog;
   private readonly lastTries: LastTries;
   private readonly deferred = new LRUCache<string, number>({ max: 10_000 });
@@ -54,16 +58,15 @@ export class Activations {
   private readonly taking = new Map<string, Promise<unknown>>();
   private readonly changed: () => void;
   private readonly active = new Map<string, number>();
-  private onIdle: (() => void) | null = null;
-  /** Runs that wait for their next start here. */
-  private restarting = 0;
   /** Set once the node stops: what is taken or crashes from then on goes back to the queue. */
-  private leaving = false;
+  leaving = false;
 
-  /** @param changed called whenever an owner has gone, so that more work can be asked for */
-  constructor(deps: NodeDeps, changed: () => void) {
+  /** @param changed called whenever a run has been let go, so that more work can be asked for */
+  constructor(deps: NodeDeps, tree: RunTree, changed: () => void) {
     this.deps = deps;
+    this.tree = tree;
     this.changed = changed;
+    this.drainMs = deps.settings.drain_ms;
     this.failures = new FailureLog(deps, 'activation.failed');
     this.lastTries = new LastTries(deps.settings.claims_without_progress, this.owners);
     this.feed = new StatusFeed(deps);
@@ -109,22 +112,22 @@ export class Activations {
       await turn;
     } finally {
       if (this.taking.get(run) === settled) this.taking.delete(run);
-      this.tellIfIdle();
     }
   }
 
   private async settle(delivery: Delivery, body: ActivationBody): Promise<void> {
+    const carried = await this.carried(body.run, body.carry ?? []);
+    const here = this.supervised.get(body.run);
+    if (here !== undefined) here.adopt(delivery, carried);
+    else await this.own(delivery, body, carried, null);
+  }
+
+  /** Claims the run unless there is a reason not to; `again` when it is in the tree already and has lost its owner. */
+  private async own(delivery: Delivery, body: ActivationBody, carried: RunEvent[], again: SupervisedRun | null) {
     const { log, journal } = this.deps;
     const { run } = body;
-    const carried = await this.carried(run, body.carry ?? []);
     let isNew = body.first === true && delivery.deliveries === 1;
     for (;;) {
-      const owner = this.owners.get(run);
-      if (owner !== undefined) {
-        owner.adopt(delivery);
-        for (const event of carried) void owner.enqueue(event);
-        return;
-      }
       const fold = await (isNew ? journal.loadNew(run) : journal.load(run));
       isNew = false;
       this.deps.faults.hit('activation.read');
@@ -143,8 +146,24 @@ export class Activations {
       if (this.deps.switches.frozen) return delivery.nak(FROZEN_MS);
       if (await this.ownedElsewhere(delivery, fold, run)) return;
       if (!this.lastTries.begin(fold)) return delivery.nak(LAST_TRY_MS);
-      if (await this.claim(delivery, fold, carried).finally(() => this.lastTries.claimed(fold))) return;
+      if (await this.claim(delivery, fold, carried, again).finally(() => this.lastTries.claimed(fold))) return;
     }
+  }
+
+  /** A fault of the runtime or of an effect, not of the journal: the run goes on under a new claim. Never rejects. */
+  async resume(run: SupervisedRun): Promise<void> {
+    const { delivery } = run;
+    try {
+      await this.inTurn(run.run, () => this.own(delivery, { v: 1, run: run.run }, run.carried.splice(0), run));
+    } catch (thrown) {
+      const error = toAppError(thrown);
+      if (error.code !== 'closed') {
+        this.failures.tell(delivery.subject, error);
+        delivery.nak(NOT_OURS_MS);
+      }
+    }
+    run.waits = false;
+    if (run.owner === null) run.left();
   }
 
   /**
@@ -154,7 +173,7 @@ export class Activations {
   async end(run: string, order: RunEvent, queued: StoredMessage): Promise<void> {
     await this.inTurn(run, async () => {
       const { bus, clock, journal, settings, subjects } = this.deps;
-      if (this.leaving || this.owners.has(run)) return;
+      if (this.leaving || this.supervised.has(run)) return;
       const fold = await journal.load(run);
       if (fold === null) return;
       const { at, node, parked, released } = fold.protocol;
@@ -173,7 +192,7 @@ export class Activations {
       if (parked !== null && queued.seq <= parked.seq) return;
       if (node !== null && !released && clock.now() - at < settings.lease_ms) return;
       if (await this.ownedElsewhere(delivery, fold, run)) return;
-      await this.claim(delivery, fold, [order]);
+      await this.claim(delivery, fold, [order], null, true);
     });
   }
 
@@ -215,19 +234,26 @@ export class Activations {
   }
 
   /** Writes the claim and starts the owner, or leaves the run to others; false when somebody else wrote first and all has to be read again. */
-  private async claim(delivery: Delivery, fold: RunFold, carried: RunEvent[]): Promise<boolean> {
+  private async claim(
+    delivery: Delivery,
+    fold: RunFold,
+    carried: RunEvent[],
+    again: SupervisedRun | null,
+    ending = false,
+  ): Promise<boolean> {
     const { deps } = this;
     const { run } = fold.context;
     const accepted = await this.acceptedOf(run);
     const order = orderFor(deps.switches, fold, scopesOf(accepted));
     // It began with a version that only other nodes can run; what ends it, any node can do.
-    if (deps.agents.unusable(accepted.agent) !== null && order?.type !== 'kill' && !carried.some(endsRun)) {
-      const ending = await this.endingOf(fold);
-      if (ending === null) {
+    const foreign = deps.agents.unusable(accepted.agent) !== null;
+    if (foreign && order?.type !== 'kill' && !carried.some(endsRun)) {
+      const end = await this.endingOf(fold);
+      if (end === null) {
         delivery.nak(Math.min(NOT_OURS_MS, NOT_OURS_AT_FIRST_MS * 2 ** Math.min(16, delivery.deliveries - 1)));
         return true;
       }
-      carried.push(ending);
+      carried.push(end);
     }
     const nonce = deps.ids.random();
     const n = fold.protocol.n + 1;
@@ -266,17 +292,37 @@ export class Activations {
     telemetry?.folded(entry, fold);
     const owner = new RunOwner(this.env, { fold, accepted, delivery, nonce, telemetry });
     this.owners.set(run, owner);
-    this.count(accepted, 1);
     this.deferred.delete(run);
     owner.log.info('agent.start', { epoch: n, deliveries: delivery.deliveries, state: fold.path });
-    owner.start(
-      // A run that is killed hears nothing else; what was on its way is acked as it has ended.
-      (order?.type === 'kill' ? [] : carried).filter(
-        (event) => !('inbox' in event) || event.inbox === undefined || !already.includes(event.inbox),
-      ),
+    // A run that is killed hears nothing else; what was on its way is acked as it has ended.
+    const heard = (order?.type === 'kill' ? [] : carried).filter(
+      (event) => !('inbox' in event) || event.inbox === undefined || !already.includes(event.inbox),
     );
+    if (again === null) await this.supervise(new SupervisedRun(this, owner, heard), ending || foreign);
+    else again.resumed(owner, heard);
     if (this.leaving) owner.handOver(true);
     return true;
+  }
+
+  /** @param ending it only runs in order to end, which waits neither for a slot nor for a node that can run its agent */
+  private async supervise(run: SupervisedRun, ending: boolean): Promise<void> {
+    this.supervised.set(run.run, run);
+    const counts = !ending;
+    if (counts) this.count(run.accepted, 1);
+    const over = (reason: ExitReason): void => {
+      this.supervised.delete(run.run);
+      if (counts) this.count(run.accepted, -1);
+      if (reason.type === 'error' && run.waits) this.giveUp(run);
+      else if (run.waits) run.delivery.nak(BACK_MS);
+      this.changed();
+    };
+    try {
+      await this.tree.begin(run, ending, over);
+    } catch (thrown) {
+      run.owner?.stop();
+      over({ type: 'shutdown' });
+      throw thrown;
+    }
   }
 
   /** What ends the run now, whoever owns it: its deadline, or an order that waits in its inbox. */
@@ -307,17 +353,13 @@ export class Activations {
     return accepted;
   }
 
-  private gone(owner: RunOwner, why: Gone, _error?: AppError): void {
+  private gone(owner: RunOwner, why: Gone, error?: AppError): void {
     // What it told last may have arrived when another node had taken the run.
     const late = this.deps.clock.now() - owner.fold.protocol.at > this.deps.settings.lease_ms;
     if (why === 'fenced' || (why === 'parked' && late)) this.correctStatus(owner);
     else this.feed.forget(owner);
     if (this.owners.get(owner.run) === owner) this.owners.delete(owner.run);
-    this.count(owner.accepted, -1);
-    this.tellIfIdle();
-    if (why === 'crashed') this.restart(owner);
-    else if (why !== 'closed') this.restarts.delete(owner.run);
-    this.changed();
+    this.supervised.get(owner.run)?.gone(owner, why, error);
   }
 
   private correctStatus(owner: RunOwner): void {
@@ -332,50 +374,32 @@ export class Activations {
     }
   }
 
-  /** A fault of the runtime or of an effect, not of the journal: the run goes on under a new claim, within its budget. */
-  private restart(owner: RunOwner): void {
-    const { run, delivery } = owner;
-    if (this.leaving) {
-      delivery.nak(BACK_MS);
-      return;
-    }
-    const verdict = askRestart(RUN_BUDGET, this.restarts.get(run) ?? [], this.deps.clock.now());
-    this.restarts.set(run, verdict.stamps);
-    if (verdict.restart) {
-      this.restarting++;
-      this.deps.clock.after(100 * 2 ** verdict.stamps.length, () => {
-        this.restarting--;
-        void this.take(delivery);
-      });
-      return;
-    }
-    this.restarts.delete(run);
-    owner.log.error('run.restart_intensity_reached', {
+  /** It crashed more often than its run-supervisor restarts it. */
+  private giveUp({ run, accepted, delivery }: SupervisedRun): void {
+    const { journal, ids, clock, node } = this.deps;
+    const log = this.deps.log.child({ run_id: run, user_id: accepted.user, agent: accepted.agent.name });
+    log.error('run.restart_intensity_reached', {
       restarts: RUN_BUDGET.intensity,
       period_ms: RUN_BUDGET.periodMs,
+      consequence: 'the run ends crash_limit; see proctor trace',
     });
-    void this.giveUp(owner);
-  }
-
-  private async giveUp(owner: RunOwner): Promise<void> {
-    const { journal, ids, clock, node } = this.deps;
-    try {
-      const fold = await journal.load(owner.run);
-      if (fold === null || fold.ended) return void owner.delivery.nak(100);
+    const work = this.inTurn(run, async () => {
+      const fold = await journal.load(run);
+      if (fold === null || fold.ended) return;
       const n = fold.protocol.n + 1;
       const nonce = ids.random();
-      const activation = { created: owner.delivery.created, seq: owner.delivery.seq };
+      const activation = { created: delivery.created, seq: delivery.seq };
       const at = Math.max(clock.now(), fold.protocol.at);
       const detail = `restarted ${RUN_BUDGET.intensity} times within ${RUN_BUDGET.periodMs / 1000} s`;
       const events: RunEvent[] = [
         { type: 'claimed', node, nonce, activation },
         { type: 'limit', code: 'crash_limit', detail },
       ];
-      await journal.append(owner.run, { v: JOURNAL_VERSION, n, epoch: n, writer: nonce, at, events });
-    } catch (thrown) {
-      owner.log.error('run.give_up_failed', { message: toAppError(thrown).message });
-    }
-    owner.delivery.nak(1_000);
+      await journal.append(run, { v: JOURNAL_VERSION, n, epoch: n, writer: nonce, at, events });
+    });
+    work
+      .catch((thrown: unknown) => log.error('run.give_up_failed', { message: toAppError(thrown).message }))
+      .finally(() => delivery.nak(1_000));
   }
 
   /** Runs of an agent type that this node owns; with `lane`, of users in that lane. */
@@ -383,24 +407,9 @@ export class Activations {
     return this.active.get(laneKey(agent, lane)) ?? 0;
   }
 
-  private get isIdle(): boolean {
-    return this.owners.size + this.taking.size + this.restarting === 0;
-  }
-
-  private tellIfIdle(): void {
-    if (this.isIdle) this.onIdle?.();
-  }
-
-  /** Resolves when no run is owned or being taken any more, or after `ms`. */
-  async idle(ms: number): Promise<void> {
-    if (this.isIdle) return;
-    await new Promise<void>((resolve) => {
-      const cancel = this.deps.clock.after(ms, resolve);
-      this.onIdle = () => {
-        cancel();
-        resolve();
-      };
-    });
+  /** Resolves when no activation is being dealt with any more. */
+  async settled(): Promise<void> {
+    while (this.taking.size > 0) await Promise.all(this.taking.values());
   }
 
   /** Switches have changed, or may be read again. */
@@ -409,7 +418,7 @@ export class Activations {
   }
 
   heartbeat(): void {
-    for (const owner of this.owners.values()) owner.heartbeat();
+    for (const run of this.supervised.values()) run.heartbeat();
   }
 
   /** After this process stood still for longer than the lease. */
@@ -428,9 +437,13 @@ export class Activations {
     for (const owner of [...this.owners.values()]) owner.handOver(cut);
   }
 
-  stop(): void {
+  /** What is taken from now on goes back to the queue. */
+  leave(): void {
     this.leaving = true;
-    for (const owner of [...this.owners.values()]) owner.stop();
+  }
+
+  /** When no run is left. */
+  stop(): void {
     this.feed.stop();
     this.wheel.stop();
   }

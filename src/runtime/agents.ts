@@ -63,8 +63,11 @@ export class Agents {
     this.stream = streamsOf(options.subjects).agents;
   }
 
-  /** Stores what was given, reads what is there, and follows it. Throws AppError `version_taken`, `agent_not_usable`. */
-  async start(): Promise<void> {
+  /**
+   * Stores what was given, reads what is there, and follows it; again after a stop. Throws AppError `version_taken`,
+   * `agent_not_usable`. @param clock runs its timers
+   */
+  async start(clock: Clock): Promise<void> {
     const { bus, subjects, log, given } = this.options;
     const hear = () => void this.refresh().catch((thrown: unknown) => this.notRead(thrown));
     this.hints = bus.subscribe(subjects.nodes('agents'), hear);
@@ -88,10 +91,10 @@ export class Agents {
       });
     }
     const tick = () => {
-      this.cancelTimer = this.options.clock.after(REREAD_MS, tick);
+      this.cancelTimer = clock.after(REREAD_MS, tick);
       if (bus.connected) hear();
     };
-    this.cancelTimer = this.options.clock.after(REREAD_MS, tick);
+    this.cancelTimer = clock.after(REREAD_MS, tick);
   }
 
   async stop(): Promise<void> {

@@ -33,6 +33,7 @@ import { activationSubject } from './starting.ts';
 import { listSwitches, switchAck } from './switch-doors.ts';
 import { heldBy, scopesOf } from './switched.ts';
 import { toldBy } from './told.ts';
+import { treeOfNode } from './tree-report.ts';
 import { statusOf } from './views.ts';
 import { whyOf, whyRejected, whyUnreadable } from './why.ts';
 
@@ -170,6 +171,7 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     agent: (body: ApiBody<'agent'>) => agentDetails(deps, body),
     agent_put: (body: ApiBody<'agent_put'>) => putAgent(deps, body),
     nodes: async () => ({ nodes: await nodeReports(deps) }),
+    tree: (body: ApiBody<'tree'>) => treeOfNode(deps, body),
     node_order: (body: ApiBody<'node_order'>) => orderNode(deps, body),
     health: () => health(deps),
     tools: () => listTools(deps),
@@ -180,7 +182,7 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     node: async (): Promise<NodeInfo> => ({
       node: deps.node,
       version: VERSION,
-      active_runs: activations.owners.size,
+      active_runs: activations.supervised.size,
       agents: deps.agents.names(),
       slots: deps.settings.slots,
       lease_ms: deps.settings.lease_ms,

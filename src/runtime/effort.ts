@@ -15,9 +15,12 @@ export class Effort {
   private off: AppError | undefined;
   /** Scope of the tool or model that it uses; null for other work. */
   readonly uses: string | null;
+  /** When it began, epoch milliseconds. */
+  readonly since: number;
 
-  constructor(uses: string | null = null) {
+  constructor(uses: string | null = null, since = 0) {
     this.uses = uses;
+    this.since = since;
   }
 
   get signal(): AbortSignal {

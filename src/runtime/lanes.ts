@@ -58,9 +58,9 @@ export class Lanes {
     return ready;
   }
 
-  /** Tells of each lane once: of those that are there before it resolves. */
-  async follow(onLane: (lane: Lane) => void): Promise<void> {
-    const { bus, subjects, clock, log } = this.options;
+  /** Tells of each lane once: of those that are there before it resolves. @param clock runs its timers */
+  async follow(onLane: (lane: Lane) => void, clock: Clock): Promise<void> {
+    const { bus, subjects, log } = this.options;
     this.listener = onLane;
     this.hints = bus.subscribe(subjects.nodes('lanes'), ({ data }) => {
       const lane = Hint.safeParse(JSON.parse(data)).data;

@@ -46,6 +46,11 @@ export class NodeOrders {
     return this.current === null && !this.leaving;
   }
 
+  /** Whether runs that are here stay, and those that come. */
+  get keepsRuns(): boolean {
+    return this.current?.order !== 'drain';
+  }
+
   state(activeRuns: number): NodeReport['state'] {
     if (this.leaving) return 'stopping';
     if (this.current === null) return 'ready';

@@ -29,7 +29,7 @@ export function reporter(deps: NodeDeps, activations: Activations, orders: Stand
       const active = activations.activeOf(definition.name);
       return [definition.name, { active, ...(why === null ? {} : { unusable: why.message.slice(0, 500) }) }];
     });
-    const active_runs = activations.owners.size;
+    const active_runs = activations.supervised.size;
     return {
       node: deps.node,
       instance,

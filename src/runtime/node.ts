@@ -1,26 +1,16 @@
+import { reasonText } from '../../supervisors/exit-reason.ts';
+import { hash } from '../../supervisors/partition.ts';
+import { Supervisor } from '../../supervisors/supervisor.ts';
 import type { GivenOrder } from '../core/cluster-wire.ts';
-import { AppError, toAppError } from '../core/errors.ts';
-import { type QueueSpec, streamsOf } from '../core/streams.ts';
-import type { Delivery, Subscription } from '../ports/bus.ts';
-import type { Cancel } from '../ports/clock.ts';
+import { AppError, fromInfo } from '../core/errors.ts';
 import { Activations } from './activations.ts';
 import type { NodeDeps } from './deps.ts';
-import { serveDoors } from './doors.ts';
-import { followAgents } from './follow-agents.ts';
-import { serveIdempotency } from './idempotency.ts';
-import { Inbox } from './inbox.ts';
-import { Intake } from './intake.ts';
 import { NodeOrders } from './node-orders.ts';
-import { refuseNamesake, reporter, serveReports } from './node-reports.ts';
-import { PullLoop } from './pull-loop.ts';
-import { RunTaking } from './run-taking.ts';
-import { startSweep } from './sweep.ts';
-import { SwitchSweep } from './switch-sweep.ts';
-
-/** Tasks and inbox messages that a node works on at once. */
-const INTAKE_ROOM = 64;
-const INBOX_ROOM = 64;
-const SWITCH_ROOM = 4;
+import { reporter } from './node-reports.ts';
+import { type NodeParts, nodeTree } from './node-tree.ts';
+import { RunTree } from './run-tree.ts';
+import { TreeLog } from './tree-log.ts';
+import { TreeReport } from './tree-report.ts';
 
 /** A supervisor node: takes tasks, owns runs, answers requests. Any number of them share one bus. */
 export interface SupervisorNode {
@@ -31,134 +21,73 @@ export interface SupervisorNode {
   readonly order: GivenOrder | null;
   /** Why it begins nothing now although it runs; empty when it does. */
   notReady(): string[];
+  /** Resolves when the node has given up: its runs are handed over and nothing of it is left. Pending for ever otherwise. */
+  readonly failed: Promise<AppError>;
   /** Takes no more work, hands its runs over, and leaves the bus alone; resolves when nothing of it is left. */
   stop(): Promise<void>;
-  /** Lets go of everything at once: the leases of its runs expire. */
-  abandon(): Promise<void>;
 }
 
 /** Creates what is missing on the bus and starts to work. Throws AppError when the bus refuses. */
 export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
-  const { bus, subjects, settings, clock, log, agents } = deps;
+  const { settings, clock, log, agents } = deps;
   // Each claim holds it; one that is too long could be written and not read back.
   if (deps.node === '' || deps.node.length > 128) {
     throw new AppError('invalid_settings', `node name: ${deps.node.length} characters; expected 1 to 128`);
   }
-  await refuseNamesake(deps);
-  const streams = streamsOf(subjects);
-  await Promise.all(Object.values(streams).map((spec) => bus.ensureStream(spec)));
-  await deps.switches.start();
-  await agents.start();
-
-  const loops: PullLoop[] = [];
-  const freed = () => {
-    for (const loop of loops) loop.roomFreed();
-    taking.roomFreed();
-  };
-  const activations = new Activations(deps, freed);
+  let isUp = false;
+  const treeLog = new TreeLog(log);
+  const runs = new RunTree(settings.slots, treeLog, clock);
+  const taking: NodeParts['taking'] = { current: null };
+  const activations = new Activations(deps, runs, () => taking.current?.roomFreed());
   const orders: NodeOrders = new NodeOrders(deps, {
-    hold: () => taking.changed(),
+    hold: () => taking.current?.changed(),
     handOver: () => activations.handOverAll(false),
     resume: () => {
       activations.keep();
-      taking.changed();
+      taking.current?.changed();
     },
   });
-  const taking = new RunTaking(deps, activations, () => orders.takesRuns);
   const report = reporter(deps, activations, orders);
-  const inbox = new Inbox(deps, activations);
-  const intake = new Intake(deps);
-  const switchSweep = new SwitchSweep(deps);
-  const counts = new Map<string, number>();
-  const inWork = (key: string) => counts.get(key) ?? 0;
-  const counted = (key: string, work: Promise<void>) => {
-    counts.set(key, inWork(key) + 1);
-    void work.finally(() => {
-      counts.set(key, inWork(key) - 1);
-      freed();
-    });
-  };
+  const tree = new TreeReport(deps, activations, treeLog, () => root);
+  const parts = { activations, orders, report, tree, runs, taking, queues: new Map(), isUp: () => isUp };
+  const root: Supervisor = new Supervisor(nodeTree(deps, parts), {
+    clock,
+    name: 'node',
+    seed: hash(deps.ids.random()),
+    onReport: treeLog.hear,
+  });
+  runs.attach(() => root.nested('agents'));
 
-  /** @param held how many messages of the queue are in work now, of at most `capacity` */
-  const open = async (
-    spec: QueueSpec,
-    capacity: number,
-    held: () => number,
-    work: (delivery: Delivery) => Promise<void>,
-  ) => {
-    await bus.ensureQueue(spec);
-    const queue = await bus.queue(spec);
-    const room = () => capacity - held();
-    const onDelivery = (delivery: Delivery) => counted(spec.name, work(delivery));
-    return () => loops.push(new PullLoop({ queue, capacity, room, onDelivery, clock, log, name: spec.name }));
-  };
-  const starts = await Promise.all([
-    open(
-      {
-        stream: streams.tasks.name,
-        name: 'intake',
-        filter: `${subjects.prefix}.tasks.>`,
-        ackWaitMs: settings.lease_ms,
-      },
-      INTAKE_ROOM,
-      () => inWork('intake'),
-      (delivery) => intake.take(delivery),
-    ),
-    open(
-      { stream: streams.inbox.name, name: 'inbox', filter: `${subjects.prefix}.in.>`, ackWaitMs: settings.lease_ms },
-      INBOX_ROOM,
-      () => inWork('inbox'),
-      (delivery) => inbox.take(delivery),
-    ),
-    open(
-      {
-        stream: streams.switches.name,
-        name: 'switches',
-        filter: `${subjects.prefix}.switch.>`,
-        ackWaitMs: settings.lease_ms,
-      },
-      SWITCH_ROOM,
-      () => inWork('switches'),
-      (delivery) => switchSweep.take(delivery),
-    ),
-  ]);
-  const served: Subscription[] = [
-    inbox.serveOffers(),
-    bus.serve(subjects.node(deps.node, 'owns'), async (request) => {
-      const { run } = JSON.parse(request.data) as { run: string };
-      return String(activations.owners.has(run));
-    }),
-    ...serveDoors(deps, activations),
-    serveIdempotency(deps),
-    orders.serve(report),
-  ];
-  const reports = serveReports(deps, report);
-  await taking.start();
-  const unfollow = await followAgents(deps, (agent) => taking.open(agent));
-  for (const start of starts) start();
-  const unswitch = deps.switches.onChange(() => activations.switched());
-  const heartbeat = startHeartbeat(deps, activations);
-  const sweep = startSweep(deps);
-  const unobserve = deps.telemetry?.metrics?.observe(async () => ({ agents: await taking.figures() })) ?? (() => {});
+  let asked = false;
+  const ended = root.whenEnded.then((reason) => {
+    activations.stop();
+    deps.watchdog.stop();
+    return reason;
+  });
+  await root.start().catch(async (thrown: unknown) => {
+    const reason = await ended;
+    throw reason.type === 'shutdown' && reason.error !== undefined ? fromInfo(reason.error) : thrown;
+  });
+  isUp = true;
   log.info('node.started', {
     node: deps.node,
     agents: agents.names(),
     slots: settings.slots,
     lease_ms: settings.lease_ms,
   });
-
-  const quit = async () => {
-    orders.stopping();
-    sweep();
-    unobserve();
-    unfollow();
-    await agents.stop();
-    await Promise.all([taking.stop(), ...loops.map((loop) => loop.stop())]);
-    await Promise.all(served.map((one) => one.stop()));
-  };
+  const failed = new Promise<AppError>((resolve) => {
+    void ended.then((reason) => {
+      if (asked) return;
+      const told = 'error' in reason && reason.error !== undefined ? reason.error.message : reasonText(reason);
+      const why = `${told}; the last fault: ${treeLog.lastFault}`;
+      const todo = 'see child.crashed above for what is at fault; then start the node again';
+      log.error('node.gave_up', { node: deps.node, why, consequence: 'its runs were handed over; it ends', todo });
+      resolve(new AppError('node_gave_up', `node ${deps.node} gave up and handed its runs over: ${why}`));
+    });
+  });
   return {
     get activeRuns() {
-      return activations.owners.size;
+      return activations.supervised.size;
     },
     get agents() {
       return agents.names();
@@ -166,62 +95,17 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     get order() {
       return orders.inForce;
     },
+    failed,
     notReady() {
       const frozen = deps.switches.notReady();
       return frozen === null ? [] : [frozen];
     },
     async stop() {
-      await quit();
-      activations.handOverAll(true);
-      await activations.idle(settings.drain_ms);
-      heartbeat();
-      activations.stop();
-      await Promise.all(reports.map((one) => one.stop()));
-      unswitch();
-      await deps.switches.stop();
-      deps.watchdog.stop();
+      asked = true;
+      orders.stopping();
+      await root.stop();
+      await ended;
       log.info('node.stopped', { node: deps.node });
     },
-    async abandon() {
-      deps.watchdog.stop();
-      heartbeat();
-      deps.switches.quit();
-      activations.stop();
-      await Promise.all(reports.map((one) => one.stop()));
-      await quit();
-    },
   };
-}
-
-/**
- * Signs of life for all runs owned, three times a lease. A process that stood still or was cut off for longer than the
- * lease may have lost them: it looks at the journals before it claims to be alive again.
- */
-function startHeartbeat({ bus, clock, settings, log }: NodeDeps, activations: Activations): Cancel {
-  const every = Math.floor(settings.lease_ms / 3);
-  let last = clock.now();
-  let cancel: Cancel;
-  const beat = () => {
-    cancel = clock.after(every, beat);
-    // What the server does not hear is no sign of life.
-    if (!bus.connected) return;
-    const now = clock.now();
-    const stood = now - last;
-    last = now;
-    if (stood > settings.lease_ms) {
-      log.warn('node.stood_still', {
-        ms: stood,
-        lease_ms: settings.lease_ms,
-        consequence: 'runs may have moved to other nodes',
-      });
-      activations.verifyAll().then(
-        () => activations.heartbeat(),
-        (error: unknown) => log.warn('node.verify_failed', { message: toAppError(error).message }),
-      );
-    } else {
-      activations.heartbeat();
-    }
-  };
-  cancel = clock.after(every, beat);
-  return () => cancel();
 }

@@ -10,6 +10,8 @@ export interface PullLoopOptions {
   /** How many more may be held now; asked before each pull. */
   room: () => number;
   onDelivery: (delivery: Delivery) => void;
+  /** It has ended by a fault of ours. */
+  onFault: (thrown: unknown) => void;
   clock: Clock;
   log: Log;
   name: string;
@@ -30,7 +32,7 @@ export class PullLoop {
 
   constructor(options: PullLoopOptions) {
     this.options = options;
-    this.done = this.run();
+    this.done = this.run().catch((thrown: unknown) => options.onFault(thrown));
   }
 
   /** Room has become free. */

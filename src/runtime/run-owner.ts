@@ -201,7 +201,21 @@ export class RunOwner implements OwnedRun {
 
   /** A moment on the wheel has come. */
   tick(): void {
-    if (!this.pumping) this.react();
+    if (this.pumping) return;
+    try {
+      this.react();
+    } catch (thrown) {
+      this.leave('crashed', toAppError(thrown));
+    }
+  }
+
+  /** The effects that run now; `since` in epoch milliseconds, null for one whose outcome is on its way to the journal. */
+  effects(): { id: string; uses: string | null; since: number | null }[] {
+    return [...this.running].map(([id, effort]) => ({
+      id,
+      uses: effort?.uses ?? null,
+      since: effort?.since ?? null,
+    }));
   }
 
   /** Switches have changed, or may be read again. What a kill reaches is cut off before the journal says so. */
@@ -378,7 +392,7 @@ export class RunOwner implements OwnedRun {
       }
       // Null: its outcome is folded and changed nothing, as when the clock of the entry was behind the one that began it.
       if (!this.running.get(want.id) && (this.phase === 'live' || (isMoment(want) && want.kind !== 'retry')))
-        this.begin(want);
+        this.begin(want, now);
     }
     for (const [id, effort] of this.running) {
       if (ids.has(id) && effort !== null) continue;
@@ -399,8 +413,8 @@ export class RunOwner implements OwnedRun {
     return want.kind === 'call' || want.kind === 'retry' ? toolScope(want.call.tool) : null;
   }
 
-  private begin(want: Want): void {
-    const effort = new Effort(this.uses(want));
+  private begin(want: Want, now: number): void {
+    const effort = new Effort(this.uses(want), now);
     this.running.set(want.id, effort);
     this.perform(want, effort)
       .then((events) => {

@@ -29,6 +29,8 @@ export interface RunPullsOptions {
   /** Places that a lane may have beside those that it has. */
   roomOf: (lane: number) => number;
   onDelivery: (delivery: Delivery, lane: number) => void;
+  /** It has ended by a fault of ours. */
+  onFault: (thrown: unknown) => void;
   clock: Clock;
   log: Log;
 }
@@ -57,7 +59,7 @@ export class RunPulls {
   constructor(options: RunPullsOptions) {
     this.options = options;
     this.interrupt();
-    this.done = this.run();
+    this.done = this.run().catch((thrown: unknown) => options.onFault(thrown));
   }
 
   add(lane: Lane, queue: Queue): void {

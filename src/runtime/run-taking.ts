@@ -5,35 +5,50 @@ import type { NodeFigures } from '../ports/telemetry.ts';
 import type { Activations } from './activations.ts';
 import type { NodeDeps } from './deps.ts';
 import { RunPulls } from './run-pulls.ts';
+import type { RunTree } from './run-tree.ts';
 
 /** How a node comes to its runs: of each agent that it can run, from each lane that there is. */
 
 /** How long after a failure a lane is opened again, milliseconds. */
 const AGAIN_MS = 1_000;
 
+export interface RunTakingOptions {
+  activations: Activations;
+  tree: RunTree;
+  /** Whether the orders in force let the node take runs. */
+  takesRuns: () => boolean;
+  /** Told when it does not work any more, by a fault of ours. */
+  onFault: (thrown: unknown) => void;
+}
+
 export class RunTaking {
   private readonly deps: NodeDeps;
   private readonly activations: Activations;
   private readonly takesRuns: () => boolean;
+  private readonly tree: RunTree;
+  private readonly onFault: (thrown: unknown) => void;
   private readonly pulls = new Map<string, RunPulls>();
   /** Activations that are looked at and not owned yet, by agent and by agent and lane. */
   private readonly inHand = new Map<string, number>();
   private stopped = false;
 
-  constructor(deps: NodeDeps, activations: Activations, takesRuns: () => boolean) {
+  constructor(deps: NodeDeps, options: RunTakingOptions) {
     this.deps = deps;
-    this.activations = activations;
-    this.takesRuns = takesRuns;
+    this.activations = options.activations;
+    this.takesRuns = options.takesRuns;
+    this.tree = options.tree;
+    this.onFault = options.onFault;
   }
 
   /** Hears of lanes from now on. */
   start(): Promise<void> {
-    return this.deps.lanes.follow((lane) => void this.openLane(lane));
+    return this.deps.lanes.follow((lane) => void this.openLane(lane), this.deps.clock);
   }
 
   /** Takes runs of the agent: from the lanes that are there before it resolves. Throws what the bus throws. */
   async open(agent: string): Promise<void> {
     if (this.stopped) return;
+    await this.tree.openType(agent);
     const { settings, lanes, clock, log } = this.deps;
     const held = () => this.activations.activeOf(agent) + this.handful(agent);
     const heldOf = (lane: number) => this.activations.activeOf(agent, lane) + this.handful(agent, lane);
@@ -43,6 +58,7 @@ export class RunTaking {
       room: () => (this.takesRuns() ? settings.slots - held() : 0),
       roomOf: (lane) => (settings.user_slots ?? settings.slots) - heldOf(lane),
       onDelivery: (delivery, lane) => this.take(agent, lane, delivery),
+      onFault: this.onFault,
       clock,
       log,
     });
@@ -67,6 +83,7 @@ export class RunTaking {
     this.stopped = true;
     await this.deps.lanes.stop();
     await Promise.all([...this.pulls.values()].map((pulls) => pulls.stop()));
+    await this.activations.settled();
   }
 
   async figures(): Promise<NodeFigures['agents']> {

@@ -69,14 +69,12 @@ export class StatusFeed {
     const { bus, subjects } = this.deps;
     const { agent, user, run } = owner.accepted;
     const subject = subjects.event(agent.name, user, run);
-    owner.steps.take().then(
-      (steps) => {
-        if (owner.fold.ended) return owner.steps.untake(steps);
-        // While the server is away a status would only come late, over a newer one of the next owner.
-        if (!bus.connected) return owner.steps.untake(steps);
-        for (const page of statusPages(steps)) bus.emit(subject, JSON.stringify(statusOf(owner.fold, page)));
-      },
-      (error: unknown) => owner.log.warn('status.failed', { message: toAppError(error).message }),
-    );
+    const told = owner.steps.take().then((steps) => {
+      if (owner.fold.ended) return owner.steps.untake(steps);
+      // While the server is away a status would only come late, over a newer one of the next owner.
+      if (!bus.connected) return owner.steps.untake(steps);
+      for (const page of statusPages(steps)) bus.emit(subject, JSON.stringify(statusOf(owner.fold, page)));
+    });
+    told.catch((error: unknown) => owner.log.warn('status.failed', { message: toAppError(error).message }));
   }
 }

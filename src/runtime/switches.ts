@@ -56,17 +56,25 @@ export class Switches {
   private cancelChase: Cancel | null = null;
   private chases = 0;
   private stopped = false;
+  private clock: Clock;
 
   constructor(options: SwitchesOptions) {
     this.options = options;
     this.stream = streamsOf(options.subjects).switches.name;
     this.filter = `${options.subjects.prefix}.switch.>`;
     this.counter = options.ids.random();
+    this.clock = options.clock;
   }
 
-  /** Reads what is there and follows it; the node is known to those who give orders before it reads. */
-  async start(): Promise<void> {
+  /**
+   * Reads what is there and follows it; the node is known to those who give orders before it reads. May be started
+   * again after a stop. @param clock runs its timers
+   */
+  async start(clock: Clock): Promise<void> {
     const { bus } = this.options;
+    this.clock = clock;
+    this.stopped = false;
+    this.cancelChase = null;
     this.hints = bus.subscribe(this.filter, () => this.heard());
     await this.storePresence(0);
     await this.refresh();
@@ -224,7 +232,7 @@ export class Switches {
       if (this.seen === before) this.chases++;
       else this.refresh().catch(() => undefined);
       if (this.stopped || this.chases >= CHASES) return;
-      this.cancelChase = this.options.clock.after(2 ** this.chases, () => this.chase());
+      this.cancelChase = this.clock.after(2 ** this.chases, () => this.chase());
     };
     // Read alone first: that nothing new was found need not be stored each time.
     const look = this.reading.then(() => this.read());
@@ -233,9 +241,9 @@ export class Switches {
   }
 
   private tick(): void {
-    const { bus, clock, log, staleMs } = this.options;
+    const { bus, log, staleMs } = this.options;
     if (this.stopped) return;
-    this.cancelTick = clock.after(Math.min(REREAD_MS, staleMs / 4), () => this.tick());
+    this.cancelTick = this.clock.after(Math.min(REREAD_MS, staleMs / 4), () => this.tick());
     if (this.frozen && !this.wasFrozen) {
       this.wasFrozen = true;
       const consequence = 'the node begins nothing new until it can read them: it may have missed a kill';

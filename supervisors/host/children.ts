@@ -2,7 +2,7 @@ import type { ChildRun, ChildSpec } from '../child-spec.ts';
 import { failureOf, KILLED, reasonText } from '../exit-reason.ts';
 import type { Ref } from '../spec-types.ts';
 import type { Command, Input } from '../state.ts';
-import type { SupervisorTree } from '../tree.ts';
+import type { SupervisorTree, TreeWindow } from '../tree.ts';
 import { startActor } from './actor-child.ts';
 import type { Incarnation, TreeEnv, Voice } from './incarnation.ts';
 import { startResource } from './resource-child.ts';
@@ -65,8 +65,8 @@ export class Children {
     for (const [ref, child] of [...this.running]) this.fence(ref, child);
   }
 
-  tree(ref: Ref): SupervisorTree | null {
-    return this.running.get(ref)?.incarnation?.tree() ?? null;
+  tree(ref: Ref, window?: TreeWindow): SupervisorTree | null {
+    return this.running.get(ref)?.incarnation?.tree(window) ?? null;
   }
 
   private fence(ref: Ref, child: Child): void {

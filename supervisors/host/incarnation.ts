@@ -3,7 +3,7 @@ import type { ExitReason } from '../exit-reason.ts';
 import type { Report } from '../reports.ts';
 import type { Ref } from '../spec-types.ts';
 import type { Command, Input } from '../state.ts';
-import type { SupervisorTree } from '../tree.ts';
+import type { SupervisorTree, TreeWindow } from '../tree.ts';
 
 /** Time as an input; milliseconds. Structurally the `Clock` port. */
 export interface SupervisorClock {
@@ -38,5 +38,5 @@ export interface Incarnation {
   /** Ends it as far as JavaScript can, and silences it. */
   kill(): void;
   deliver(message: unknown): void;
-  tree(): SupervisorTree | null;
+  tree(window?: TreeWindow): SupervisorTree | null;
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { assign } from 'xstate';
 import { agentRunMachine } from '../../machines/agent-run/machine.ts';
 import { scripted } from '../../src/adapters/model/scripted.ts';
+import { createOperator } from '../../src/client/operator.ts';
 import type { RunMachine } from '../../src/runtime/fold.ts';
 import { clientOf, drive } from '../client/support.ts';
 import { Cluster, chain, recordingLog, type TestNode } from './support.ts';
@@ -14,6 +15,9 @@ const broken = agentRunMachine.provide({ actions: { callDone: fault, finishStep:
 
 const command = (cluster: Cluster, verb: string, body: object) =>
   cluster.client.request(cluster.subjects.api(verb), JSON.stringify({ by: 'op', ...body }), { timeoutMs: 1_000 });
+
+const operatorOf = (cluster: Cluster) =>
+  createOperator({ bus: cluster.client, subjects: cluster.subjects, by: 'op', clock: cluster.clock });
 
 describe('an entry that cannot be folded', () => {
   const held = async () => {
@@ -32,6 +36,15 @@ describe('an entry that cannot be folded', () => {
     expect(await cluster.results()).toEqual([]);
     const events = (await cluster.entries(run)).flatMap((entry) => entry.events);
     expect(events).toContainEqual(expect.objectContaining({ type: 'quarantined', entry: 3 }));
+  });
+
+  it('is seen in the tree of the node as long as the process lives', async () => {
+    const { cluster, run } = await held();
+    const [node] = await drive(cluster, operatorOf(cluster).trees());
+    const types = node?.tree?.tree.children.find(({ id }) => id === 'agents')?.supervisor?.children;
+    const type = types?.find(({ id }) => id === 'agent:plan')?.supervisor;
+    expect(type?.children).toEqual([]);
+    expect(type?.ended).toMatchObject([{ id: run, code: 'quarantined' }]);
   });
 
   it('is folded again by newer code, and the run goes on with nothing done twice', async () => {
