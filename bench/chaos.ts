@@ -28,7 +28,7 @@ const program = new Command('chaos')
   .option('--leader-kill-seconds <s>', 'with three servers: how often the leader of a stream is killed', '25')
   .option('--seed <n>', 'which drill', String(Date.now() % 1_000_000))
   .option('--lease <ms>', 'lease of the nodes', '2000')
-  .option('--rate <n>', 'tasks a second', '12')
+  .option('--rate <n>', 'tasks a second', '15')
   .option('--settle <s>', 'how long everything may take to end after the last fault', '120')
   .addOption(
     new Option(

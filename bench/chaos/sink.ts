@@ -55,10 +55,11 @@ export class Sink {
     return new Promise((resolve) => {
       const server = createServer((socket) => {
         sockets.add(socket);
-        // A process that is killed leaves its socket behind in any state.
-        socket.on('error', () => {});
         socket.once('close', () => sockets.delete(socket));
-        createInterface({ input: socket }).on('line', (line) => {
+        const lines = createInterface({ input: socket });
+        // A process that is killed leaves its socket behind in any state; the lines repeat its error.
+        for (const one of [socket, lines]) one.on('error', () => {});
+        lines.on('line', (line) => {
           const wire = JSON.parse(line) as Wire;
           sink.take(wire);
           socket.write(`${wire.id}\n`);
@@ -92,7 +93,7 @@ export class Sink {
 }
 
 /** How long a call stays open after its effect unless its `wait` says otherwise, milliseconds: time to die in. */
-const AFTER_MS = 60;
+const AFTER_MS = 300;
 
 /** `<where>_idem` and `<where>_once`: each call is an effect at the sink. */
 export async function sinkTools(where: 'local' | 'remote', port: number, from: string): Promise<LocalTool[]> {
@@ -119,7 +120,10 @@ function connectToSink(port: number, from: string) {
   const waiting = new Map<number, () => void>();
   let next = 0;
   const socket = connect(port, '127.0.0.1');
-  createInterface({ input: socket }).on('line', (line) => {
+  const lines = createInterface({ input: socket });
+  // The sink is gone: so is the drill.
+  lines.on('error', () => {});
+  lines.on('line', (line) => {
     waiting.get(Number(line))?.();
     waiting.delete(Number(line));
   });
