@@ -1,3 +1,5 @@
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectBus } from '../../src/app.ts';
 import { createOperator } from '../../src/client/operator.ts';
@@ -13,6 +15,7 @@ import { Cluster } from './cluster.ts';
 import { failovers } from './failover.ts';
 import { Faults } from './faults.ts';
 import { Load } from './load.ts';
+import { serverLosses } from './server-losses.ts';
 import { judge } from './verdict.ts';
 import type { Breakage } from './wire.ts';
 
@@ -28,6 +31,8 @@ export interface DrillOptions {
   /** After the last fault, how long everything may take to end, seconds. */
   settleSeconds: number;
   breakage: Breakage;
+  /** Where to keep what the nodes logged as warnings and errors. */
+  logs?: string | undefined;
   verbose: boolean;
 }
 
@@ -84,6 +89,11 @@ export async function chaosDrill(options: DrillOptions) {
     clearInterval(ticker);
     await watching.stop();
     const verdict = await judge(observer, load, cluster.sink, cluster.dir);
+    const proofs =
+      servers === 1
+        ? []
+        : await serverLosses(verdict, { servers: cluster.servers.all, subjects, observer, load, dir: cluster.dir });
+    for (const proof of proofs) progress(`lost by the servers: ${proof}`);
     const operator = createOperator({ bus, subjects, by: 'drill' });
     for (const run of verdict.stuck.slice(0, 20)) {
       const why = await operator.why(run).then(
@@ -108,6 +118,7 @@ export async function chaosDrill(options: DrillOptions) {
       repeatedIdempotentEffects: verdict.repeatedIdempotentEffects.length,
       repeatedNonIdempotentEffects: verdict.repeatedNonIdempotentEffects.length,
       lostSteps: verdict.lostSteps.length,
+      ...(servers === 1 ? {} : { lostByServer: proofs.length }),
       stuck: verdict.stuck.length,
       zombieWritesRefused: verdict.zombieWritesRefused,
       unknownOutcomes: verdict.unknownOutcomes,
@@ -129,6 +140,7 @@ export async function chaosDrill(options: DrillOptions) {
     };
     return { figures, verdict };
   } finally {
+    if (options.logs !== undefined) copyFileSync(join(cluster.dir, 'node.log'), options.logs);
     await cluster.close();
   }
 }

@@ -9,6 +9,7 @@ export interface Failovers {
   storm: number[];
 }
 
+/** A time in which one node owned a run. */
 interface Ownership {
   node: string;
   from: number;
@@ -25,7 +26,11 @@ export function failovers(runs: Iterable<JournalEntry[]>, faults: Done[], leaseM
       const death = deaths.get(node);
       if (death === undefined || next === null || death.from < from || death.from >= to) continue;
       const disturbed = faults.some(
-        (other) => other !== death && other.to > death.from - leaseMs && other.from < death.from + leaseMs + 2_000,
+        (other) =>
+          other !== death &&
+          other.fault !== 'workerKill' &&
+          other.to > death.from - leaseMs &&
+          other.from < death.from + leaseMs + 2_000,
       );
       found[disturbed ? 'storm' : 'calm'].push(next - death.from);
     }
@@ -33,7 +38,7 @@ export function failovers(runs: Iterable<JournalEntry[]>, faults: Done[], leaseM
   return found;
 }
 
-function ownerships(entries: JournalEntry[]): Ownership[] {
+export function ownerships(entries: JournalEntry[]): Ownership[] {
   const found: Ownership[] = [];
   let last: Ownership | null = null;
   for (const { at, events } of entries) {

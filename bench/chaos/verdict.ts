@@ -44,7 +44,7 @@ export async function judge(observer: Observer, load: Load, sink: Sink, dir: str
 }
 
 /** Steps of a run that took effect more than once, under whatever key. */
-function repeated(effects: Effect[], kind: Effect['kind']): string[] {
+export function repeated(effects: Effect[], kind: Effect['kind']): string[] {
   const seen = new Map<string, Effect[]>();
   for (const effect of effects) {
     const step = `${effect.run} ${effect.label}`;

@@ -1,0 +1,173 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { z } from 'zod';
+import { streamsOf } from '../../src/core/streams.ts';
+import type { Subjects } from '../../src/core/subjects.ts';
+import type { Observer } from '../crash/observer.ts';
+import type { DrillServer } from '../support/server.ts';
+import type { Load } from './load.ts';
+import type { Verdict } from './verdict.ts';
+
+/**
+ * Tells losses of the servers from ours. A message is lost by the servers when they acknowledged it, no node took it out
+ * of the stream, and not every copy of the stream holds it; or when all hold it and the consumer counts it as dealt with.
+ */
+
+interface Stored {
+  stream: string;
+  seq: number;
+  subject: string;
+  by: string;
+}
+
+interface Witnessed {
+  /** By subject, in order of their time. */
+  stored: Map<string, Stored[]>;
+  /** `stream seq` of each message that a node acknowledged. */
+  acked: Set<string>;
+}
+
+/** Copies are looked at for so many at most: each costs a request to every server. */
+const MOST = 200;
+
+const ConsumerInfo = z.object({
+  delivered: z.object({ stream_seq: z.int() }),
+  num_ack_pending: z.int(),
+  num_pending: z.int(),
+});
+
+export interface Surroundings {
+  servers: readonly DrillServer[];
+  subjects: Subjects;
+  observer: Observer;
+  load: Load;
+  dir: string;
+}
+
+/** Takes out of the verdict what is proven to be lost by the servers; resolves with the proofs. */
+export async function serverLosses(verdict: Verdict, around: Surroundings): Promise<string[]> {
+  const { servers, subjects, observer, load } = around;
+  const { stored, acked } = readWitnesses(around.dir);
+  const connections = await Promise.all(servers.map(({ url }) => connect({ servers: url })));
+  const { tasks, queue, inbox, results } = streamsOf(subjects);
+  const proofs: string[] = [];
+  /** What the copies hold, when they do not all hold it. */
+  const missing = async (stream: string, query: { seq: number } | { last_by_subj: string }): Promise<string | null> => {
+    const held = await Promise.all(connections.map((nc) => holds(nc, stream, query)));
+    return held.every(Boolean) ? null : held.map((has, i) => `s${i} ${has ? 'has it' : 'has it not'}`).join(', ');
+  };
+  const prove = async ({ stream, seq, subject, by }: Stored, query = { last_by_subj: subject } as const) => {
+    const copies = await missing(stream, query);
+    if (copies !== null) proofs.push(`${by} was told that ${subject} is ${stream} ${seq}; ${copies}`);
+    return copies !== null;
+  };
+  /** Of messages that wait to be dealt with. */
+  const waits = async (message: Stored): Promise<boolean> => {
+    const { stream, seq } = message;
+    if (acked.has(`${stream} ${seq}`)) return false;
+    const query = { seq };
+    const copies = await missing(stream, query);
+    if (copies !== null) {
+      proofs.push(`${message.by} was told that ${message.subject} is ${stream} ${seq}; nobody acked it; ${copies}`);
+      return true;
+    }
+    const passed = await passedBy(connections, stream, message);
+    if (passed !== null) proofs.push(`${stream} ${seq} (${message.subject}) is there and acked by nobody; ${passed}`);
+    return passed !== null;
+  };
+  try {
+    const written = new Set(
+      [...observer.runs].flatMap(([run, entries]) => [...entries.keys()].map((n) => `${run}.${n}`)),
+    );
+    const gone: Stored[] = [];
+    for (const [subject, [first]] of stored) {
+      if (first === undefined) continue;
+      const [run = '', n = ''] = subject.split('.').slice(-2);
+      if (first.stream.includes('_JRN_') && !written.has(`${run}.${n}`)) gone.push(first);
+      if (first.stream === results.name && !observer.results.has(n)) gone.push(first);
+    }
+    const hit = new Set<string>();
+    for (const one of gone.slice(0, MOST)) if (await prove(one)) hit.add(runIn(one.subject, subjects));
+    const lostSteps: string[] = [];
+    for (const step of verdict.lostSteps) {
+      const first = stored.get(step.split(' ')[0] ?? '')?.[0];
+      if (first === undefined || !(await prove(first))) lostSteps.push(step);
+    }
+    const stuck: string[] = [];
+    for (const run of verdict.stuck) {
+      const messages = [...stored.values()].flat().filter(({ subject, stream }) => {
+        return (stream === queue.name || stream === inbox.name) && subject.includes(run);
+      });
+      let proven = hit.has(run);
+      for (const message of messages) proven = (await waits(message)) || proven;
+      if (!proven) stuck.push(run);
+    }
+    const lost: string[] = [];
+    for (const session of verdict.lost) {
+      const accepted = load.accepted.get(session);
+      const run = runOfSession(observer, session);
+      const subject = accepted === undefined ? '' : subjects.task(accepted.agent, accepted.user);
+      const task = { stream: tasks.name, seq: accepted?.seq ?? 0, subject, by: 'the submitter' };
+      const proven = run === null ? await waits(task) : !stuck.includes(run);
+      if (!proven) lost.push(session);
+    }
+    Object.assign(verdict, { lost, stuck, lostSteps });
+    return proofs;
+  } finally {
+    await Promise.all(connections.map((nc) => nc.close()));
+  }
+}
+
+function readWitnesses(dir: string): Witnessed {
+  const witnessed: Witnessed = { stored: new Map(), acked: new Set() };
+  for (const file of readdirSync(dir).filter((name) => name.startsWith('acks-'))) {
+    for (const line of readFileSync(join(dir, file), 'utf8').split('\n')) {
+      const [what = '', stream = '', seq = '', subject = ''] = line.split(' ');
+      if (what === 'acked') witnessed.acked.add(`${stream} ${seq}`);
+      if (what !== 'stored') continue;
+      const all = witnessed.stored.get(subject) ?? [];
+      all.push({ stream, seq: Number(seq), subject, by: file.slice('acks-'.length) });
+      witnessed.stored.set(subject, all);
+    }
+  }
+  return witnessed;
+}
+
+/** A server answers a direct get from its own copy. */
+async function holds(
+  nc: NatsConnection,
+  stream: string,
+  query: { seq: number } | { last_by_subj: string },
+): Promise<boolean> {
+  const reply = await nc.request(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(query), { timeout: 5_000 });
+  return reply.headers?.code !== 404;
+}
+
+/** Whether the consumer of a message neither has it in work nor will hand it out; in words. */
+async function passedBy([nc]: NatsConnection[], stream: string, { subject, seq }: Stored): Promise<string | null> {
+  const names = (await nc?.request(`$JS.API.CONSUMER.LIST.${stream}`, '', { timeout: 5_000 }))?.json<{
+    consumers: { name: string; config: { filter_subject?: string } }[];
+  }>();
+  const own = names?.consumers.find(({ config }) => {
+    const filter = config.filter_subject?.replace(/[>*]+$/, '') ?? '';
+    return filter !== '' && subject.startsWith(filter);
+  });
+  if (own === undefined) return null;
+  const info = ConsumerInfo.parse(own);
+  if (info.delivered.stream_seq < seq || info.num_ack_pending > 0) return null;
+  return `consumer ${own.name} is at ${info.delivered.stream_seq} with none in work`;
+}
+
+function runIn(subject: string, { prefix }: Subjects): string {
+  const tokens = subject.split('.');
+  return (subject.startsWith(`${prefix}.jrn.`) ? tokens.at(-2) : tokens.at(-1)) ?? '';
+}
+
+function runOfSession(observer: Observer, session: string): string | null {
+  for (const [run, entries] of observer.runs) {
+    const accepted = entries.get(0)?.events.find((event) => event.type === 'accepted');
+    if (accepted?.task.session_id === session && accepted.parent === undefined) return run;
+  }
+  return null;
+}
