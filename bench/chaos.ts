@@ -42,7 +42,7 @@ const program = new Command('chaos')
       .choices(['none', 'keys', 'ack'])
       .default('none'),
   )
-  .option('--logs <file>', 'keep what the nodes logged as warnings and errors there')
+  .option('--logs <folder>', 'keep what the nodes logged as warnings and errors there')
   .option('--verbose', 'a line for each fault')
   .option('--json', 'figures as one line')
   .option('--write', 'put the figures into docs/measurements.md')

@@ -1,5 +1,4 @@
-import { copyFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectBus } from '../../src/app.ts';
 import { createOperator } from '../../src/client/operator.ts';
@@ -31,7 +30,7 @@ export interface DrillOptions {
   /** After the last fault, how long everything may take to end, seconds. */
   settleSeconds: number;
   breakage: Breakage;
-  /** Where to keep what the nodes logged as warnings and errors. */
+  /** Folder to keep what the nodes left behind in: what they logged as warnings and errors. */
   logs?: string | undefined;
   verbose: boolean;
 }
@@ -140,7 +139,8 @@ export async function chaosDrill(options: DrillOptions) {
     };
     return { figures, verdict };
   } finally {
-    if (options.logs !== undefined) copyFileSync(join(cluster.dir, 'node.log'), options.logs);
+    if (options.logs !== undefined)
+      cpSync(cluster.dir, options.logs, { recursive: true, filter: (file) => !file.includes('store') });
     await cluster.close();
   }
 }

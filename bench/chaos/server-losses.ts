@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { streamsOf } from '../../src/core/streams.ts';
 import type { Subjects } from '../../src/core/subjects.ts';
 import type { Observer } from '../crash/observer.ts';
+import { progress } from '../support/report.ts';
 import type { DrillServer } from '../support/server.ts';
 import type { Load } from './load.ts';
 import type { Verdict } from './verdict.ts';
@@ -19,12 +20,17 @@ interface Stored {
   seq: number;
   subject: string;
   by: string;
+  at?: number;
+  /** What its body holds and no other. */
+  text?: string;
 }
+
+type Query = { seq: number } | { last_by_subj: string };
 
 interface Witnessed {
   /** By subject, in order of their time. */
   stored: Map<string, Stored[]>;
-  /** `stream seq` of each message that a node acknowledged. */
+  /** `stream seq subject` of each message that a node took out: a sequence may be given twice when a stream went back. */
   acked: Set<string>;
 }
 
@@ -49,12 +55,13 @@ export interface Surroundings {
 export async function serverLosses(verdict: Verdict, around: Surroundings): Promise<string[]> {
   const { servers, subjects, observer, load } = around;
   const { stored, acked } = readWitnesses(around.dir);
+  for (const twice of givenTwice(stored)) progress(`the servers gave a sequence twice: ${twice}`);
   const connections = await Promise.all(servers.map(({ url }) => connect({ servers: url })));
   const { tasks, queue, inbox, results } = streamsOf(subjects);
   const proofs: string[] = [];
   /** What the copies hold, when they do not all hold it. */
-  const missing = async (stream: string, query: { seq: number } | { last_by_subj: string }): Promise<string | null> => {
-    const held = await Promise.all(connections.map((nc) => holds(nc, stream, query)));
+  const missing = async (stream: string, query: Query, text = ''): Promise<string | null> => {
+    const held = await Promise.all(connections.map((nc) => holds(nc, stream, query, text)));
     return held.every(Boolean) ? null : held.map((has, i) => `s${i} ${has ? 'has it' : 'has it not'}`).join(', ');
   };
   const prove = async ({ stream, seq, subject, by }: Stored, query = { last_by_subj: subject } as const) => {
@@ -65,9 +72,10 @@ export async function serverLosses(verdict: Verdict, around: Surroundings): Prom
   /** Of messages that wait to be dealt with. */
   const waits = async (message: Stored): Promise<boolean> => {
     const { stream, seq } = message;
-    if (acked.has(`${stream} ${seq}`)) return false;
-    const query = { seq };
-    const copies = await missing(stream, query);
+    if (acked.has(`${stream} ${seq} ${message.subject}`)) return false;
+    // Tasks share their subject: what another one has in its place is not it.
+    const query = stream === tasks.name ? { seq } : { last_by_subj: message.subject };
+    const copies = await missing(stream, query, message.text);
     if (copies !== null) {
       proofs.push(`${message.by} was told that ${message.subject} is ${stream} ${seq}; nobody acked it; ${copies}`);
       return true;
@@ -99,16 +107,30 @@ export async function serverLosses(verdict: Verdict, around: Surroundings): Prom
       const messages = [...stored.values()].flat().filter(({ subject, stream }) => {
         return (stream === queue.name || stream === inbox.name) && subject.includes(run);
       });
+      messages.sort((a, b) => (a.at ?? 0) - (b.at ?? 0));
       let proven = hit.has(run);
+      for (const [i, message] of messages.entries()) {
+        const before = messages.slice(0, i).findLast(({ subject }) => subject === message.subject);
+        if (before === undefined || before.seq < message.seq) continue;
+        const [was, is] = [before, message].map(({ by, seq }) => `${seq} (${by})`);
+        proofs.push(`${message.stream} went back: ${message.subject} was stored as ${was}, and later as ${is}`);
+        proven = true;
+      }
       for (const message of messages) proven = (await waits(message)) || proven;
-      if (!proven) stuck.push(run);
+      if (!proven) {
+        stuck.push(run);
+        for (const { stream, seq, subject, by } of messages) {
+          const fate = acked.has(`${stream} ${seq} ${subject}`) ? 'acked by a node' : 'acked by nobody';
+          progress(`not proven: ${run}: ${subject} is ${stream} ${seq}, as ${by} was told; ${fate}`);
+        }
+      }
     }
     const lost: string[] = [];
     for (const session of verdict.lost) {
       const accepted = load.accepted.get(session);
       const run = runOfSession(observer, session);
       const subject = accepted === undefined ? '' : subjects.task(accepted.agent, accepted.user);
-      const task = { stream: tasks.name, seq: accepted?.seq ?? 0, subject, by: 'the submitter' };
+      const task = { stream: tasks.name, seq: accepted?.seq ?? 0, subject, by: 'the submitter', text: `"${session}"` };
       const proven = run === null ? await waits(task) : !stuck.includes(run);
       if (!proven) lost.push(session);
     }
@@ -123,25 +145,33 @@ function readWitnesses(dir: string): Witnessed {
   const witnessed: Witnessed = { stored: new Map(), acked: new Set() };
   for (const file of readdirSync(dir).filter((name) => name.startsWith('acks-'))) {
     for (const line of readFileSync(join(dir, file), 'utf8').split('\n')) {
-      const [what = '', stream = '', seq = '', subject = ''] = line.split(' ');
-      if (what === 'acked') witnessed.acked.add(`${stream} ${seq}`);
+      const [what = '', stream = '', seq = '', subject = '', at = ''] = line.split(' ');
+      if (what === 'acked') witnessed.acked.add(`${stream} ${seq} ${subject}`);
       if (what !== 'stored') continue;
       const all = witnessed.stored.get(subject) ?? [];
-      all.push({ stream, seq: Number(seq), subject, by: file.slice('acks-'.length) });
+      all.push({ stream, seq: Number(seq), subject, by: file.slice('acks-'.length), at: Number(at) });
       witnessed.stored.set(subject, all);
     }
   }
   return witnessed;
 }
 
+function givenTwice(stored: Witnessed['stored']): string[] {
+  const places = new Map<string, Stored>();
+  return [...stored.values()].flat().flatMap((message) => {
+    const place = `${message.stream} ${message.seq}`;
+    const other = places.get(place);
+    if (other === undefined) places.set(place, message);
+    // One subject under one sequence: told twice of the same message.
+    if (other === undefined || other.subject === message.subject) return [];
+    return [`${place} is ${other.subject} (${other.by}) and ${message.subject} (${message.by})`];
+  });
+}
+
 /** A server answers a direct get from its own copy. */
-async function holds(
-  nc: NatsConnection,
-  stream: string,
-  query: { seq: number } | { last_by_subj: string },
-): Promise<boolean> {
+async function holds(nc: NatsConnection, stream: string, query: Query, text: string): Promise<boolean> {
   const reply = await nc.request(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(query), { timeout: 5_000 });
-  return reply.headers?.code !== 404;
+  return reply.headers?.code !== 404 && reply.string().includes(text);
 }
 
 /** Whether the consumer of a message neither has it in work nor will hand it out; in words. */

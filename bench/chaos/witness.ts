@@ -7,12 +7,18 @@ import type { Bus, Delivery, Queue } from '../../src/ports/bus.ts';
  * that the node acknowledged. When something is missing at the end, this tells a loss of the server from one of ours.
  */
 export function witnessed(bus: Bus, file: string): Bus {
-  const note = (...line: (string | number)[]): void => appendFileSync(file, `${line.join(' ')}\n`);
+  const note = (...line: (string | number)[]): void => appendFileSync(file, `${line.join(' ')} ${Date.now()}\n`);
   return changed(bus, {
     async publish(...args) {
       const ack = await bus.publish(...args);
       note('stored', ack.stream, ack.seq, args[0]);
       return ack;
+    },
+    async remove(stream, seq) {
+      // What stands there is read first, as whoever removes it knows only its sequence.
+      const message = await bus.bySequence(stream, seq);
+      if (message !== null) note('acked', stream, seq, message.subject);
+      await bus.remove(stream, seq);
     },
     queue: (spec) =>
       bus.queue(spec).then((queue) =>

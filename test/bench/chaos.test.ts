@@ -3,7 +3,7 @@ import { type BuiltDrills, buildDrills } from './build.ts';
 
 /** The chaos drill in small, and that it notices what it is there to notice. */
 
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 
 let drills: BuiltDrills;
 
