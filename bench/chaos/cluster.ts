@@ -138,10 +138,15 @@ export class Cluster {
     await this.cables.until((line) => line === `set ${id}` || null);
   }
 
-  async close(): Promise<void> {
+  /** All of them, and the workers, for good. */
+  async killNodes(): Promise<void> {
     this.closing = true;
-    for (const child of this.started) child.process.kill('SIGCONT');
-    await Promise.all([...this.started, this.cables].map((child) => child.end('SIGKILL')));
+    await Promise.all([...this.started].map((child) => child.end('SIGKILL')));
+  }
+
+  async close(): Promise<void> {
+    await this.killNodes();
+    await this.cables.end('SIGKILL');
     this.sink.close();
     await this.servers.stop();
   }

@@ -82,25 +82,27 @@ export async function chaosDrill(options: DrillOptions) {
     await submitted;
     progress(`no more faults, ${open().length} tasks open`);
     const settling = performance.now();
-    const unended = () => open().length > 0 || [...observer.runs.keys()].some((run) => !observer.results.has(run));
+    const unended = () => open().length > 0 || unendedRuns(observer).length > 0;
     while (unended() && performance.now() - settling < options.settleSeconds * 1_000) await delay(100);
     const settleMs = Math.round(performance.now() - settling);
     clearInterval(ticker);
     await watching.stop();
-    const verdict = await judge(observer, load, cluster.sink, cluster.dir);
-    const proofs =
-      servers === 1
-        ? []
-        : await serverLosses(verdict, { servers: cluster.servers.all, subjects, observer, load, dir: cluster.dir });
-    for (const proof of proofs) progress(`lost by the servers: ${proof}`);
     const operator = createOperator({ bus, subjects, by: 'drill' });
-    for (const run of verdict.stuck.slice(0, 20)) {
+    for (const run of unendedRuns(observer).slice(0, 20)) {
       const why = await operator.why(run).then(
         ({ text }) => text,
         (thrown: unknown) => toAppError(thrown).message,
       );
       progress(`no end: ${run}: ${why}`);
     }
+    // From here on nothing changes any more.
+    await cluster.killNodes();
+    const verdict = await judge(observer, load, cluster.sink, cluster.dir);
+    const proofs =
+      servers === 1
+        ? []
+        : await serverLosses(verdict, { servers: cluster.servers.all, subjects, observer, load, dir: cluster.dir });
+    for (const proof of proofs) progress(`lost by the servers: ${proof}`);
     const { calm, storm } = failovers(
       [...observer.runs.keys()].map((run) => observer.entries(run)),
       faults.done,
@@ -143,6 +145,11 @@ export async function chaosDrill(options: DrillOptions) {
       cpSync(cluster.dir, options.logs, { recursive: true, filter: (file) => !file.includes('store') });
     await cluster.close();
   }
+}
+
+/** Delegated ones too. */
+function unendedRuns(observer: Observer): string[] {
+  return [...observer.runs.keys()].filter((run) => !observer.results.has(run));
 }
 
 /** Does the work again and again; the servers are away now and then. */

@@ -10,6 +10,7 @@ import { followAgents } from './follow-agents.ts';
 import { serveIdempotency } from './idempotency.ts';
 import { Inbox } from './inbox.ts';
 import { Intake } from './intake.ts';
+import { lastingQueue } from './lasting-queue.ts';
 import { NodeOrders } from './node-orders.ts';
 import { refuseNamesake, reporter, serveReports } from './node-reports.ts';
 import { PullLoop } from './pull-loop.ts';
@@ -86,8 +87,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     held: () => number,
     work: (delivery: Delivery) => Promise<void>,
   ) => {
-    await bus.ensureQueue(spec);
-    const queue = await bus.queue(spec);
+    const queue = await lastingQueue(bus, spec);
     const room = () => capacity - held();
     const onDelivery = (delivery: Delivery) => counted(spec.name, work(delivery));
     return () => loops.push(new PullLoop({ queue, capacity, room, onDelivery, clock, log, name: spec.name }));
