@@ -1,4 +1,5 @@
 import { cpSync } from 'node:fs';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectBus } from '../../src/app.ts';
 import { createOperator } from '../../src/client/operator.ts';
@@ -75,6 +76,8 @@ export async function chaosDrill(options: DrillOptions) {
     const ticker = setInterval(() => {
       progress(`${load.accepted.size} accepted, ${open().length} open; ${JSON.stringify(faults.counts())}`);
     }, TELL_MS);
+    const lag = monitorEventLoopDelay({ resolution: 50 });
+    lag.enable();
     const submitting = new AbortController();
     const submitted = load.run(options.rate, MOST_OPEN, () => open().length, submitting.signal);
     await faults.run();
@@ -86,6 +89,7 @@ export async function chaosDrill(options: DrillOptions) {
     while (unended() && performance.now() - settling < options.settleSeconds * 1_000) await delay(100);
     const settleMs = Math.round(performance.now() - settling);
     clearInterval(ticker);
+    lag.disable();
     await watching.stop();
     const operator = createOperator({ bus, subjects, by: 'drill' });
     for (const run of unendedRuns(observer).slice(0, 20)) {
@@ -129,6 +133,9 @@ export async function chaosDrill(options: DrillOptions) {
       failoverInStormsP99Ms: quantile(storm, 0.99),
       failoversInStorms: storm.length,
       settleMs,
+      // How late a timer of the drill itself was: what the machine adds to all other times.
+      machineLagP99Ms: Math.round(lag.percentile(99) / 1e6),
+      machineLagMaxMs: Math.round(lag.max / 1e6),
       runs: observer.runs.size,
       effects: cluster.sink.effects.length,
       unacknowledged: load.unacknowledged,

@@ -55,7 +55,8 @@ export interface Surroundings {
 export async function serverLosses(verdict: Verdict, around: Surroundings): Promise<string[]> {
   const { servers, subjects, observer, load } = around;
   const { stored, acked } = readWitnesses(around.dir);
-  for (const twice of givenTwice(stored)) progress(`the servers gave a sequence twice: ${twice}`);
+  const twice = givenTwice(stored);
+  if (twice.size > 0) progress(`the servers gave ${twice.size} sequences to two acknowledged messages`);
   const connections = await Promise.all(servers.map(({ url }) => connect({ servers: url })));
   const { tasks, queue, inbox, results } = streamsOf(subjects);
   const proofs: string[] = [];
@@ -110,6 +111,11 @@ export async function serverLosses(verdict: Verdict, around: Surroundings): Prom
       messages.sort((a, b) => (a.at ?? 0) - (b.at ?? 0));
       let proven = hit.has(run);
       for (const [i, message] of messages.entries()) {
+        const other = twice.get(`${message.stream} ${message.seq} ${message.subject}`);
+        if (other !== undefined) {
+          proofs.push(`${message.by} was told that ${message.subject} is ${message.stream} ${message.seq}; ${other}`);
+          proven = true;
+        }
         const before = messages.slice(0, i).findLast(({ subject }) => subject === message.subject);
         if (before === undefined || before.seq < message.seq) continue;
         const [was, is] = [before, message].map(({ by, seq }) => `${seq} (${by})`);
@@ -156,16 +162,21 @@ function readWitnesses(dir: string): Witnessed {
   return witnessed;
 }
 
-function givenTwice(stored: Witnessed['stored']): string[] {
-  const places = new Map<string, Stored>();
-  return [...stored.values()].flat().flatMap((message) => {
+/** Acknowledged messages whose sequence was given to another subject as well: the stream went back; which one, in words. */
+function givenTwice(stored: Witnessed['stored']): Map<string, string> {
+  const places = new Map<string, Stored[]>();
+  for (const message of [...stored.values()].flat()) {
     const place = `${message.stream} ${message.seq}`;
-    const other = places.get(place);
-    if (other === undefined) places.set(place, message);
-    // One subject under one sequence: told twice of the same message.
-    if (other === undefined || other.subject === message.subject) return [];
-    return [`${place} is ${other.subject} (${other.by}) and ${message.subject} (${message.by})`];
-  });
+    places.set(place, [...(places.get(place) ?? []), message]);
+  }
+  const twice = new Map<string, string>();
+  for (const [place, messages] of places) {
+    for (const { subject } of messages) {
+      const other = messages.find((one) => one.subject !== subject);
+      if (other !== undefined) twice.set(`${place} ${subject}`, `${other.by} was told that it is ${other.subject}`);
+    }
+  }
+  return twice;
 }
 
 /** A server answers a direct get from its own copy. */
