@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
+import type { JournalEntry } from '../../src/core/journal-entry.ts';
 import { streamsOf } from '../../src/core/streams.ts';
 import type { Subjects } from '../../src/core/subjects.ts';
 import type { Observer } from '../crash/observer.ts';
@@ -32,6 +33,8 @@ interface Witnessed {
   stored: Map<string, Stored[]>;
   /** `stream seq subject` of each message that a node took out: a sequence may be given twice when a stream went back. */
   acked: Set<string>;
+  /** Subjects of which a server said last that they hold a message, and who was told. */
+  taken: Map<string, string>;
 }
 
 /** Copies are looked at for so many at most: each costs a request to every server. */
@@ -54,7 +57,7 @@ export interface Surroundings {
 /** Takes out of the verdict what is proven to be lost by the servers; resolves with the proofs. */
 export async function serverLosses(verdict: Verdict, around: Surroundings): Promise<string[]> {
   const { servers, subjects, observer, load } = around;
-  const { stored, acked } = readWitnesses(around.dir);
+  const { stored, acked, taken } = readWitnesses(around.dir);
   const twice = givenTwice(stored);
   if (twice.size > 0) progress(`the servers gave ${twice.size} sequences to two acknowledged messages`);
   const connections = await Promise.all(servers.map(({ url }) => connect({ servers: url })));
@@ -103,7 +106,7 @@ export async function serverLosses(verdict: Verdict, around: Surroundings): Prom
       const first = stored.get(step.split(' ')[0] ?? '')?.[0];
       if (first === undefined || !(await prove(first))) lostSteps.push(step);
     }
-    const stuck: string[] = [];
+    let stuck: string[] = [];
     for (const run of verdict.stuck) {
       const messages = [...stored.values()].flat().filter(({ subject, stream }) => {
         return (stream === queue.name || stream === inbox.name) && subject.includes(run);
@@ -123,6 +126,17 @@ export async function serverLosses(verdict: Verdict, around: Surroundings): Prom
         proven = true;
       }
       for (const message of messages) proven = (await waits(message)) || proven;
+      for (const [subject, by] of taken) {
+        if (!subject.startsWith(`${subjects.prefix}.queue.`) || !subject.endsWith(`.${run}`)) continue;
+        const copies = messages.some((message) => message.subject === subject)
+          ? null
+          : await missing(queue.name, { last_by_subj: subject });
+        if (copies === null) continue;
+        proofs.push(
+          `${by} was told that ${subject} holds a message already, which nobody was told is stored; ${copies}`,
+        );
+        proven = true;
+      }
       if (!proven) {
         stuck.push(run);
         for (const { stream, seq, subject, by } of messages) {
@@ -131,6 +145,13 @@ export async function serverLosses(verdict: Verdict, around: Surroundings): Prom
         }
       }
     }
+    // Who waits for a run that the servers have lost waits for ever.
+    const waiting = (run: string): boolean => {
+      const children = [...observer.runs].filter(([, entries]) => parentOf(entries) === run).map(([child]) => child);
+      return children.some((child) => verdict.stuck.includes(child) && (!stuck.includes(child) || waiting(child)));
+    };
+    const excused = stuck.filter(waiting);
+    stuck = stuck.filter((run) => !excused.includes(run));
     const lost: string[] = [];
     for (const session of verdict.lost) {
       const accepted = load.accepted.get(session);
@@ -148,11 +169,12 @@ export async function serverLosses(verdict: Verdict, around: Surroundings): Prom
 }
 
 function readWitnesses(dir: string): Witnessed {
-  const witnessed: Witnessed = { stored: new Map(), acked: new Set() };
+  const witnessed: Witnessed = { stored: new Map(), acked: new Set(), taken: new Map() };
   for (const file of readdirSync(dir).filter((name) => name.startsWith('acks-'))) {
     for (const line of readFileSync(join(dir, file), 'utf8').split('\n')) {
       const [what = '', stream = '', seq = '', subject = '', at = ''] = line.split(' ');
       if (what === 'acked') witnessed.acked.add(`${stream} ${seq} ${subject}`);
+      if (what === 'taken') witnessed.taken.set(subject, file.slice('acks-'.length));
       if (what !== 'stored') continue;
       const all = witnessed.stored.get(subject) ?? [];
       all.push({ stream, seq: Number(seq), subject, by: file.slice('acks-'.length), at: Number(at) });
@@ -203,6 +225,11 @@ async function passedBy([nc]: NatsConnection[], stream: string, { subject, seq }
 function runIn(subject: string, { prefix }: Subjects): string {
   const tokens = subject.split('.');
   return (subject.startsWith(`${prefix}.jrn.`) ? tokens.at(-2) : tokens.at(-1)) ?? '';
+}
+
+function parentOf(entries: ReadonlyMap<number, JournalEntry>): string | undefined {
+  const accepted = entries.get(0)?.events.find((event) => event.type === 'accepted');
+  return accepted?.parent?.run;
 }
 
 function runOfSession(observer: Observer, session: string): string | null {

@@ -1,18 +1,24 @@
 import { appendFileSync } from 'node:fs';
+import { toAppError } from '../../src/core/errors.ts';
 import { parseLaneQueue } from '../../src/core/run-queues.ts';
 import type { Bus, Delivery, Queue } from '../../src/ports/bus.ts';
 
 /**
- * What a node's bus was told by the server, kept outside of it: a line for each acknowledged publish and for each message
- * that the node acknowledged. When something is missing at the end, this tells a loss of the server from one of ours.
+ * What a node's bus was told by the server, kept outside of it: a line for each acknowledged publish, for each that was
+ * refused as its subject is taken, and for each message that the node acknowledged. When something is missing at the end, this tells a loss of the server from one of ours.
  */
 export function witnessed(bus: Bus, file: string): Bus {
   const note = (...line: (string | number)[]): void => appendFileSync(file, `${line.join(' ')} ${Date.now()}\n`);
   return changed(bus, {
     async publish(...args) {
-      const ack = await bus.publish(...args);
-      note('stored', ack.stream, ack.seq, args[0]);
-      return ack;
+      try {
+        const ack = await bus.publish(...args);
+        note('stored', ack.stream, ack.seq, args[0]);
+        return ack;
+      } catch (thrown) {
+        if (toAppError(thrown).code === 'taken') note('taken', '-', 0, args[0]);
+        throw thrown;
+      }
     },
     async remove(stream, seq) {
       // What stands there is read first, as whoever removes it knows only its sequence.
