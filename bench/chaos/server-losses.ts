@@ -35,6 +35,8 @@ interface Witnessed {
   acked: Set<string>;
   /** Subjects of which a server said last that they hold a message, and who was told. */
   taken: Map<string, string>;
+  /** Runs whose activations nodes found in the queue and removed, by sequence, as their logs tell. */
+  removed: Map<number, string>;
 }
 
 /** Copies are looked at for so many at most: each costs a request to every server. */
@@ -45,6 +47,8 @@ const ConsumerInfo = z.object({
   num_ack_pending: z.int(),
   num_pending: z.int(),
 });
+
+const CameBack = z.object({ seq: z.int(), run_id: z.string() });
 
 export interface Surroundings {
   servers: readonly DrillServer[];
@@ -57,7 +61,7 @@ export interface Surroundings {
 /** Takes out of the verdict what is proven to be lost by the servers; resolves with the proofs. */
 export async function serverLosses(verdict: Verdict, around: Surroundings): Promise<string[]> {
   const { servers, subjects, observer, load } = around;
-  const { stored, acked, taken } = readWitnesses(around.dir);
+  const { stored, acked, taken, removed } = readWitnesses(around.dir);
   const twice = givenTwice(stored);
   if (twice.size > 0) progress(`the servers gave ${twice.size} sequences to two acknowledged messages`);
   const connections = await Promise.all(servers.map(({ url }) => connect({ servers: url })));
@@ -119,6 +123,12 @@ export async function serverLosses(verdict: Verdict, around: Surroundings): Prom
           proofs.push(`${message.by} was told that ${message.subject} is ${message.stream} ${message.seq}; ${other}`);
           proven = true;
         }
+        const there = message.stream === queue.name ? removed.get(message.seq) : undefined;
+        if (there !== undefined && there !== run) {
+          const { by, subject, stream, seq } = message;
+          proofs.push(`${by} was told that ${subject} is ${stream} ${seq}, where a node found that of run ${there}`);
+          proven = true;
+        }
         const before = messages.slice(0, i).findLast(({ subject }) => subject === message.subject);
         if (before === undefined || before.seq < message.seq) continue;
         const [was, is] = [before, message].map(({ by, seq }) => `${seq} (${by})`);
@@ -169,7 +179,7 @@ export async function serverLosses(verdict: Verdict, around: Surroundings): Prom
 }
 
 function readWitnesses(dir: string): Witnessed {
-  const witnessed: Witnessed = { stored: new Map(), acked: new Set(), taken: new Map() };
+  const witnessed: Witnessed = { stored: new Map(), acked: new Set(), taken: new Map(), removed: new Map() };
   for (const file of readdirSync(dir).filter((name) => name.startsWith('acks-'))) {
     for (const line of readFileSync(join(dir, file), 'utf8').split('\n')) {
       const [what = '', stream = '', seq = '', subject = '', at = ''] = line.split(' ');
@@ -180,6 +190,11 @@ function readWitnesses(dir: string): Witnessed {
       all.push({ stream, seq: Number(seq), subject, by: file.slice('acks-'.length), at: Number(at) });
       witnessed.stored.set(subject, all);
     }
+  }
+  for (const line of readFileSync(join(dir, 'node.log'), 'utf8').split('\n')) {
+    if (!line.includes('"activation.came_back"')) continue;
+    const { seq, run_id } = CameBack.parse(JSON.parse(line));
+    witnessed.removed.set(seq, run_id);
   }
   return witnessed;
 }
