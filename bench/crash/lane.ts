@@ -9,6 +9,7 @@ import type { CrashNodeOptions } from './node.ts';
 import { Observer } from './observer.ts';
 import { People } from './people.ts';
 import { type ScenarioName, scenario } from './scenarios.ts';
+import { readEffects } from './sink.ts';
 
 /** One server with its worker, its nodes to be killed, its tasks, and somebody who watches and answers. */
 export class Lane {
@@ -97,6 +98,10 @@ export class Lane {
   get open(): string[] {
     const done = new Set([...this.observer.results.values()].map((result) => result.session_id));
     return [...this.tasks.keys()].filter((session) => !done.has(session));
+  }
+
+  happened(key: string): boolean {
+    return readEffects(this.settings.dir).some((effect) => effect.key === key);
   }
 
   private async watch(): Promise<void> {

@@ -15,6 +15,7 @@ import { silent } from './log.ts';
  */
 export interface DrillServer {
   readonly url: string;
+  readonly port: number;
   readonly pid: number;
   /** A folder of the drill's own, removed with the server. */
   readonly dir: string;
@@ -47,14 +48,16 @@ function cleanUpOnExit(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 }
 
-export async function startServer(): Promise<DrillServer> {
+/** @param more lines for the configuration file, such as those that make it one of a cluster */
+export async function startServer(more = ''): Promise<DrillServer> {
   // biome-ignore lint/style/noProcessEnv: where the server is found is the environment's word
   const { PATH = '', PROCTOR_NATS_SERVER } = process.env;
   const path = await findNatsServer(PATH, PROCTOR_NATS_SERVER);
   const dir = await mkdtemp(join(tmpdir(), 'proctor-drill-'));
   const port = await freePort([]);
   const config = join(dir, 'nats.conf');
-  await writeFile(config, `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${join(dir, 'store')}" }\n`);
+  const lines = [`listen: "127.0.0.1:${port}"`, `jetstream { store_dir: "${join(dir, 'store')}" }`, more];
+  await writeFile(config, `${lines.join('\n')}\n`);
   let current: ServerProcess;
   const start = async (): Promise<void> => {
     current = await spawnServer(path, config, silent);
@@ -69,6 +72,7 @@ export async function startServer(): Promise<DrillServer> {
   left.set(dir, () => current.pid);
   return {
     url: `nats://127.0.0.1:${port}`,
+    port,
     get pid() {
       return current.pid;
     },

@@ -93,7 +93,7 @@ function failed(scope: EffectScope, planned: RunCall, fault: AppError, ms: numbe
   const error = fault.toInfo();
   const faulty = { ...said(scope, planned), code: error.code, message: error.message, ms };
   const effectUnknown = UNKNOWN_EFFECT.has(error.code);
-  const open = effectUnknown ? ({ effect_open: true } as const) : {};
+  const open = effectUnknown || scope.inherited(c) ? ({ effect_open: true } as const) : {};
   const verdict = afterFailedCall({
     tool,
     error,
@@ -119,7 +119,8 @@ function failed(scope: EffectScope, planned: RunCall, fault: AppError, ms: numbe
 function notPermitted(scope: EffectScope, { c, tool }: RunCall, permit: Exclude<Permit, 'go'>): RunEvent[] {
   if (permit === 'wait') return [];
   scope.deps.switches.hit(toolScope(tool), 'calls');
-  return [{ type: 'call_failed', c, error: withoutTool(tool, permit.off), ms: 0 }];
+  const open = scope.inherited(c) ? ({ effect_open: true } as const) : {};
+  return [{ type: 'call_failed', c, error: withoutTool(tool, permit.off), ms: 0, ...open }];
 }
 
 /** A switch ended it while it was under way. */

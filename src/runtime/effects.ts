@@ -18,6 +18,8 @@ export interface EffectScope {
   /** Journals events; false when the run does not take them any more. */
   write(events: RunEvent[]): Promise<boolean>;
   effort: Effort;
+  /** Whether an owner before this one may have sent the call: what it did is open, whatever comes of it here. */
+  inherited(c: string): boolean;
   /** Asked right before an effect is sent; `uses`: scope of its tool or model. */
   permit(uses: string | null): Permit;
   log: Log;

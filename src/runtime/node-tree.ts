@@ -11,6 +11,7 @@ import { startHeartbeat } from './heartbeat.ts';
 import { serveIdempotency } from './idempotency.ts';
 import { Inbox } from './inbox.ts';
 import { Intake } from './intake.ts';
+import { lastingQueue } from './lasting-queue.ts';
 import type { NodeOrders } from './node-orders.ts';
 import { refuseNamesake, serveReports } from './node-reports.ts';
 import { PullLoop } from './pull-loop.ts';
@@ -79,9 +80,7 @@ function busChild(deps: NodeDeps, { queues, isUp }: NodeParts): ChildInput {
     ];
     await Promise.all(
       shared.map(async (one) => {
-        const spec = { ...one, ackWaitMs: settings.lease_ms };
-        await bus.ensureQueue(spec);
-        queues.set(one.name, await bus.queue(spec));
+        queues.set(one.name, await lastingQueue(bus, { ...one, ackWaitMs: settings.lease_ms }));
       }),
     );
     return () => {};

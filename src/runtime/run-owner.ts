@@ -109,6 +109,8 @@ export class RunOwner implements OwnedRun {
   private readonly recent = new Map<number, JournalEntry>();
   private pumping = false;
   private sinceSnapshot = 0;
+  /** Calls that were open at the claim: the owner before may have sent them. */
+  private readonly inherited: ReadonlySet<string>;
   /** All scopes of switches that hold this run. */
   private readonly scopes: string[];
   /** The last order of a switch that was passed on to the journal. */
@@ -124,6 +126,7 @@ export class RunOwner implements OwnedRun {
     this.accepted = accepted;
     this.delivery = delivery;
     this.nonce = nonce;
+    this.inherited = new Set(fold.context.calls.flatMap(({ c, status }) => (status === 'ready' ? [c] : [])));
     this.scopes = scopesOf(accepted);
     this.steps = new StepLog(accepted.run, env.deps.journal, this.read);
     this.telemetry = telemetry;
@@ -463,6 +466,7 @@ export class RunOwner implements OwnedRun {
       read: this.read,
       write: (events) => this.push(events),
       effort,
+      inherited: (c) => this.inherited.has(c),
       permit: (uses) => this.permit(uses),
       log: this.log,
       telemetry: this.telemetry,

@@ -4,6 +4,7 @@ import type { Delivery } from '../ports/bus.ts';
 import type { NodeFigures } from '../ports/telemetry.ts';
 import type { Activations } from './activations.ts';
 import type { NodeDeps } from './deps.ts';
+import { lastingQueue } from './lasting-queue.ts';
 import { RunPulls } from './run-pulls.ts';
 import type { RunTree } from './run-tree.ts';
 
@@ -130,8 +131,7 @@ export class RunTaking {
   private async addLane(pulls: RunPulls, lane: Lane): Promise<void> {
     const { bus, subjects, settings } = this.deps;
     const spec = laneQueue(subjects, lane, settings.lease_ms);
-    await bus.ensureQueue(spec);
-    pulls.add(lane, await bus.queue(spec));
+    pulls.add(lane, await lastingQueue(bus, spec));
   }
 
   private take(agent: string, lane: number, delivery: Delivery): void {

@@ -256,4 +256,23 @@ describe('a call that was given up and may have taken effect', () => {
       { seat: '12A', day: 1 },
     ]);
   });
+
+  it('takes effect once when its owner died with it and the next one finds no worker for a while', async () => {
+    const cluster = new Cluster();
+    const effects = new Set<string>();
+    let calls = 0;
+    cluster.tools.add('book', (_args, { idempotencyKey }) => {
+      const nth = calls++;
+      if (nth > 0 && nth < 4) throw new AppError('no_worker', 'nobody listens', { retryable: true });
+      effects.add(idempotencyKey);
+      return nth === 0 ? new Promise(() => {}) : 'booked';
+    });
+    const first = await cluster.node('n1');
+    await cluster.submit({ input: 'x', plan: { steps: [{ id: 'a', tool: 'book' }] } });
+    await cluster.until('the effect', () => Promise.resolve(effects.size === 1));
+    first.kill();
+    await cluster.node('n2');
+    expect(await cluster.result(60_000)).toMatchObject({ status: 'completed', answer: 'booked', steps: 3 });
+    expect([calls, effects.size]).toEqual([5, 1]);
+  });
 });
