@@ -8,6 +8,7 @@ import { jsonSchemaValidator } from './adapters/json-schema/validator.ts';
 import { models } from './adapters/model/models.ts';
 import { planModel } from './adapters/model/plan.ts';
 import type { NatsBus } from './adapters/nats/bus.ts';
+import { nkeySignatures } from './adapters/nkeys/signing.ts';
 import { remoteToolSource } from './adapters/remote-tools/source.ts';
 import { localToolSource } from './adapters/toolbox/source.ts';
 import { createToolbox } from './adapters/toolbox/toolbox.ts';
@@ -121,6 +122,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     models: known,
     tools: combinedTools(sources),
     validator: jsonSchemaValidator(),
+    signatures: nkeySignatures,
     agents,
     faults: options.faults ?? NO_FAULTS,
     lanes: new Lanes({ bus, subjects, clock, log, leaseMs: settings.lease_ms }),

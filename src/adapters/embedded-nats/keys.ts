@@ -13,7 +13,7 @@ import { encodeToken } from '../../core/tokens.ts';
  * client can use, also one that only speaks the text protocol.
  */
 
-export const ROLES = ['node', 'worker', 'operator', 'viewer'] as const;
+export const ROLES = ['node', 'worker', 'operator', 'approver', 'viewer'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** A file named below `dir`, and the secret in it. */
@@ -63,6 +63,7 @@ export async function ensureKeys(dir: string, users: string[], random: (bytes: n
       node: await role('node'),
       worker: await role('worker'),
       operator: await role('operator'),
+      approver: await role('approver'),
       viewer: await role('viewer'),
     },
     submitters: await Promise.all(

@@ -40,6 +40,9 @@ export function serverConfig(config: ServerConfig): string {
   const p = config.prefix;
   const inbox = new Subjects(p).workerInbox;
   const { roles, submitters } = config.keys;
+  // Whose decision it is, the signature says.
+  const approvals = [`${p}.apr.open`, `${p}.apr.open.*`, `${p}.in.*.decision.*`];
+  const requests = [`${p}.apr.req.>`, `${p}.apr.note.>`];
   const accounts = submitters.map((submitter) => ({ submitter, name: `SUBMIT_${encodeToken(submitter.user)}` }));
   const submit = list(accounts.map((account) => account.name));
   return `# Written by Proctor at every start; changes are lost. Holds passwords.
@@ -57,7 +60,19 @@ accounts {
       { service: ${quote(`${p}.ask.>`)}, accounts: ${submit} }
       { service: ${quote(`${p}.api.>`)}, accounts: [OPERATE] }
       { service: ${quote(`${p}.switch.>`)}, accounts: [OPERATE] }
-      { stream: ${quote(`${p}.evt.>`)}, accounts: ${list([...accounts.map((a) => a.name), 'OPERATE', 'INSPECT'])} }
+${approvals
+  .map(
+    (subject) => `      { service: ${quote(subject)}, accounts: [APPROVE] }
+`,
+  )
+  .join('')}${requests
+  .map(
+    (subject) => `      { stream: ${quote(subject)}, accounts: [APPROVE] }
+`,
+  )
+  .join(
+    '',
+  )}      { stream: ${quote(`${p}.evt.>`)}, accounts: ${list([...accounts.map((a) => a.name), 'OPERATE', 'INSPECT'])} }
     ]
     users: [
       { nkey: ${roles.node.publicKey}, permissions: {
@@ -77,6 +92,22 @@ accounts {
     ]
     users: [ { nkey: ${roles.operator.publicKey}, permissions: {
       publish: { allow: ${list([`${p}.api.>`, `${p}.switch.>`])} }, subscribe: { allow: ${list([`${p}.evt.>`, '_INBOX.>'])} } } } ]
+  }
+  APPROVE {
+    imports: [
+${approvals
+  .map(
+    (subject) => `      { service: { account: CORE, subject: ${quote(subject)} } }
+`,
+  )
+  .join('')}${requests
+  .map(
+    (subject) => `      { stream: { account: CORE, subject: ${quote(subject)} } }
+`,
+  )
+  .join('')}    ]
+    users: [ { nkey: ${roles.approver.publicKey}, permissions: {
+      publish: { allow: ${list(approvals)} }, subscribe: { allow: ${list([...requests, '_INBOX.>'])} } } } ]
   }
   INSPECT {
     imports: [ { stream: { account: CORE, subject: ${quote(`${p}.evt.>`)} } } ]
