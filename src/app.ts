@@ -22,6 +22,7 @@ import { costOf, type PricingTable, priceOf } from './policy/pricing.ts';
 import type { Bus } from './ports/bus.ts';
 import type { Cancel, Clock } from './ports/clock.ts';
 import type { Model } from './ports/model.ts';
+import type { Signatures } from './ports/signing.ts';
 import type { Log, Telemetry } from './ports/telemetry.ts';
 import type { ToolSource } from './ports/tools.ts';
 import { Agents, type GivenAgent } from './runtime/agents.ts';
@@ -81,6 +82,8 @@ export interface SupervisorOptions {
   /** Time and timers; default this process's, moved by `clockOffset`. */
   clock?: Clock;
   faults?: FaultPoints;
+  /** How decisions of approvers are checked; default Ed25519 nkeys. */
+  signatures?: Signatures;
 }
 
 export async function startSupervisor(options: SupervisorOptions): Promise<SupervisorNode> {
@@ -122,7 +125,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     models: known,
     tools: combinedTools(sources),
     validator: jsonSchemaValidator(),
-    signatures: nkeySignatures,
+    signatures: options.signatures ?? nkeySignatures,
     agents,
     faults: options.faults ?? NO_FAULTS,
     lanes: new Lanes({ bus, subjects, clock, log, leaseMs: settings.lease_ms }),

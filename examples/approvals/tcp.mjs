@@ -38,7 +38,10 @@ function unbase32(text) {
   const out = [];
   for (const char of text) {
     value = ((value << 5) | 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(char)) & 0xffff;
-    if ((bits += 5) >= 8) out.push((value >> (bits -= 8)) & 255);
+    bits += 5;
+    if (bits < 8) continue;
+    bits -= 8;
+    out.push((value >> bits) & 255);
   }
   return Buffer.from(out);
 }
@@ -79,7 +82,7 @@ function newKey() {
 function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  const names = Object.keys(value).sort();
+  const names = Object.keys(value).sort((a, b) => (a < b ? -1 : 1));
   return `{${names.map((one) => `${JSON.stringify(one)}:${canonical(value[one])}`).join(',')}}`;
 }
 

@@ -231,8 +231,9 @@ describe('an approval service', () => {
   });
 
   it('is what the example is', async () => {
-    const { keyFile } = await approver();
-    await operator.putApprover({ name: 'till', public_key: (await tillKey(keyFile)).publicKey });
+    const key = newNkey();
+    await writeFile(join(dir, 'till.nk'), key.seed);
+    await operator.putApprover({ name: 'till', public_key: key.publicKey });
     const jiti = join(dirname(createRequire(import.meta.url).resolve('jiti/package.json')), 'lib/jiti-cli.mjs');
     const service = start(
       process.execPath,
@@ -249,25 +250,21 @@ describe('an approval service', () => {
   }, 60_000);
 });
 
-async function tillKey(_other: string): Promise<{ publicKey: string }> {
-  const key = newNkey();
-  await writeFile(join(dir, 'till.nk'), key.seed);
-  return key;
-}
-
 interface Started {
   says(text: string): Promise<void>;
   lines(): string[];
 }
 
 function start(command: string, args: string[], more: Record<string, string> = {}): Started {
-  // biome-ignore lint/style/noProcessEnv: a child process needs PATH and HOME as they are
   const child: ChildProcess = spawn(command, args, {
+    // biome-ignore lint/style/noProcessEnv: a child process needs PATH and HOME as they are
     env: { ...process.env, ...more },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let text = '';
-  const hear = (chunk: Buffer): void => void (text += chunk.toString());
+  const hear = (chunk: Buffer): void => {
+    text += chunk.toString();
+  };
   child.stdout?.on('data', hear);
   child.stderr?.on('data', hear);
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
