@@ -1,8 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { scripted } from '../../src/adapters/model/scripted.ts';
+import { AgentDefinition } from '../../src/core/agent.ts';
 import type { ApprovalRequest } from '../../src/core/approval-wire.ts';
 import { AppError } from '../../src/core/errors.ts';
 import type { Json } from '../../src/core/json.ts';
+import { sweepApprovals } from '../../src/runtime/approval-requests.ts';
 import {
   addApprover,
   decide,
@@ -419,6 +421,53 @@ describe('a word that counts for nothing', () => {
     await decide(cluster, { ...asked, c: '1-0' }, alice);
     const kept = await cluster.until('refusal', async () => (await refused(cluster))[0]);
     expect(kept.code).toBe('not_asked');
+  });
+});
+
+describe('a run that was delegated', () => {
+  it('asks like any other: nothing is called past its approval', async () => {
+    cluster.modelMap.boss = {
+      think: ({ step }) =>
+        Promise.resolve(
+          scripted(
+            step === 1
+              ? { action: 'delegate', agent: 'payer', input: 'pay', plan: { steps: [{ ...pay(12), after: [] }] } }
+              : { action: 'final_answer', answer: 'done' },
+          ),
+        ),
+    };
+    cluster.agents.set('boss', AgentDefinition.parse({ name: 'boss', model: 'boss', delegates_to: ['payer'] }));
+    await cluster.node();
+    await cluster.submit({ input: 'x' }, 'boss');
+    const asked = await request(cluster);
+    expect(asked).toMatchObject({ agent: 'payer', user: 'u' });
+    await cluster.clock.advance(5_000);
+    expect(paid()).toEqual([]);
+    await decide(cluster, asked, await addApprover(cluster, 'u'));
+    await cluster.until('refusal', async () => (await refused(cluster))[0]?.code === 'own_task');
+    await decide(cluster, asked, alice);
+    await cluster.until('end', async () => (await cluster.results()).length === 2);
+    expect(paid()).toEqual([12]);
+  });
+});
+
+describe('a request that nobody took back', () => {
+  it('is swept away when the journal says that it is over, and only then', async () => {
+    const { deps } = await cluster.node();
+    await cluster.submit(plan(pay(12)), 'payer');
+    const asked = await request(cluster);
+    await cluster.clock.advance(61_000);
+    expect(await sweepApprovals(deps)).toBe(0);
+    await decide(cluster, asked, alice);
+    await cluster.result();
+    await cluster.client.publish(
+      cluster.subjects.approvalRequest('approvers', asked.run, asked.c),
+      JSON.stringify(asked),
+    );
+    expect(await sweepApprovals(deps)).toBe(0);
+    await cluster.clock.advance(61_000);
+    expect(await sweepApprovals(deps)).toBe(1);
+    expect(await openRequests(cluster)).toEqual([]);
   });
 });
 
