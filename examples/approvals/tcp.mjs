@@ -160,7 +160,7 @@ function run(url) {
     socket.write(
       `CONNECT ${JSON.stringify({ verbose: false, pedantic: false, lang: 'none', version: '1', ...who })}\r\n`,
     );
-    socket.write(`SUB ${prefix}.apr.req.> 1\r\nSUB ${prefix}.apr.note.> 2\r\nSUB _INBOX.tcp.* 3\r\n`);
+    socket.write(`SUB ${prefix}.apr.req.*.*.* 1\r\nSUB ${prefix}.apr.note.*.*.* 2\r\nSUB _INBOX.tcp.* 3\r\n`);
     publish(`${prefix}.apr.open`, '{}', '_INBOX.tcp.open');
     process.stderr.write('listening\n');
   };

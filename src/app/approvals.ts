@@ -21,6 +21,8 @@ export interface ConnectApproverOptions {
   nats?: NatsAddress;
   /** First token of all subjects; default what the folder says, else `proctor`. */
   prefix?: string;
+  /** Groups whose requests are looked at; default all. A login for some groups needs them named. */
+  groups?: string[];
   /** Who decides, and the file with the key that `proctor keys new` wrote. */
   as?: { name: string; keyFile: string };
 }
@@ -42,7 +44,14 @@ async function connected(options: ConnectApproverOptions, log: Log) {
       ? await loginIn(options.dir ?? '.proctor', { role: 'approver' }, options.prefix)
       : { address: options.nats, subjects: new Subjects(options.prefix) };
   const bus = await connectBus(address, 'proctor-approver', subjects, log);
-  return { bus, subjects, clock: systemClock(), signatures: nkeySignatures, ...(as === null ? {} : { as }) };
+  return {
+    bus,
+    subjects,
+    clock: systemClock(),
+    signatures: nkeySignatures,
+    ...(options.groups === undefined ? {} : { groups: options.groups }),
+    ...(as === null ? {} : { as }),
+  };
 }
 
 /** Throws AppError `not_running`, `no_credential`, `bad_key_file`, `unavailable` (no server), `unauthorized`. */
@@ -55,7 +64,7 @@ export async function connectApprover(
 
 export type StartApprovalsOptions = ConnectApproverOptions &
   Required<Pick<ConnectApproverOptions, 'as'>> &
-  Pick<ServeApprovalsOptions, 'decide' | 'heard' | 'groups'> & {
+  Pick<ServeApprovalsOptions, 'decide' | 'heard'> & {
     /** Default: JSON lines of level info and above, to stderr. */
     log?: Log;
   };
@@ -65,7 +74,7 @@ export async function startApprovals(options: StartApprovalsOptions): Promise<Ap
   const log = options.log ?? logTo((line) => void process.stderr.write(line), 'info');
   const { as, ...parts } = await connected(options, log);
   if (as === undefined) throw new AppError('no_key', 'an approval service needs a key: name it with `as`');
-  const { decide, heard, groups } = options;
+  const { decide, heard } = options;
   try {
     const service = await serveApprovals({
       ...parts,
@@ -73,7 +82,6 @@ export async function startApprovals(options: StartApprovalsOptions): Promise<Ap
       log,
       decide,
       ...(heard === undefined ? {} : { heard }),
-      ...(groups === undefined ? {} : { groups }),
     });
     return {
       async stop() {

@@ -8,7 +8,7 @@ import type { ApprovalNotice, ApprovalRequest } from '../core/approval-wire.ts';
 import { AppError } from '../core/errors.ts';
 import { type Json, JsonObject } from '../core/json.ts';
 import { all, callId, collect, runId, unreadable } from './arguments.ts';
-import { addCommand, addRemoteCommand, type CommonOptions } from './command.ts';
+import { addCommand, addRemoteCommand, type CommandTexts, type CommonOptions } from './command.ts';
 import { find, whoAmI, withOperator } from './connect.ts';
 import { EXIT } from './failure.ts';
 import { ago, duration, line, moment, preview } from './format.ts';
@@ -23,7 +23,7 @@ interface GroupOptions extends CommonOptions {
   group?: string[];
 }
 
-interface DecideOptions extends CommonOptions {
+interface DecideOptions extends GroupOptions {
   as?: string;
   key?: string;
   why?: string;
@@ -40,37 +40,35 @@ export function addApprovals(program: Command, io: Io): void {
     summary: 'calls that wait for an approval: list, show, approve, deny',
     examples: ['proctor approvals', 'proctor approvals approve 20260101-abc-1 4-0 --as alice'],
   });
-  addRemoteCommand(approvals, 'ls', {
+  addGroupCommand(approvals, 'ls', {
     summary: 'list what waits for an approval, the oldest first',
     examples: ['proctor approvals', 'proctor approvals ls --group finance --json'],
     isDefault: true,
-  })
-    .option('--group <name>', 'of this group of approvers; may be repeated (default: all)', collect)
-    .action(async (options: GroupOptions) => {
-      const open = await withApprover(options, (approver) => all(approver.open(groupsIn(options))));
-      if (options.json === true) return io.out(JSON.stringify(open));
-      if (open.length === 0) return io.out('Nothing waits for an approval.');
-      const now = Date.now();
-      const rows = open.map((one) => [
-        one.run,
-        one.c,
-        line(one.tool),
-        preview(one.args, 60),
-        one.risk,
-        line(one.user),
-        preview(one.reason, 60),
-        `${one.given.length} of ${one.needed}`,
-        duration(Math.max(0, one.deadline - now)),
-      ]);
-      io.out(table(io, ['run', 'call', 'tool', 'arguments', 'risk', 'user', 'why', 'approved', 'time left'], rows));
-    });
-  addRemoteCommand(approvals, 'show', {
+  }).action(async (options: GroupOptions) => {
+    const open = await withApprover(options, (approver) => all(approver.open()));
+    if (options.json === true) return io.out(JSON.stringify(open));
+    if (open.length === 0) return io.out('Nothing waits for an approval.');
+    const now = Date.now();
+    const rows = open.map((one) => [
+      one.run,
+      one.c,
+      line(one.tool),
+      preview(one.args, 60),
+      one.risk,
+      line(one.user),
+      preview(one.reason, 60),
+      `${one.given.length} of ${one.needed}`,
+      duration(Math.max(0, one.deadline - now)),
+    ]);
+    io.out(table(io, ['run', 'call', 'tool', 'arguments', 'risk', 'user', 'why', 'approved', 'time left'], rows));
+  });
+  addGroupCommand(approvals, 'show', {
     summary: 'one request, with the arguments exactly as the tool would get them',
     examples: ['proctor approvals show 20260101-abc-1 4-0'],
   })
     .argument('<run>', 'run id', runId)
     .argument('<call>', 'call id', callId)
-    .action(async (run: string, call: string, options: CommonOptions) => {
+    .action(async (run: string, call: string, options: GroupOptions) => {
       const request = await withApprover(options, (approver) => requestOf(approver, run, call));
       io.out(options.json === true ? JSON.stringify(request) : requestText(request, Date.now()));
     });
@@ -98,9 +96,15 @@ export function addApprovals(program: Command, io: Io): void {
   });
 }
 
+/** With a login for some groups these have to be named. */
+function addGroupCommand(parent: Command, spec: string, texts: CommandTexts): Command {
+  const text = 'look at the requests of this group of approvers; may be repeated (default: all)';
+  return addRemoteCommand(parent, spec, texts).option('--group <name>', text, collect);
+}
+
 function addVerdict(approvals: Command, io: Io, verdict: Verdict['verdict']): void {
   const deny = verdict === 'deny';
-  const command = addRemoteCommand(approvals, verdict, {
+  const command = addGroupCommand(approvals, verdict, {
     summary: deny ? 'deny a call; the model sees the reason' : 'approve a call, with its arguments or with others',
     description: deny
       ? 'Signs a denial and waits until a node says what came of it. The model sees the reason and goes on without the call. One denial is enough.'
@@ -161,7 +165,7 @@ async function argsIn(text: string): Promise<Record<string, Json>> {
 }
 
 function addWatch(approvals: Command, io: Io): void {
-  addRemoteCommand(approvals, 'watch', {
+  addGroupCommand(approvals, 'watch', {
     summary: 'print requests as they come, and what becomes of them',
     description:
       'Prints what is open, then each request as it comes and what becomes of it, until Ctrl-C. With --webhook each is posted there as well, as JSON, signed with the secret (docs/approvals.md); arguments are redacted there.',
@@ -170,7 +174,6 @@ function addWatch(approvals: Command, io: Io): void {
       'proctor approvals watch --webhook https://chat.example.com/hook --secret-file hook.secret',
     ],
   })
-    .option('--group <name>', 'of this group of approvers; may be repeated (default: all)', collect)
     .option('--webhook <url>', 'post each there: https, or http on this machine')
     .option('--secret-file <file>', 'the secret that is shared with the receiver')
     .action((options: WatchOptions) => watch(io, options));
@@ -214,8 +217,8 @@ async function watch(io: Io, options: WatchOptions): Promise<void> {
       io.out(options.json === true ? JSON.stringify(one) : noticeText(one));
       post({ notice: one });
     };
-    const heard = approver.hear(groupsIn(options), { request, notice });
-    for await (const one of approver.open(groupsIn(options))) request(one);
+    const heard = approver.hear({ request, notice });
+    for await (const one of approver.open()) request(one);
     if (options.json !== true) io.err('Watching for requests. Stop it with Ctrl-C.');
     await quit.asked;
     await Promise.all(heard.map((one) => one.stop()));
@@ -225,14 +228,16 @@ async function watch(io: Io, options: WatchOptions): Promise<void> {
 }
 
 async function withApprover<T>(
-  options: CommonOptions,
+  options: GroupOptions,
   use: (approver: Approver) => Promise<T>,
   as?: { name: string; keyFile: string },
 ): Promise<T> {
+  const groups = groupsIn(options);
   const { address, subjects } = await find(options, { role: 'approver' });
   const approver = await connectApprover({
     nats: address,
     prefix: subjects.prefix,
+    ...(groups === undefined ? {} : { groups }),
     ...(as === undefined ? {} : { as }),
   });
   try {

@@ -1,6 +1,6 @@
 import { readPayload } from '../core/approval-wire.ts';
 import { digestOf } from '../core/canonical.ts';
-import { AppError } from '../core/errors.ts';
+import type { ErrorInfo } from '../core/errors.ts';
 import type { Json } from '../core/json.ts';
 import type { RunCall } from '../core/run-state.ts';
 import { clusterId, wasKeyOf } from './approvals.ts';
@@ -12,12 +12,11 @@ import { plannedOf } from './steps.ts';
  * arguments that are about to be sent. What the chart says is not enough: whoever can write to a journal could have made
  * it say so.
  */
-export async function mustBeApproved(
+export async function missingApproval(
   { deps, context, read }: EffectScope,
   call: RunCall,
   args: Record<string, Json>,
-): Promise<void> {
-  if (call.approval_until === undefined) return;
+): Promise<ErrorInfo | null> {
   const { signatures } = deps;
   const terms = (await plannedOf(call.c, read))?.approval;
   const cluster = await clusterId(deps);
@@ -42,9 +41,7 @@ export async function mustBeApproved(
     }
   }
   const needed = terms?.needed ?? Number.POSITIVE_INFINITY;
-  if (approvers.size >= needed) return;
-  throw new AppError(
-    'not_approved',
-    `the journal holds ${approvers.size} valid approvals of exactly these arguments and ${terms?.needed ?? 'some'} are needed: tool ${call.tool} was not called`,
-  );
+  if (approvers.size >= needed) return null;
+  const message = `the journal holds ${approvers.size} valid approvals of exactly these arguments and ${terms?.needed ?? 'some'} are needed: tool ${call.tool} was not called`;
+  return { code: 'not_approved', message, retryable: false };
 }

@@ -7,7 +7,7 @@ import type { RunCall } from '../core/run-state.ts';
 import { toolScope } from '../core/switch-scope.ts';
 import { afterFailedCall } from '../policy/retry.ts';
 import { UNKNOWN_EFFECT } from '../ports/tools.ts';
-import { mustBeApproved } from './approval-check.ts';
+import { missingApproval } from './approval-check.ts';
 import { type EffectScope, type Permit, stepTime, type WantOf } from './effects.ts';
 import { argumentsOf } from './steps.ts';
 
@@ -22,12 +22,10 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
   const uses = toolScope(planned.tool);
   const permit = scope.permit(uses);
   if (permit !== 'go') return notPermitted(scope, planned, permit);
-  try {
-    await mustBeApproved(scope, planned, args);
-  } catch (thrown) {
-    const error = toAppError(thrown);
-    log.error('approval.missing', { ...said(scope, planned), code: error.code, message: error.message });
-    return [{ type: 'call_failed', c: planned.c, error: error.toInfo(), ms: 0 }];
+  const missing = planned.approval_until === undefined ? null : await missingApproval(scope, planned, args);
+  if (missing !== null) {
+    log.error('approval.missing', { ...said(scope, planned), code: missing.code, message: missing.message });
+    return [{ type: 'call_failed', c: planned.c, error: missing, ms: 0 }];
   }
   const timeoutMs = Math.min(planned.timeout_ms, stepTime(scope));
   const now = deps.clock.now();

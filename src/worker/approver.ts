@@ -15,6 +15,8 @@ export interface ApproverOptions {
   subjects: Subjects;
   clock: Clock;
   signatures: Signatures;
+  /** Groups whose requests it looks at: those that its login may see; default all. */
+  groups?: string[];
   /** Absent: it can look, and decide nothing. */
   as?: { name: string; signer: Signer };
 }
@@ -26,14 +28,11 @@ export type Verdict =
 
 export interface Approver {
   /**
-   * Open requests of these groups, or of all, oldest first; pages are followed. Throws AppError `no_node`, `forbidden`.
+   * Open requests, oldest first; pages are followed. Throws AppError `no_node`, also when the login may not see them.
    */
-  open(groups?: string[]): AsyncIterable<ApprovalRequest>;
+  open(): AsyncIterable<ApprovalRequest>;
   /** Hears requests as they are made and what becomes of them, from now on. One may be heard more than once. */
-  hear(
-    groups: string[] | undefined,
-    to: { request?: (request: ApprovalRequest) => void; notice?: (notice: ApprovalNotice) => void },
-  ): Subscription[];
+  hear(to: { request?: (request: ApprovalRequest) => void; notice?: (notice: ApprovalNotice) => void }): Subscription[];
   /**
    * Signs a decision and hands it in; resolves when it is stored. Whether it counts is told by a notice. Throws AppError
    * `taken` (a word of the same approver is under way), `no_key`.
@@ -50,7 +49,7 @@ const NOTICE_MS = 15_000;
 /** The most that a decision holds after it was signed, milliseconds; the call's own deadline comes before it. */
 const DECISION_MS = 600_000;
 
-export function createApprover({ bus, subjects, clock, signatures, as }: ApproverOptions): Approver {
+export function createApprover({ bus, subjects, clock, signatures, groups, as }: ApproverOptions): Approver {
   if (as !== undefined && !ApproverName.safeParse(as.name).success) {
     throw new AppError('invalid_request', 'approver: expected 1 to 32 letters, digits, ., _, @, + or -', {
       field: 'approver',
@@ -72,7 +71,7 @@ export function createApprover({ bus, subjects, clock, signatures, as }: Approve
     }
   };
 
-  async function* open(groups?: string[]): AsyncGenerator<ApprovalRequest> {
+  async function* open(): AsyncGenerator<ApprovalRequest> {
     const seen = new Set<string>();
     for (const group of groups ?? [undefined]) {
       for (let after: number | null = 0; after !== null; ) {
@@ -87,7 +86,7 @@ export function createApprover({ bus, subjects, clock, signatures, as }: Approve
     }
   }
 
-  const hear: Approver['hear'] = (groups, { request, notice }) =>
+  const hear: Approver['hear'] = ({ request, notice }) =>
     (groups ?? ['*']).flatMap((group) => [
       ...(request === undefined ? [] : [listen(subjects.approvalRequest(group, '*', '*'), ApprovalRequest, request)]),
       ...(notice === undefined ? [] : [listen(subjects.approvalNotice(group, '*', '*'), ApprovalNotice, notice)]),
@@ -136,7 +135,7 @@ export function createApprover({ bus, subjects, clock, signatures, as }: Approve
   };
 
   const decideAndWait: Approver['decideAndWait'] = async (request, verdict, timeoutMs = NOTICE_MS) => {
-    const { run, c, groups } = request;
+    const { run, c } = request;
     let settle: (notice: ApprovalNotice) => void = () => {};
     let giveUp: (error: AppError) => void = () => {};
     const told = new Promise<ApprovalNotice>((resolve, reject) => {
@@ -144,7 +143,8 @@ export function createApprover({ bus, subjects, clock, signatures, as }: Approve
       giveUp = reject;
     });
     told.catch(() => undefined);
-    const heard = groups.map((group) =>
+    const seen = request.groups.filter((group) => groups?.includes(group) ?? true);
+    const heard = seen.map((group) =>
       listen(subjects.approvalNotice(group, run, c), ApprovalNotice, (notice) => {
         const { refused } = notice;
         if (

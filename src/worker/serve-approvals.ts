@@ -7,8 +7,6 @@ import { type ApproverOptions, createApprover, type Verdict } from './approver.t
 export interface ServeApprovalsOptions extends ApproverOptions {
   as: NonNullable<ApproverOptions['as']>;
   log: Log;
-  /** Whose requests; default those of all groups that it may see. */
-  groups?: string[];
   /**
    * Looks at one request. Null: nothing is said now, and others may; `later(verdict)` can still say it. Is asked once for
    * each request, and again when others have approved it since. Aborted when the request is settled.
@@ -37,7 +35,7 @@ const LOOK_EVERY_MS = 10_000;
  * it says nothing, the deadline comes and the call counts as not approved.
  */
 export async function serveApprovals(options: ServeApprovalsOptions): Promise<ApprovalService> {
-  const { clock, log, groups } = options;
+  const { clock, log } = options;
   const approver = createApprover(options);
   /** What is being looked at, by request and how many had approved it. */
   const open = new Map<string, { given: number; abort: AbortController }>();
@@ -78,11 +76,11 @@ export async function serveApprovals(options: ServeApprovalsOptions): Promise<Ap
     open.delete(`${run}:${c}`);
   };
 
-  const heard = approver.hear(groups, { request: look, notice: settled });
+  const heard = approver.hear({ request: look, notice: settled });
   await options.bus.flush();
   const readOpen = async (): Promise<void> => {
     const ids = new Set<string>();
-    for await (const request of approver.open(groups)) {
+    for await (const request of approver.open()) {
       ids.add(request.id);
       look(request);
     }

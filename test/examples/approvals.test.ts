@@ -36,7 +36,7 @@ const ends: (() => Promise<unknown> | unknown)[] = [];
 beforeAll(async () => {
   const folder = await temporaryFolder();
   ({ dir, remove } = folder);
-  embedded = await embed(dir);
+  embedded = await embed(dir, { approvers: [{ name: 'limited', groups: ['approvers'] }] });
   const bus = await connectBus(
     { url: embedded.url, nkeySeed: embedded.keys.roles.node.seed },
     'node',
@@ -344,5 +344,22 @@ describe('a client without any of our code', () => {
     const person = await asPerson();
     await person.decideAndWait(await openOne(person, run), { verdict: 'deny', why: 'forged' });
     await result();
+  });
+});
+
+describe('a login for some groups', () => {
+  it('sees and decides what they are asked, and nothing else', async () => {
+    const { name, keyFile } = await approver();
+    const [own] = embedded.keys.approvers;
+    const nats = { url: embedded.url, nkeySeed: own?.seed ?? '' };
+    const limited = await connectApprover({ nats, groups: ['approvers'], as: { name, keyFile } });
+    ends.push(() => limited.close());
+    const { run, result } = await submit(2_000);
+    const request = await openOne(limited, run);
+    expect(await limited.decideAndWait(request, { verdict: 'approve' })).toMatchObject({ state: 'approved', by: name });
+    expect(await result()).toMatchObject({ status: 'completed' });
+    const curious = await connectApprover({ nats, groups: ['board'] });
+    ends.push(() => curious.close());
+    await expect(curious.open()[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'forbidden' });
   });
 });

@@ -21,7 +21,10 @@ const open: RawClient[] = [];
 beforeAll(async () => {
   const folder = await temporaryFolder();
   remove = folder.remove;
-  embedded = await embed(folder.dir, { users: ['default', 'alice', 'bob', ODD] });
+  embedded = await embed(folder.dir, {
+    users: ['default', 'alice', 'bob', ODD],
+    approvers: [{ name: 'fin@x', groups: ['finance', 'ops'] }],
+  });
   node = await connect({
     servers: embedded.url,
     authenticator: nkeyAuthenticator(new TextEncoder().encode(embedded.keys.roles.node.seed)),
@@ -50,6 +53,7 @@ function login(who: string): Login {
   const { roles, submitters } = embedded.keys;
   if (who === 'node' || who === 'worker' || who === 'operator' || who === 'approver' || who === 'viewer')
     return roles[who];
+  if (who === 'fin@x') return embedded.keys.approvers[0] ?? null;
   const submitter = submitters.find((candidate) => candidate.user === who);
   if (submitter === undefined) throw new Error(`no such user: ${who}`);
   return submitter;
@@ -144,6 +148,16 @@ const TABLE: Row[] = [
   ['may not', 'operator', 'publish', '$JS.API.INFO'],
   ['may not', 'operator', 'publish', '$KV.PROCTOR_CTL.global'],
   ['may not', 'operator', 'subscribe', 'proctor.jrn.>'],
+  ['may', 'fin@x', 'publish', subjects.decision(RUN, '4-0', 'fin@x')],
+  ['may', 'fin@x', 'publish', subjects.approvalsOpen('finance')],
+  ['may', 'fin@x', 'subscribe', subjects.approvalRequest('ops', '*', '*')],
+  ['may', 'fin@x', 'subscribe', subjects.approvalNotice('finance', '*', '*')],
+  ['may not', 'fin@x', 'publish', subjects.approvalsOpen()],
+  ['may not', 'fin@x', 'publish', subjects.approvalsOpen('board')],
+  ['may not', 'fin@x', 'subscribe', subjects.approvalRequest('board', '*', '*')],
+  ['may not', 'fin@x', 'subscribe', subjects.approvalRequest('*', '*', '*')],
+  ['may not', 'fin@x', 'subscribe', 'proctor.apr.>'],
+  ['may not', 'fin@x', 'publish', subjects.api('runs')],
   ['may', 'approver', 'publish', subjects.decision(RUN, '4-0', 'alice')],
   ['may', 'approver', 'publish', subjects.approvalsOpen()],
   ['may', 'approver', 'publish', subjects.approvalsOpen('finance')],
