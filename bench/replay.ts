@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { canonicalText } from '../src/adapters/json-schema/canonical.ts';
 import type { NatsBus } from '../src/adapters/nats/bus.ts';
 import { connectBus } from '../src/app.ts';
+import { canonicalText } from '../src/core/canonical.ts';
 import { periodOfRun } from '../src/core/ids.ts';
 import { decodeEntry, type JournalEntry } from '../src/core/journal-entry.ts';
 import type { Json } from '../src/core/json.ts';

@@ -8,6 +8,7 @@ import { jsonSchemaValidator } from './adapters/json-schema/validator.ts';
 import { models } from './adapters/model/models.ts';
 import { planModel } from './adapters/model/plan.ts';
 import type { NatsBus } from './adapters/nats/bus.ts';
+import { nkeySignatures } from './adapters/nkeys/signing.ts';
 import { remoteToolSource } from './adapters/remote-tools/source.ts';
 import { localToolSource } from './adapters/toolbox/source.ts';
 import { createToolbox } from './adapters/toolbox/toolbox.ts';
@@ -22,6 +23,7 @@ import { costOf, type PricingTable, priceOf } from './policy/pricing.ts';
 import type { Bus } from './ports/bus.ts';
 import type { Cancel, Clock } from './ports/clock.ts';
 import type { Model } from './ports/model.ts';
+import type { Signatures } from './ports/signing.ts';
 import type { Log, Telemetry } from './ports/telemetry.ts';
 import type { ToolSource } from './ports/tools.ts';
 import { NO_WATCHDOG } from './ports/watchdog.ts';
@@ -82,6 +84,8 @@ export interface SupervisorOptions {
   /** Time and timers; default this process's, moved by `clockOffset`. */
   clock?: Clock;
   faults?: FaultPoints;
+  /** How decisions of approvers are checked; default Ed25519 nkeys. */
+  signatures?: Signatures;
 }
 
 export async function startSupervisor(options: SupervisorOptions): Promise<SupervisorNode> {
@@ -126,6 +130,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     models: known,
     tools: combinedTools(sources),
     validator: jsonSchemaValidator(),
+    signatures: options.signatures ?? nkeySignatures,
     agents,
     faults: options.faults ?? NO_FAULTS,
     lanes: new Lanes({ bus, subjects, clock, log, leaseMs: settings.lease_ms }),

@@ -7,8 +7,17 @@
 export { type LoadedAgent, loadAgents } from './adapters/agent-files/load-agents.ts';
 export { systemClock } from './adapters/clock/system-clock.ts';
 export { cryptoIds } from './adapters/crypto/ids.ts';
+export { nkeySignatures, nkeySigner } from './adapters/nkeys/signing.ts';
 export { spanIds } from './adapters/otel/forced-ids.ts';
 export { otelTelemetry } from './adapters/otel/telemetry.ts';
+export {
+  type Approver,
+  type ConnectApproverOptions,
+  connectApprover,
+  type StartApprovalsOptions,
+  startApprovals,
+  type Verdict as ApprovalVerdict,
+} from './app/approvals.ts';
 export { type Connected, type ConnectOptions, connectClient, connectOperator } from './app/connect-client.ts';
 export { type LogLevel, logTo, SILENT } from './app/local.ts';
 export { loadPricing } from './app/pricing.ts';
@@ -45,6 +54,7 @@ export {
   createClient,
 } from './client/client.ts';
 export {
+  type ApproverInput,
   createOperator,
   type Operator,
   type OperatorOptions,
@@ -56,6 +66,14 @@ export type { ResultOptions } from './client/wait-result.ts';
 export type { RunStatus, RunUpdate, WatchOptions } from './client/watch.ts';
 export { AgentDefinition, type AgentInput } from './core/agent.ts';
 export { defineAgent } from './core/agent-input.ts';
+export { ApprovalReason, ApprovalRules, ApprovalTerms } from './core/approval-rules.ts';
+export {
+  ApprovalNotice,
+  ApprovalRequest,
+  ApproverInfo,
+  DecisionPayload,
+  RefusedDecision,
+} from './core/approval-wire.ts';
 export type {
   BlockedLoop,
   Health,
@@ -89,11 +107,18 @@ export { Why } from './core/why.ts';
 export type { Bus } from './ports/bus.ts';
 export type { Clock } from './ports/clock.ts';
 export type { Model, ThinkInput, ThinkReply } from './ports/model.ts';
+export type { Signatures, Signer } from './ports/signing.ts';
 export type { Log, Telemetry } from './ports/telemetry.ts';
 export type { ToolCall, ToolSource } from './ports/tools.ts';
 export type { SupervisorNode } from './runtime/node.ts';
 export type { NodeSettings } from './runtime/settings.ts';
 export { defineTool, type ToolSpec } from './worker/define-tool.ts';
+export {
+  type ApprovalService,
+  type DecideContext,
+  type ServeApprovalsOptions,
+  serveApprovals,
+} from './worker/serve-approvals.ts';
 export { type ServeToolsOptions, serveTools, type Worker } from './worker/serve-tools.ts';
 export { type ToolErrorCode, type ToolErrorOptions, toolError } from './worker/tool-error.ts';
 export type { WorkerCallContext, WorkerTool } from './worker/worker-tool.ts';

@@ -1,4 +1,4 @@
-import { canonicalText } from '../../src/adapters/json-schema/canonical.ts';
+import { canonicalText } from '../../src/core/canonical.ts';
 import type { JournalEntry } from '../../src/core/journal-entry.ts';
 import type { Json } from '../../src/core/json.ts';
 import type { RunResult } from '../../src/core/result.ts';

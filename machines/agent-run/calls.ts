@@ -95,6 +95,7 @@ export function finishStep(context: RunContext, event: ChartEventOf<'call_done'>
       planStep = call.plan_step;
       open = withoutOpen(context, call);
     }
+    if (call.edited !== undefined && !outcomes.includes(call.edited)) outcomes.push(call.edited);
     const outcome = call.c === event.c ? event.n : (call.outcome ?? event.n);
     if (!outcomes.includes(outcome)) outcomes.push(outcome);
   }
@@ -127,7 +128,9 @@ export function remember(context: RunContext, entry: number, outcomes: number[])
 
 function outcomesOf(calls: RunCall[]): number[] {
   const entries: number[] = [];
-  for (const { outcome } of calls) if (outcome !== undefined && !entries.includes(outcome)) entries.push(outcome);
+  for (const { edited, outcome } of calls) {
+    for (const entry of [edited, outcome]) if (entry !== undefined && !entries.includes(entry)) entries.push(entry);
+  }
   return entries;
 }
 
@@ -177,7 +180,8 @@ function withoutOpen(context: RunContext, call: RunCall): RunContext['open'] {
 /** The call was given up; what it may have done is not forgotten. */
 function withOpen(context: RunContext, call: RunCall): RunContext['open'] {
   const key = idempotencyKey(context.run, call);
-  return [...withoutOpen(context, call), { c: call.c, tool: call.tool, key }].slice(-MAX_OPEN_CALLS);
+  const edited = call.edited === undefined ? {} : { edited: call.edited };
+  return [...withoutOpen(context, call), { c: call.c, tool: call.tool, key, ...edited }].slice(-MAX_OPEN_CALLS);
 }
 
 /** The call is made again later; one that was started is journalled as started anew. */

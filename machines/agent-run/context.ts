@@ -1,8 +1,9 @@
+import type { ApprovalTerms } from '../../src/core/approval-rules.ts';
 import { membersOf } from '../../src/core/decision.ts';
 import type { RunEvent, RunEventOf } from '../../src/core/events.ts';
 import { callId } from '../../src/core/ids.ts';
 import { DEFAULT_LIMITS } from '../../src/core/limits.ts';
-import type { RunCall, RunContext } from '../../src/core/run-state.ts';
+import type { CallApproval, RunCall, RunContext } from '../../src/core/run-state.ts';
 
 /** An event as the chart receives it: with the journal entry that holds it, its claim and its moment. */
 export type Journalled<E> = E & { n: number; epoch: number; at: number };
@@ -94,6 +95,7 @@ export function plannedCalls(event: ChartEventOf<'decided'>): RunCall[] {
       timeout_ms: call.timeout_ms,
       ...(call.key === undefined ? {} : { key: call.key }),
       ...statusOf(call),
+      ...(call.approval === undefined || call.refused !== undefined ? {} : { approval: approvalOf(call.approval) }),
       ...(call.refused === undefined ? {} : { outcome: event.n }),
     }));
   }
@@ -120,4 +122,8 @@ function statusOf(call: {
   if (call.refused !== undefined) return { status: 'refused' };
   if (call.approval_until !== undefined) return { status: 'approval', approval_until: call.approval_until };
   return { status: 'ready' };
+}
+
+function approvalOf({ needed, escalate }: ApprovalTerms): CallApproval {
+  return { needed, given: [], told: -1, ...(escalate === undefined ? {} : { escalate_at: escalate.at }) };
 }

@@ -2,6 +2,7 @@ import { assign, setup } from 'xstate';
 import { FAILURE_CODES, type FailureCode, type ReasonCode } from '../../src/core/reasons.ts';
 import type { RunCall, RunContext } from '../../src/core/run-state.ts';
 import { answerStep, beginStep, failedThink, retriedThink, startClock, stopClock, thoughtStep } from './account.ts';
+import { callApproved, callAsked } from './approvals.ts';
 import {
   backoff,
   type CallsAre,
@@ -81,9 +82,8 @@ const chart = setup({
       return { ...withCall(context, c, OPEN, () => ({ status: 'person' })), unknown: [...context.unknown, c] };
     }),
     callResolved: assign(({ context, event }) => resolveCall(context, event as ChartEventOf<'resolved'>)),
-    callApproved: assign(({ context, event }) =>
-      withCall(context, (event as ChartEventOf<'approval_decided'>).c, ['approval'], () => ({ status: 'ready' })),
-    ),
+    callApproved: assign(({ context, event }) => callApproved(context, event as ChartEventOf<'approval_decided'>)),
+    callAsked: assign(({ context, event }) => callAsked(context, event as ChartEventOf<'approval_asked'>)),
     callRefused: assign(({ context, event }) =>
       withCall(context, (event as ChartEventOf<'approval_expired'>).c, ['approval'], () => ({
         status: 'refused',
@@ -207,6 +207,7 @@ const callEvents = {
     { guard: 'approved', actions: 'callApproved' },
     { guard: 'awaitsApproval', actions: 'callRefused' },
   ],
+  approval_asked: { guard: 'awaitsApproval', actions: 'callAsked' },
   approval_expired: { guard: 'awaitsApproval', actions: 'callRefused' },
   delegated: { guard: 'awaitsChild', actions: 'childStarted' },
   member_stopped: { actions: 'memberStopped' },

@@ -17,6 +17,10 @@ export type Want =
   | { kind: 'stop'; id: string; call: RunCall }
   | { kind: 'timer'; id: string; at: number }
   | { kind: 'deadline'; id: string; at: number }
+  /** Those who may decide about the call are told of it, and of the approvals that it has. */
+  | { kind: 'approval_request'; id: string; call: RunCall }
+  /** The same, and others are asked as well. */
+  | { kind: 'approval_escalation'; id: string; call: RunCall; at: number }
   | { kind: 'approval_expiry'; id: string; c: string; at: number };
 
 export function wanted(value: StateValue, context: RunContext, epoch: number): Want[] {
@@ -59,10 +63,21 @@ function callWants(call: RunCall, epoch: number): Want[] {
     case 'stopping':
       return hasToBeTold(call) ? [{ kind: 'stop', id: `stop-${idOfTry(call)}`, call }] : [];
     case 'approval':
-      return [{ kind: 'approval_expiry', id: `approval-${call.c}`, c: call.c, at: call.approval_until ?? 0 }];
+      return approvalWants(call);
     default:
       return [];
   }
+}
+
+function approvalWants(call: RunCall): Want[] {
+  const { c, approval, approval_until: at = 0 } = call;
+  const wants: Want[] = [{ kind: 'approval_expiry', id: `approval-${c}`, c, at }];
+  if (approval === undefined) return wants;
+  const { given, told, escalate_at } = approval;
+  if (told < given.length) wants.push({ kind: 'approval_request', id: `ask-${c}-${given.length}`, call });
+  if (escalate_at !== undefined)
+    wants.push({ kind: 'approval_escalation', id: `escalate-${c}`, call, at: escalate_at });
+  return wants;
 }
 
 /** One try of a call keeps its id when the try is journalled as started. */

@@ -6,7 +6,7 @@ import { type Connection, readConnection, readPassword, readSeed } from './local
 
 /** How to log in to the Proctor whose data folder is at hand. */
 
-export type Login = { role: 'operator' | 'node' | 'worker' } | { role: 'submitter'; user: string };
+export type Login = { role: 'operator' | 'node' | 'worker' | 'approver' } | { role: 'submitter'; user: string };
 
 export interface Found {
   address: NatsAddress;

@@ -69,7 +69,8 @@ export function withClient<T>(place: Place & { user: string }, use: (client: Cli
 
 export { withBus };
 
-function whoAmI(): string {
+/** The name of whoever types. */
+export function whoAmI(): string {
   try {
     return userInfo().username.slice(0, 128) || 'operator';
   } catch {

@@ -39,6 +39,10 @@ const ADVICE: Record<string, string> = {
   switch_in_force: 'List them with: proctor kill ls',
   not_held: 'Only a held run can be released or failed; see where it stands with: proctor show RUN',
   not_waiting: 'See what the run waits for with: proctor show RUN',
+  not_open: 'List what is open with: proctor approvals',
+  unknown_approver: 'List who may decide with: proctor keys ls',
+  not_pending: 'See what came of it with: proctor trace RUN',
+  taken: 'Your last word on the call is still under way: try again in a moment',
   no_result: 'See the calls of the run with: proctor trace RUN',
   no_node: 'Start one with: proctor up',
   unavailable: 'Start one with: proctor up, or see what is wrong with: proctor doctor',
@@ -74,7 +78,7 @@ export function failureLine(thrown: unknown): string {
 /** Commands in a text as they must be typed here. */
 export function copyable(text: string): string {
   return text.replaceAll(
-    /\bproctor (?=(?:up|supervisor|nodes|worker|submit|ps|agents|tools|show|trace|result|doctor|resolve|quarantine|deadletter|resume|continue|retry|why)\b)/g,
+    /\bproctor (?=(?:up|supervisor|nodes|worker|submit|ps|agents|tools|show|trace|result|doctor|resolve|quarantine|deadletter|resume|continue|retry|why|approvals|keys)\b)/g,
     `${selfCommand()} `,
   );
 }

@@ -2,12 +2,14 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../core/version.ts';
 import { addAgain } from './again.ts';
 import { addAgents } from './agents.ts';
+import { addApprovals } from './approvals.ts';
 import { addCompletion } from './completion.ts';
 import { addDeadLetter } from './deadletter.ts';
 import { addDoctor } from './doctor.ts';
 import { Ended, EXIT, EXIT_HELP, exitCodeOf, failureLine } from './failure.ts';
 import { addHealth } from './health.ts';
 import type { Io } from './io.ts';
+import { addKeys } from './keys.ts';
 import { addNatsConfig } from './nats-config.ts';
 import { addNodes } from './nodes.ts';
 import { addOrders } from './orders.ts';
@@ -78,6 +80,8 @@ ${EXIT_HELP}`,
     addTrace,
     addResult,
     addOrders,
+    addApprovals,
+    addKeys,
     addSwitches,
     addAgents,
     addAgain,

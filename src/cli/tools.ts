@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { ToolDetails } from '../core/cluster-wire.ts';
 import { addCommand, addRemoteCommand, type CommonOptions } from './command.ts';
 import { withOperator } from './connect.ts';
 import { duration, line, pretty, preview } from './format.ts';
@@ -49,7 +50,7 @@ export function addTools(program: Command, io: Io): void {
       ['does', line(definition.description)],
       ['effect', `${definition.effect}, risk ${definition.risk}`],
       ['repeatable', definition.idempotent ? 'yes' : 'no: a call with an unknown outcome waits for a person'],
-      ['approval', definition.requires_approval ? 'every call' : 'only where a rule says so'],
+      ['approval', approvalOf(definition)],
       ['timeout', duration(definition.timeout_ms)],
       ['parameters', pretty(definition.parameters)],
     ];
@@ -67,4 +68,11 @@ export function addTools(program: Command, io: Io): void {
     io.out(rows.length === 0 ? `${facts(pairs)}\nworkers     the nodes themselves` : facts(pairs));
     if (rows.length > 0) io.out(`\n${table(io, heads, rows)}`);
   });
+}
+
+function approvalOf({ requires_approval, effect, risk, amount_field }: ToolDetails['definition']): string {
+  if (requires_approval) return 'every call';
+  if (effect === 'destructive') return 'every call, as it cannot be undone';
+  if (risk === 'high') return 'every call, unless the agent says otherwise';
+  return amount_field === undefined ? 'only where a rule says so' : `when its ${line(amount_field)} is large`;
 }

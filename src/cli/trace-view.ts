@@ -25,6 +25,7 @@ const WITHIN_STEP: ReadonlySet<string> = new Set([
   'call_retry',
   'outcome_unknown',
   'resolved',
+  'approval_asked',
   'approval_decided',
   'approval_expired',
   'delegated',
@@ -182,7 +183,9 @@ function outcomeText(event: RunEvent, paint: Paint): string {
     case 'resolved':
       return `${line(event.by)} says: ${event.verdict} ${preview(event.result ?? event.why, 160)}`.trimEnd();
     case 'approval_decided':
-      return `${event.verdict} by ${line(event.by)} ${preview(event.why, 160)}`.trimEnd();
+      return `${event.verdict}${event.edited === true ? ' with other arguments' : ''} by ${line(event.by)} ${preview(event.why, 160)}`.trimEnd();
+    case 'approval_asked':
+      return event.escalated === true ? 'an approval was asked for, of more people' : 'an approval was asked for';
     case 'approval_expired':
       return paint.bad('nobody approved in time');
     case 'delegated':

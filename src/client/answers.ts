@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AgentDefinition } from '../core/agent.ts';
+import { ApproverInfo, RefusedDecision } from '../core/approval-wire.ts';
 import { BlobRef } from '../core/blob.ts';
 import { Health, NodeReport, ToolDetails, ToolInfo } from '../core/cluster-wire.ts';
 import { TracePage } from '../core/decision-trace.ts';
@@ -22,6 +23,8 @@ import { Why } from '../core/why.ts';
 /** The order was stored for the run; `state` is where the run stood then. */
 export const Accepted = z.object({ ok: z.literal(true), run: RunId, state: z.string() });
 export type Accepted = z.infer<typeof Accepted>;
+
+const ApproverStored = z.object({ ok: z.literal(true), name: z.string() });
 
 /** A new run goes on where `continues` ended. */
 export const Continued = Accepted.extend({ continues: RunId });
@@ -146,6 +149,10 @@ export const API_ANSWERS = {
   fail: Accepted,
   resolve: Accepted,
   continue: Continued,
+  approvers: z.object({ approvers: z.array(ApproverInfo) }),
+  approver_put: ApproverStored,
+  approver_revoke: ApproverStored,
+  refused_decisions: z.object({ refused: z.array(RefusedDecision), next: Next }),
   dead_letters: z.object({ letters: z.array(DeadLetter), next: Next }),
   dead_letter: DeadLetterBody,
   dead_letter_retry: DeadLetterRetried,

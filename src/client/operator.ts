@@ -1,4 +1,5 @@
 import type { AgentInput } from '../core/agent.ts';
+import type { ApproverInfo, RefusedDecision } from '../core/approval-wire.ts';
 import type { Health, NodeOrder, NodeReport, ToolDetails, ToolInfo } from '../core/cluster-wire.ts';
 import type { DecisionTrace } from '../core/decision-trace.ts';
 import type { ApiInput, ApiVerb } from '../core/door-wire.ts';
@@ -54,6 +55,9 @@ export interface RunFilter {
   /** A state or its beginning: `waiting` finds `waiting.person`. */
   state?: string;
 }
+
+/** Who is to decide about approvals. */
+export type ApproverInput = Pick<ApiInput<'approver_put'>, 'name' | 'public_key' | 'groups' | 'users'>;
 
 /** What a person says about a call whose outcome nobody knows, or that was asked of a person. */
 export type Verdict = { verdict: 'done'; result?: Json } | { verdict: 'repeat' } | { verdict: 'fail'; why: string };
@@ -116,6 +120,17 @@ export interface Operator {
   switch(scope: string, mode: SwitchOrder['mode'], why: string): Promise<SwitchDone>;
   /** Switches in force, oldest first; with `history` all orders there ever were. Pages are followed. */
   switches(options?: { history?: boolean }): AsyncIterable<SwitchInfo>;
+  /** Who may decide about approvals, by name; with `history` every record there ever was, oldest first. */
+  approvers(options?: { history?: boolean }): Promise<ApproverInfo[]>;
+  /**
+   * Lets somebody decide about approvals, with this public key, for these groups; `users` are submitters that are the
+   * same person. Throws AppError `key_taken` (the name has another key), `key_used` (the key is another's, or revoked).
+   */
+  putApprover(approver: ApproverInput, why?: string): Promise<void>;
+  /** No decision that is signed with the key of this name counts any more. Throws AppError `unknown_approver`, `already_revoked`. */
+  revokeApprover(name: string, why?: string): Promise<void>;
+  /** Decisions that counted for nothing, oldest first. */
+  refusedDecisions(): AsyncIterable<RefusedDecision>;
   /** One of the nodes, whichever answers first. */
   node(): Promise<NodeAnswer>;
   /** Every node that is there, by name. */
@@ -200,6 +215,14 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
       }, 0),
     deadLetter: (id) => call('dead_letter', { id }),
     deadLetterRetry: (id) => call('dead_letter_retry', { id }),
+    approvers: async ({ history = false } = {}) => (await call('approvers', { history })).approvers,
+    putApprover: async (approver, why = '') => void (await call('approver_put', { ...approver, by, why })),
+    revokeApprover: async (name, why = '') => void (await call('approver_revoke', { name, by, why })),
+    refusedDecisions: () =>
+      pages(async (after) => {
+        const page = await call('refused_decisions', { limit: PAGE, after });
+        return { items: page.refused, next: page.next };
+      }, 0),
     node: () => call('node', {}),
     nodes: async () => (await call('nodes', {})).nodes,
     nodeOrder: (node, order, why = '') => call('node_order', { node, order, by, why }),

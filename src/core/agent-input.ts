@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { AgentDefinition, type AgentInput, ModelOptions } from './agent.ts';
+import { ApprovalRules } from './approval-rules.ts';
 import { likely } from './closest.ts';
 import { AppError, clip } from './errors.ts';
 import { Limits } from './limits.ts';
@@ -67,5 +68,6 @@ function shown(path: PropertyKey[]): string {
 function knownKeys([first, ...rest]: PropertyKey[]): string[] {
   if (first === undefined) return Object.keys(AgentDefinition.shape);
   if (first === 'limits' && rest.length === 0) return Object.keys(Limits.shape);
+  if (first === 'approvals' && rest.length === 0) return Object.keys(ApprovalRules.shape);
   return first === 'model_options' && rest.length === 0 ? Object.keys(ModelOptions.shape) : [];
 }

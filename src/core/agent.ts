@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ApprovalRules } from './approval-rules.ts';
 import { Limits } from './limits.ts';
 import { Name } from './task.ts';
 
@@ -69,6 +70,8 @@ export const AgentDefinition = z.strictObject({
   planning: z.boolean().default(false),
   review: z.boolean().default(false),
   limits: Limits.default(Limits.parse({})),
+  /** Which of its calls need an approval, and whose; without it the defaults hold (`approval-rules.ts`). */
+  approvals: ApprovalRules.optional(),
   /** Unit of waits: after the n-th failing step in a row `retry_backoff_ms * 2^n` (RUN-7), and between retries (TOOL-6). */
   retry_backoff_ms: z.int().min(0).max(3_600_000).default(1_000),
 });

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { AgentDefinition } from './agent.ts';
+import { ApproverName, DEFAULT_GROUP, Group } from './approval-rules.ts';
 import type { BlobRef } from './blob.ts';
 import { NodeOrder } from './cluster-wire.ts';
 import { CallId, RunId } from './events.ts';
 import { ResultJson } from './json.ts';
 import { LimitOverrides } from './limits.ts';
+import { PublicKey } from './signed.ts';
 import { Name } from './task.ts';
 import { TreeQuery } from './tree-wire.ts';
 
@@ -102,6 +104,22 @@ export const API_VERBS = {
   tool: z.strictObject({ v: V, name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected a tool name') }),
   /** Hands in the task of a run that has ended once more; twice is one run. */
   retry: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
+  /** Who may decide about approvals, by name; with `history` every record there ever was. */
+  approvers: z.strictObject({ v: V, history: z.boolean().default(false) }),
+  /** Lets somebody decide: with this key, for these groups. A name has one key at a time. */
+  approver_put: z.strictObject({
+    v: V,
+    name: ApproverName,
+    public_key: PublicKey,
+    groups: z.array(Group).min(1).max(16).default([DEFAULT_GROUP]),
+    users: z.array(Name).max(16).default([]),
+    by: By,
+    why: Why,
+  }),
+  /** From now on no decision counts that is signed with the key of this name. */
+  approver_revoke: z.strictObject({ v: V, name: ApproverName, by: By, why: Why }),
+  /** Decisions that counted for nothing, oldest first. */
+  refused_decisions: z.strictObject({ v: V, ...Page }),
   /** Agents by name, without their instructions; `after` is the last name of the page before. */
   agents: z.strictObject({ v: V, limit: z.int().min(1).max(500).default(100), after: z.string().max(64).default('') }),
   /** The whole definition: the current version, or the one that is named. */

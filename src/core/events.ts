@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AgentDefinition, Allowance } from './agent.ts';
+import { ApprovalTerms, Digest } from './approval-rules.ts';
 import { BlobRef } from './blob.ts';
 import { Decision, Usage } from './decision.ts';
 import { ErrorInfo } from './errors.ts';
@@ -7,6 +8,7 @@ import { isCallId, isRunId, MAX_RUN_ID } from './ids.ts';
 import { Json } from './json.ts';
 import { Limits } from './limits.ts';
 import { FailureCode } from './reasons.ts';
+import { Signed } from './signed.ts';
 import { MAX_OPEN_CALLS, OpenCall, PlanRef, ResultRef, StepRef } from './step-ref.ts';
 import { Name, Task } from './task.ts';
 
@@ -33,6 +35,8 @@ export const PlannedCall = z.strictObject({
   refused: ErrorInfo.optional(),
   /** Waits for an approval until this moment (epoch ms). */
   approval_until: z.int().optional(),
+  /** What the approval must fulfil; a call that waits for one without them can only expire. */
+  approval: ApprovalTerms.optional(),
   /** That of an earlier call which asked for the same and may have taken effect; absent: its own. */
   key: z.string().max(512).optional(),
 });
@@ -142,7 +146,20 @@ export const RunEvent = z.discriminatedUnion('type', [
     c: CallId,
     verdict: z.enum(['approved', 'denied']),
     ...Who,
+    /** Of the arguments that were approved. */
+    digest: Digest.optional(),
+    /** What was signed has other arguments than were decided. */
+    edited: z.literal(true).optional(),
+    /** The decision as it came: whoever reads the journal can check it. */
+    signed: Signed.optional(),
     ...FromInbox,
+  }),
+  /** Everybody who may decide was asked, and told of so many approvals; `escalated`: also who is asked later. */
+  z.strictObject({
+    type: z.literal('approval_asked'),
+    c: CallId,
+    given: z.int().min(0),
+    escalated: z.literal(true).optional(),
   }),
   z.strictObject({ type: z.literal('approval_expired'), c: CallId }),
   z.strictObject({ type: z.literal('delegated'), c: CallId, run: RunId }),

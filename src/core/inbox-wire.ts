@@ -5,10 +5,11 @@ import { CallId, type RunEvent, RunId } from './events.ts';
 import { ResultJson } from './json.ts';
 import { LimitOverrides } from './limits.ts';
 import { Outcome } from './reasons.ts';
+import { Signed } from './signed.ts';
 
 /**
  * What reaches a run from outside: a message in the inbox stream, `in.<run>.<kind>.<id>`. Each becomes one event of the
- * run, but `continue`, which begins another. Version 1.
+ * run, but `continue`, which begins another, and a `decision` that counts for nothing. Version 1.
  */
 
 const V = z.literal(1).default(1);
@@ -43,6 +44,11 @@ export const INBOX_KINDS = {
     why: Why,
     limits: LimitOverrides.default({}),
   }),
+  /**
+   * An approver's word on a call, with the id `<c>-<approver>`. What counts is the payload, a DecisionPayload as JSON
+   * text; it becomes an event once its signature and everything in it is found right.
+   */
+  decision: z.strictObject({ v: V, ...Signed.shape }),
   timer: z.strictObject({ v: V, due: z.int().min(0) }),
   child: z.strictObject({
     v: V,
@@ -64,7 +70,11 @@ export function isInboxKind(kind: string): kind is InboxKind {
 }
 
 /** The event that a message becomes; `inbox` is its sequence in the inbox stream. */
-export function eventOfInbox(kind: Exclude<InboxKind, 'continue'>, body: unknown, inbox: number): RunEvent {
+export function eventOfInbox(
+  kind: Exclude<InboxKind, 'continue' | 'decision'>,
+  body: unknown,
+  inbox: number,
+): RunEvent {
   const message = body as Record<string, unknown>;
   const { v: _version, ...rest } = message;
   switch (kind) {

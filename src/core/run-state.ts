@@ -16,6 +16,10 @@ import { MAX_OPEN_CALLS, OpenCall, PlanRef, ResultRef, StepRef } from './step-re
 export const WINDOW_STEPS = 10;
 /** Inbox messages remembered as journalled. One that comes again is among the newest, as it comes within seconds. */
 export const INBOX_MEMORY = 64;
+/** Approvals of one call that are remembered: those that differ in their arguments do not add up. */
+export const MAX_GIVEN = 6;
+/** Characters of a digest that tell arguments apart. */
+export const DIGEST_CHARS = 32;
 /** Largest snapshot, bytes. */
 export const MAX_SNAPSHOT_BYTES = 64 * 1024;
 
@@ -39,6 +43,19 @@ export const CallStatus = z.enum([
 ]);
 export type CallStatus = z.infer<typeof CallStatus>;
 
+/** What has come of an approval so far; what it must fulfil stands in the entry of the decision. */
+export const CallApproval = z.strictObject({
+  needed: z.int(),
+  /** Who approved, in which entry, and the beginning of the digest of the arguments. */
+  given: z.array(z.strictObject({ by: z.string(), n: z.int(), digest: z.string() })).max(MAX_GIVEN),
+  /** How many of these everybody was told of; -1: nobody was asked yet. */
+  told: z.int(),
+  /** When others are asked as well; absent when nobody is or when it is done. */
+  escalate_at: z.int().optional(),
+  escalated: z.literal(true).optional(),
+});
+export type CallApproval = z.infer<typeof CallApproval>;
+
 export const RunCall = z.strictObject({
   c: CallId,
   tool: z.string(),
@@ -57,6 +74,9 @@ export const RunCall = z.strictObject({
   key: z.string().optional(),
   effect_open: z.literal(true).optional(),
   approval_until: z.int().optional(),
+  approval: CallApproval.optional(),
+  /** Entry with the arguments that an approver put in the place of those that were decided. */
+  edited: z.int().optional(),
   child: z.string().max(MAX_RUN_ID).optional(),
   /** Of a member that is `stopping`: its run was told, and whether it is not started again. */
   told: z.literal(true).optional(),

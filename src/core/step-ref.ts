@@ -22,7 +22,14 @@ export const MAX_OPEN_CALLS = 16;
  * A call that was given up and may have taken effect all the same. Whoever asks for the very same again is answered
  * under its key, so that it takes effect once.
  */
-export const OpenCall = z.strictObject({ c: z.string(), tool: z.string(), key: z.string(), from: From });
+export const OpenCall = z.strictObject({
+  c: z.string(),
+  tool: z.string(),
+  key: z.string(),
+  /** Entry with its arguments, when an approver changed them. */
+  edited: z.int().optional(),
+  from: From,
+});
 export type OpenCall = z.infer<typeof OpenCall>;
 
 /** A plan, in the entry that holds it; for each of its steps that is done entry, call and perhaps `from` of its result. */

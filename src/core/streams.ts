@@ -36,6 +36,10 @@ export interface Streams {
   results: StreamSpec;
   dead: StreamSpec;
   agents: StreamSpec;
+  approvals: StreamSpec;
+  approvers: StreamSpec;
+  audit: StreamSpec;
+  cluster: StreamSpec;
   switches: StreamSpec;
   switchHits: StreamSpec;
   presence: StreamSpec;
@@ -100,6 +104,36 @@ export function streamsOf(subjects: Subjects): Streams {
     agents: {
       name: subjects.stream('AGENTS'),
       subjects: [`${p}.agent.>`],
+      retention: 'limits',
+      perSubject: 'first',
+      ...file,
+    },
+    // Requests that are open: what is decided or over is removed.
+    approvals: {
+      name: subjects.stream('APR'),
+      subjects: [`${p}.apr.req.>`],
+      retention: 'limits',
+      perSubject: 'last',
+      ...file,
+    },
+    // Who may decide: the last record of a name is in force, the rest is the audit.
+    approvers: {
+      name: subjects.stream('APPROVERS'),
+      subjects: [`${p}.approver.*`],
+      retention: 'limits',
+      perSubject: 'all',
+      ...file,
+    },
+    audit: {
+      name: subjects.stream('AUDIT'),
+      subjects: [`${p}.audit.>`],
+      retention: 'limits',
+      perSubject: 'first',
+      ...file,
+    },
+    cluster: {
+      name: subjects.stream('CLUSTER'),
+      subjects: [`${p}.cluster.*`],
       retention: 'limits',
       perSubject: 'first',
       ...file,

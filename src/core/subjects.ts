@@ -152,6 +152,41 @@ export class Subjects {
     return `${this.prefix}.agent.${agent === undefined ? '*' : encodeToken(agent)}.*.*`;
   }
 
+  /** An open request for an approval; `*` for any group. */
+  approvalRequest(group: string, run: string, c: string): string {
+    return `${this.prefix}.apr.req.${group}.${run}.${c}`;
+  }
+
+  /** What became of a request is told here. */
+  approvalNotice(group: string, run: string, c: string): string {
+    return `${this.prefix}.apr.note.${group}.${run}.${c}`;
+  }
+
+  /** Where nodes tell what is open, for one group or for all. */
+  approvalsOpen(group?: string): string {
+    return `${this.prefix}.apr.open${group === undefined ? '' : `.${group}`}`;
+  }
+
+  /** An approver's word on a call. */
+  decision(run: string, c: string, approver: string): string {
+    return this.inbox({ run, kind: 'decision', id: `${c}-${approver}` });
+  }
+
+  /** What is stored about one approver, or about all. */
+  approver(name?: string): string {
+    return `${this.prefix}.approver.${name === undefined ? '*' : encodeToken(name)}`;
+  }
+
+  /** What is kept, write-once, of something that was refused. */
+  audit(kind: 'decision', id: string): string {
+    return `${this.prefix}.audit.${kind}.${id === '*' ? id : encodeToken(id)}`;
+  }
+
+  /** The id of the cluster, written once. */
+  get clusterId(): string {
+    return `${this.prefix}.cluster.id`;
+  }
+
   /** Agent of a stored version or choice; null where the subject is neither. */
   parseAgent(subject: string): { agent: string; kind: 'def' | 'use'; id: string } | null {
     const [prefix, door, agentToken, kind, idToken, ...rest] = subject.split('.');
@@ -231,6 +266,13 @@ export class Subjects {
   get workerInbox(): string {
     return `_INBOX_${this.prefix}_worker`;
   }
+}
+
+/** The parts of a decision's id; null when it has another form. */
+export function parseDecisionId(id: string): { c: string; approver: string } | null {
+  const match = /^(\d+-\d+)-(.+)$/s.exec(id);
+  const [, c, approver] = match ?? [];
+  return c === undefined || approver === undefined ? null : { c, approver };
 }
 
 /** The lane of a user: FNV-1a over its characters, stable across processes and versions. */

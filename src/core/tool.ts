@@ -17,6 +17,12 @@ export const ToolDefinition = z.strictObject({
   effect: Effect.default('write'),
   risk: Risk.default('low'),
   requires_approval: z.boolean().default(false),
+  /** The argument that is an amount, as a dotted path such as `order.total`: a large one needs an approval (APPR-1). */
+  amount_field: z
+    .string()
+    .regex(/^[^.\s]+(?:\.[^.\s]+)*$/, 'expected the path of an argument, such as order.total')
+    .max(128)
+    .optional(),
   /** True: the handler may run again with the same idempotency key without a second effect (TOOL-5). */
   idempotent: z.boolean().default(false),
   timeout_ms: z.int().min(10).max(86_400_000).default(30_000),

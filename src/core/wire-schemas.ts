@@ -1,6 +1,15 @@
 import { z } from 'zod';
 import { ActivationBody } from './activation-wire.ts';
 import { AgentChoice, AgentDefinition, AgentRecord } from './agent.ts';
+import {
+  ApprovalNotice,
+  ApprovalRequest,
+  ApproverRecord,
+  DecisionPayload,
+  OpenPage,
+  OpenQuery,
+  RefusedDecision,
+} from './approval-wire.ts';
 import { Beat } from './beat-wire.ts';
 import { Decision } from './decision.ts';
 import { DecisionTrace, TracePage } from './decision-trace.ts';
@@ -33,6 +42,13 @@ const WIRE_SCHEMAS: Record<string, z.ZodType> = {
   error: ErrorInfo,
   'journal-entry': JournalEntry,
   activation: ActivationBody,
+  'approval.request': ApprovalRequest,
+  'approval.decision': DecisionPayload,
+  'approval.notice': ApprovalNotice,
+  'approval.open': OpenQuery,
+  'approval.open-page': OpenPage,
+  approver: ApproverRecord,
+  'audit.decision': RefusedDecision,
   'tool.call': CallBody,
   'tool.reply': ReplyBody,
   'tool.beat': Beat,

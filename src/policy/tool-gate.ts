@@ -1,5 +1,6 @@
 import type { AgentDefinition, Allowance } from '../core/agent.ts';
 import { listsTool } from '../core/agent.ts';
+import type { ApprovalReason } from '../core/approval-rules.ts';
 import type { CallRequest } from '../core/decision.ts';
 import { clip, type ErrorInfo } from '../core/errors.ts';
 import type { PlannedCall } from '../core/events.ts';
@@ -7,9 +8,7 @@ import type { Json } from '../core/json.ts';
 import type { Limits } from '../core/limits.ts';
 import { dependenciesOf, type Plan } from '../core/plan.ts';
 import type { ToolDefinition } from '../core/tool.ts';
-
-/** How long an approval is waited for before the call counts as not approved (APPR-2), milliseconds. */
-export const APPROVAL_MS = 300_000;
+import { reasonsFor, riskOf, rulesOf, termsFor } from './approvals.ts';
 
 export interface GateInput {
   agent: AgentDefinition;
@@ -22,6 +21,10 @@ export interface GateInput {
   plan: { plan: Plan; isDone: (step: string) => boolean } | null;
   /** Faults of the arguments against the announced schema. */
   faults: (schema: Record<string, Json>, args: Json) => ErrorInfo | null;
+  /** Digest of arguments: what an approval is bound to. */
+  digest: (args: Json) => string;
+  /** Why others than the tool and the agent's rules ask for an approval. */
+  asked?: ApprovalReason[];
   now: number;
 }
 
@@ -29,7 +32,17 @@ export interface GateInput {
  * The gate for one call (TOOL-12): listed, here and above → exists → plan → parameters → approval. A refusal names its gate in the code and is
  * an observation for the model; the call is not made. Unknown or undeclared means the careful choice.
  */
-export function gateCall({ agent, above, request, definition, plan, faults, now }: GateInput): PlannedCall {
+export function gateCall({
+  agent,
+  above,
+  request,
+  definition,
+  plan,
+  faults,
+  digest,
+  asked = [],
+  now,
+}: GateInput): PlannedCall {
   const call = {
     tool: request.tool,
     ...(request.plan_step === undefined ? {} : { plan_step: request.plan_step }),
@@ -63,11 +76,10 @@ export function gateCall({ agent, above, request, definition, plan, faults, now 
   if (offPlan !== null) return { ...call, refused: offPlan };
   const fault = faults(definition.parameters, request.args);
   if (fault !== null) return { ...call, refused: fault };
-  const risk = request.risk === 'high' || definition.risk === 'high' ? 'high' : 'lower';
-  if (definition.requires_approval || definition.effect === 'destructive' || risk === 'high') {
-    return { ...call, approval_until: now + APPROVAL_MS };
-  }
-  return call;
+  const risk = riskOf(request, definition);
+  const reasons = [...reasonsFor(rulesOf(agent), definition, request, risk), ...asked];
+  if (reasons.length === 0) return call;
+  return { ...call, ...termsFor(agent, reasons, { digest: digest(request.args), risk, now }) };
 }
 
 /** A call that says that it carries out a plan step: one of the plan in force, whose dependencies are done (RUN-4). */

@@ -13,7 +13,7 @@ import type { NodeDeps } from './deps.ts';
 import { endAgain } from './ending.ts';
 import { FailureLog } from './failure-log.ts';
 import { isSpent, type RunFold } from './fold.ts';
-import { endsRun, inboxEvent } from './inbox-message.ts';
+import { endsRun, inboxEvent, judgedInboxEvent } from './inbox-message.ts';
 import { LastTries } from './last-tries.ts';
 import { type Gone, type OwnerEnv, RunOwner } from './run-owner.ts';
 import { telemetryOf } from './run-telemetry.ts';
@@ -207,11 +207,10 @@ export class Activations {
   private async carried(run: string, sequences: number[]): Promise<RunEvent[]> {
     const stream = streamsOf(this.deps.subjects).inbox.name;
     const messages = await Promise.all(sequences.map((seq) => this.deps.bus.bySequence(stream, seq)));
-    return messages.flatMap((message) => {
-      if (message === null) return [];
-      const read = inboxEvent(this.deps.subjects, message);
-      return read.event !== undefined && read.address?.run === run ? [read.event] : [];
-    });
+    const read = await Promise.all(
+      messages.map((message) => (message === null ? null : judgedInboxEvent(this.deps, message))),
+    );
+    return read.flatMap((one) => (one?.event !== undefined && one.address?.run === run ? [one.event] : []));
   }
 
   private async ownedElsewhere(delivery: Delivery, fold: RunFold, run: string): Promise<boolean> {

@@ -7,6 +7,7 @@ import type { RunCall } from '../core/run-state.ts';
 import { toolScope } from '../core/switch-scope.ts';
 import { afterFailedCall } from '../policy/retry.ts';
 import { UNKNOWN_EFFECT } from '../ports/tools.ts';
+import { missingApproval } from './approval-check.ts';
 import { type EffectScope, type Permit, stepTime, type WantOf } from './effects.ts';
 import { argumentsOf } from './steps.ts';
 
@@ -17,10 +18,15 @@ import { argumentsOf } from './steps.ts';
 export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<RunEvent[]> {
   const { deps, context, accepted, log } = scope;
   const { call: planned } = want;
-  const args = await argumentsOf(planned.c, scope.read);
+  const args = await argumentsOf(planned, scope.read);
   const uses = toolScope(planned.tool);
   const permit = scope.permit(uses);
   if (permit !== 'go') return notPermitted(scope, planned, permit);
+  const missing = planned.approval_until === undefined ? null : await missingApproval(scope, planned, args);
+  if (missing !== null) {
+    log.error('approval.missing', { ...said(scope, planned), code: missing.code, message: missing.message });
+    return [{ type: 'call_failed', c: planned.c, error: missing, ms: 0 }];
+  }
   const timeoutMs = Math.min(planned.timeout_ms, stepTime(scope));
   const now = deps.clock.now();
   // A kill that this node has not read is acknowledged once the reading is too old: no worker may begin after that.

@@ -9,7 +9,7 @@ import { outcomeOf } from '../core/reasons.ts';
 import { redact } from '../core/redact.ts';
 import type { ObservedStatus } from '../core/result.ts';
 import type { RunFold } from './fold.ts';
-import { askedOf, type Outcome, observed, preview, settles } from './steps.ts';
+import { askedOf, editedArgs, type Outcome, observed, preview, settles } from './steps.ts';
 
 /**
  * The decision trace from the entries of a journal, in one pass and in bounded memory: a step begins with a decision
@@ -122,12 +122,22 @@ class TraceBuilder {
         if (event.verdict === 'repeat') open.made.set(event.c, (open.made.get(event.c) ?? 1) + 1);
         open.warnings.push(`${event.by} said of call ${event.c}: ${event.verdict} ${event.why}`.trimEnd());
         break;
+      case 'approval_decided':
+        open.warnings.push(
+          `call ${event.c} was ${event.verdict} by ${event.by}${editOf(event)} ${event.why}`.trimEnd(),
+        );
+        break;
       case 'delegated':
         open.children.set(event.c, event.run);
         break;
       default:
     }
   }
+}
+
+function editOf(event: RunEventOf<'approval_decided'>): string {
+  const args = editedArgs(event);
+  return args === undefined ? '' : `, with the arguments ${preview(args)}`;
 }
 
 /** The chart counts the same events as steps. */

@@ -3,6 +3,7 @@ import type { Bus } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';
 import type { Models } from '../ports/model.ts';
+import type { Signatures } from '../ports/signing.ts';
 import type { Log, Telemetry } from '../ports/telemetry.ts';
 import type { ToolSource } from '../ports/tools.ts';
 import type { Validator } from '../ports/validator.ts';
@@ -31,6 +32,7 @@ export interface NodeDeps {
   models: Models;
   tools: ToolSource;
   validator: Validator;
+  signatures: Signatures;
   lanes: Lanes;
   /** The agents of the cluster; `startNode` starts it and stops it. */
   agents: Agents;

@@ -19,6 +19,7 @@ import type { Why } from '../core/why.ts';
 import type { Subscription } from '../ports/bus.ts';
 import type { Activations } from './activations.ts';
 import { agentDetails, listAgents, putAgent } from './agent-doors.ts';
+import { listApprovers, listRefused, putApprover, revokeApprover, serveOpenRequests } from './approval-doors.ts';
 import { blobPart } from './blob-door.ts';
 import { health, listTools, toolDetails } from './cluster-doors.ts';
 import { continueRun } from './continuation.ts';
@@ -74,7 +75,7 @@ export function serveDoors(deps: NodeDeps, activations: Activations): Subscripti
     },
     { queue: 'ask' },
   );
-  return [...served, asked];
+  return [...served, asked, ...serveOpenRequests(deps)];
 }
 
 function parsed<S extends z.ZodType>(schema: S, data: string): z.output<S> {
@@ -167,6 +168,10 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     dead_letters: (body: ApiBody<'dead_letters'>) => listDeadLetters(deps, body),
     dead_letter: (body: ApiBody<'dead_letter'>) => deadLetter(deps, body.id),
     dead_letter_retry: (body: ApiBody<'dead_letter_retry'>) => retryDeadLetter(deps, body.id),
+    approvers: (body: ApiBody<'approvers'>) => listApprovers(deps, body.history),
+    approver_put: (body: ApiBody<'approver_put'>) => putApprover(deps, body),
+    approver_revoke: (body: ApiBody<'approver_revoke'>) => revokeApprover(deps, body),
+    refused_decisions: (body: ApiBody<'refused_decisions'>) => listRefused(deps, body),
     agents: (body: ApiBody<'agents'>) => listAgents(deps, body),
     agent: (body: ApiBody<'agent'>) => agentDetails(deps, body),
     agent_put: (body: ApiBody<'agent_put'>) => putAgent(deps, body),

@@ -4,6 +4,7 @@ import { parseCallId } from '../core/ids.ts';
 import type { RunResult } from '../core/result.ts';
 import type { RunCall } from '../core/run-state.ts';
 import type { Delivery } from '../ports/bus.ts';
+import { withdrawAll } from './approval-requests.ts';
 import { childMessageId, childOf, tellToStop } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
@@ -44,6 +45,7 @@ async function settle({ deps, fold, accepted, steps, read, telemetry }: Ended, d
   await once(deps, deps.subjects.result(agent.name, user, run), JSON.stringify(result));
   deps.faults.hit('end.result_stored');
   await tellOthers({ deps, fold, accepted, read }, result);
+  await withdrawAll({ deps, run, fold });
   deps.faults.hit('end.parent_told');
   await storeStatus(deps, accepted, fold, await steps.take());
   deps.faults.hit('end.event_stored');

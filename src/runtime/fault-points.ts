@@ -36,10 +36,16 @@ export const FAULT_POINTS = [
   'end.acked',
 ] as const;
 
+/** The gaps on the way of an approval. */
+export const APPROVAL_POINTS = ['approval.asked', 'approval.judged'] as const;
+
 /** The gaps of an order that lets an ended run go on. */
 export const CONTINUE_POINTS = ['continue.stored', 'continue.entry_written', 'continue.activated'] as const;
 
-export type FaultPoint = (typeof FAULT_POINTS)[number] | (typeof CONTINUE_POINTS)[number];
+export type FaultPoint =
+  | (typeof FAULT_POINTS)[number]
+  | (typeof APPROVAL_POINTS)[number]
+  | (typeof CONTINUE_POINTS)[number];
 
 export interface FaultPoints {
   hit(point: FaultPoint): void;

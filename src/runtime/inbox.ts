@@ -4,11 +4,12 @@ import type { InboxBody } from '../core/inbox-wire.ts';
 import { streamsOf } from '../core/streams.ts';
 import type { Delivery, Subscription } from '../ports/bus.ts';
 import type { Activations } from './activations.ts';
+import { judge, notTaken, refuse } from './approvals.ts';
 import { carryOut } from './continuation.ts';
 import { bury } from './dead-letters.ts';
 import type { NodeDeps } from './deps.ts';
 import { FailureLog } from './failure-log.ts';
-import { endsRun, inboxEvent } from './inbox-message.ts';
+import { endsRun, inboxEvent, judgedInboxEvent } from './inbox-message.ts';
 import { activationSubject, publishActivation } from './starting.ts';
 
 /** Longest time that a message is left before it is looked at again, milliseconds. */
@@ -49,6 +50,7 @@ export class Inbox {
 
   private async route(delivery: Delivery): Promise<void> {
     const read = inboxEvent(this.deps.subjects, delivery);
+    if (read.isDecision === true) return this.decide(delivery);
     if (read.order !== undefined && read.address !== undefined) {
       return this.letGoOn(read.address.run, read.order, delivery);
     }
@@ -70,6 +72,32 @@ export class Inbox {
       return delivery.ack();
     }
     await this.callForOwner(state, event, delivery);
+  }
+
+  /** Whether a decision counts is found out before the run hears of it; what does not is kept in the audit. */
+  private async decide(delivery: Delivery): Promise<void> {
+    const { deps } = this;
+    const judged = await judge(deps, delivery);
+    if ('refusal' in judged) {
+      await refuse(deps, delivery, judged.refusal);
+      return delivery.ack();
+    }
+    const run = deps.subjects.parseInbox(delivery.subject)?.run ?? '';
+    const fold = this.activations.owners.get(run)?.fold ?? (await deps.journal.load(run));
+    if (fold === null) return delivery.nak(AGAIN_MS);
+    const { context, protocol } = fold;
+    if (this.activations.owners.get(run)?.fold !== fold) fold.stop();
+    if (protocol.inbox.includes(delivery.seq)) return delivery.ack();
+    const refusal = notTaken(context, judged.event);
+    if (refusal !== null) {
+      await refuse(deps, delivery, refusal);
+      return delivery.ack();
+    }
+    deps.faults.hit('approval.judged');
+    if (await this.giveToOwnerHere(run, judged.event, delivery)) return;
+    const state = await this.inJournal(run, delivery.seq, false);
+    if (typeof state === 'string') return delivery.nak(AGAIN_MS);
+    await this.callForOwner(state, judged.event, delivery);
   }
 
   private async letGoOn(run: string, order: InboxBody<'continue'>, delivery: Delivery): Promise<void> {
@@ -180,12 +208,15 @@ export class Inbox {
       if (owner === undefined) return null;
       const offered = JSON.parse(request.data) as { subject: string; seq: number; at: number; data: string };
       if (owner.fold.protocol.inbox.includes(offered.seq)) return 'journalled';
-      const read = inboxEvent(subjects, {
+      const read = await judgedInboxEvent(this.deps, {
         ...offered,
         headers: {},
         bytes: () => new TextEncoder().encode(offered.data),
       });
-      if (read.event === undefined || read.address?.run !== run || !(await owner.enqueue(read.event))) return null;
+      if (read.event === undefined || read.address?.run !== run) return null;
+      // Whoever offers it looks at the journal again, and keeps it in the audit.
+      if (read.event.type === 'approval_decided' && notTaken(owner.fold.context, read.event) !== null) return null;
+      if (!(await owner.enqueue(read.event))) return null;
       this.deps.faults.hit('inbox.journalled');
       return 'journalled';
     });

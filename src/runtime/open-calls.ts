@@ -21,7 +21,7 @@ export async function underOldKeys(
     let key: string | undefined;
     for (const [at, earlier] of open.entries()) {
       if (earlier.tool !== call.tool || !call.idempotent || call.refused !== undefined) continue;
-      const asked = await argumentsOf(earlier.c, readerAt(earlier.from, read, deps.journal, context));
+      const asked = await argumentsOf(earlier, readerAt(earlier.from, read, deps.journal, context));
       if (!sameJson(asked, args)) continue;
       key = earlier.key;
       // Two calls of one decision are two effects.

@@ -7,6 +7,7 @@ import { modelScope, toolScope } from '../core/switch-scope.ts';
 import type { Delivery } from '../ports/bus.ts';
 import type { Log } from '../ports/telemetry.ts';
 import type { WatchedRun } from '../ports/watchdog.ts';
+import { askApproval, tellApprovers } from './approval-requests.ts';
 import { call } from './call.ts';
 import { delegate, stopMember } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
@@ -310,9 +311,11 @@ export class RunOwner implements OwnedRun {
     if (this.gone) return true;
     this.recent.set(entry.n, entry);
     this.recent.delete(entry.n - RECENT_ENTRIES);
+    const before = fold.context.calls;
     this.watched.now('fold', () => fold.fold(entry));
     this.telemetry?.folded(entry, fold);
     for (const event of events) countHit(deps.switches, event);
+    tellApprovers(this, events, before);
     if (fold.ended) deps.faults.hit('end.written');
     this.steps.note(fold.context);
     deps.faults.hit('entry.folded');
@@ -447,6 +450,9 @@ export class RunOwner implements OwnedRun {
         return Promise.resolve([{ type: 'timer', due: want.at }]);
       case 'deadline':
         return Promise.resolve([{ type: 'deadline' }]);
+      case 'approval_request':
+      case 'approval_escalation':
+        return askApproval(this.scope(effort), want);
       case 'approval_expiry':
         return Promise.resolve([{ type: 'approval_expired', c: want.c }]);
       case 'unknown': {

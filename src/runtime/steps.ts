@@ -1,7 +1,8 @@
+import { readPayload } from '../core/approval-wire.ts';
 import type { BlobRef } from '../core/blob.ts';
 import { type Decision, membersOf } from '../core/decision.ts';
 import { AppError, clip, type ErrorInfo } from '../core/errors.ts';
-import type { RunEvent } from '../core/events.ts';
+import type { PlannedCall, RunEvent, RunEventOf } from '../core/events.ts';
 import { callId, parseCallId } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import type { Json } from '../core/json.ts';
@@ -52,15 +53,21 @@ export async function readStep(ref: StepRef, read: EntryReader): Promise<ReadSte
   const decided = entry.events.find((event) => event.type === 'decided');
   if (decided === undefined) return null;
   const outcomes = new Map<string, Outcome>();
+  /** Arguments that an approver put in the place of those that were decided. */
+  const edits = new Map<string, Record<string, Json>>();
   const ms = new Map<string, number>();
   for (const n of ref.outcomes) {
     for (const event of (await read(n)).events) {
+      if (event.type === 'approval_decided') {
+        const args = editedArgs(event);
+        if (args !== undefined) edits.set(event.c, args);
+      }
       if (!('c' in event && settles(event)) || outcomes.has(event.c)) continue;
       outcomes.set(event.c, event);
       if ('ms' in event) ms.set(event.c, event.ms);
     }
   }
-  const { decision } = decided;
+  const decision = withEdits(decided.decision, ref.entry, edits);
   const observations = askedOf(decision).map(({ tool, plan_step }, index): Observation => {
     const c = callId(ref.entry, index);
     // Call ids of different runs may be the same.
@@ -71,6 +78,18 @@ export async function readStep(ref: StepRef, read: EntryReader): Promise<ReadSte
     return { ...asked, ...observed(outcomes.get(c)) };
   });
   return { ...base, decision, observations, ms };
+}
+
+/** The decision as it was carried out. */
+function withEdits(decision: Decision, entry: number, edits: ReadonlyMap<string, Record<string, Json>>): Decision {
+  if (edits.size === 0 || decision.action !== 'tool_call') return decision;
+  const calls = decision.calls.map((call, i) => ({ ...call, args: edits.get(callId(entry, i)) ?? call.args }));
+  return { ...decision, calls };
+}
+
+/** The arguments that an approver put in the place of those that were decided. */
+export function editedArgs({ edited, signed }: RunEventOf<'approval_decided'>): Record<string, Json> | undefined {
+  return edited !== true || signed === undefined ? undefined : readPayload(signed.payload).edited?.args;
 }
 
 /** What a decision asks for, by the names that its calls have in the chart. */
@@ -179,10 +198,26 @@ export async function resultOf(
   return observed(event).result;
 }
 
-/** The arguments that call `c` was decided with. */
-export async function argumentsOf(c: string, read: EntryReader): Promise<Record<string, Json>> {
+/** The arguments of a call: those that it was decided with, or what an approver put in their place. */
+export async function argumentsOf(
+  { c, edited }: { c: string; edited?: number | undefined },
+  read: EntryReader,
+): Promise<Record<string, Json>> {
+  if (edited !== undefined) {
+    for (const event of (await read(edited)).events) {
+      const args = event.type === 'approval_decided' && event.c === c ? editedArgs(event) : undefined;
+      if (args !== undefined) return args;
+    }
+    throw new AppError('journal_corrupt', `entry ${edited} has no arguments for call ${c}`);
+  }
   const { entry, index } = parseCallId(c);
   const decided = (await read(entry)).events.find((event) => event.type === 'decided');
   if (decided?.decision.action !== 'tool_call') return {};
   return decided.decision.calls[index]?.args ?? {};
+}
+
+/** A call as policy let it pass. */
+export async function plannedOf(c: string, read: EntryReader): Promise<PlannedCall | undefined> {
+  const { entry, index } = parseCallId(c);
+  return (await read(entry)).events.find((event) => event.type === 'decided')?.calls?.[index];
 }

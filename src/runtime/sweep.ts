@@ -3,6 +3,7 @@ import { toAppError } from '../core/errors.ts';
 import { streamsOf } from '../core/streams.ts';
 import type { StoredMessage } from '../ports/bus.ts';
 import type { Cancel } from '../ports/clock.ts';
+import { sweepApprovals } from './approval-requests.ts';
 import type { NodeDeps } from './deps.ts';
 
 /**
@@ -23,8 +24,8 @@ export function startSweep(deps: NodeDeps): Cancel {
   let stopped = false;
   let cancel = clock.after(MIN_AGE_MS, again);
   function again(): void {
-    sweepActivations(deps).then(next, (error: unknown) => {
-      log.warn('activation.sweep_failed', { message: toAppError(error).message });
+    Promise.all([sweepActivations(deps), sweepApprovals(deps)]).then(next, (error: unknown) => {
+      log.warn('sweep.failed', { message: toAppError(error).message });
       next();
     });
   }

@@ -1,3 +1,4 @@
+import { digestOf } from '../core/canonical.ts';
 import type { CallRequest } from '../core/decision.ts';
 import { Decision, membersOf, NO_USAGE, Usage } from '../core/decision.ts';
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
@@ -181,6 +182,7 @@ async function gate(scope: EffectScope, request: CallRequest, plan: Plan | null)
     definition,
     plan: plan === null ? null : { plan, isDone: (step) => Object.hasOwn(context.plan?.done ?? {}, step) },
     faults: (schema, args) => scope.watched.now('validate', () => deps.validator.faults(schema, args)),
+    digest: (args) => digestOf(deps.signatures, args),
     now: deps.clock.now(),
   });
 }

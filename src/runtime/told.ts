@@ -1,11 +1,16 @@
 import type { RunEvent } from '../core/events.ts';
+import { groupsAt } from '../policy/approvals.ts';
 import type { RunFold } from './fold.ts';
 import type { Journal } from './journal.ts';
+import { plannedOf } from './steps.ts';
 
 /** What a journal says in words and a folded state does not keep: what a person is asked, and what failed last. */
 export interface Told {
   question?: string;
   failure?: string;
+  /** Who may approve the call that waits, and which rule asks for it. */
+  groups?: string[];
+  reason?: string;
 }
 
 /** Entries that are looked through for the last failure, from the end. */
@@ -19,6 +24,14 @@ export async function toldBy(journal: Journal, { context, path, protocol }: RunF
         return { question: event.decision.question };
     }
     return {};
+  }
+  if (path === 'waiting.approval') {
+    const call = context.calls.find(({ status }) => status === 'approval');
+    const terms =
+      call === undefined ? undefined : (await plannedOf(call.c, (n) => journal.mustHave(context.run, n)))?.approval;
+    if (terms === undefined) return {};
+    const at = call?.approval?.escalated === true ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+    return { groups: groupsAt(terms, at), reason: terms.reasons.map(({ text }) => text).join('; ') };
   }
   const isRetry = path === 'waiting.backing_off' || path === 'waiting.budget' || context.think_retries > 0;
   if (!isRetry && context.end?.code !== 'max_retries') return {};

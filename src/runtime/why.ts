@@ -138,9 +138,10 @@ function lineOf(fold: RunFold, agent: AgentDefinition, movers: Movers, told: Tol
       const asked = context.calls.filter((call) => call.status === 'approval');
       const until = Math.min(...asked.map((call) => call.approval_until ?? Number.POSITIVE_INFINITY));
       return {
-        waits: `an approval of ${named(asked)}`,
+        waits: `an approval of ${named(asked)}${given(asked)}`,
         until: Number.isFinite(until) ? until : null,
-        who: 'an approver; without a word in time the call counts as not approved',
+        who: `${deciders(told)}: proctor approvals approve|deny ${run} ${asked[0]?.c ?? 'CALL'}; without enough in time the call counts as not approved`,
+        more: told.reason === undefined ? '' : `asked because ${told.reason}`,
       };
     }
     case 'waiting.person': {
@@ -304,6 +305,21 @@ function oneLine(text: string, max: number): string {
 
 function named(calls: RunCall[]): string {
   return calls.map((call) => `${call.tool} (call ${call.c})`).join(', ');
+}
+
+/** How far those are that need several approvals. */
+function given(calls: RunCall[]): string {
+  const counts = calls.flatMap(({ c, approval }) =>
+    approval === undefined || approval.needed === 1
+      ? []
+      : [`call ${c} has ${approval.given.length} of ${approval.needed}`],
+  );
+  return counts.length === 0 ? '' : ` (${counts.join(', ')})`;
+}
+
+function deciders({ groups }: Told): string {
+  if (groups === undefined) return 'an approver';
+  return `an approver of the ${groups.length === 1 ? 'group' : 'groups'} ${groups.join(', ')}`;
 }
 
 function nth(n: number): string {

@@ -21,6 +21,8 @@ export interface ToolSpec<P extends z.ZodObject, R extends z.ZodType> {
   risk?: 'low' | 'medium' | 'high';
   /** Default false. */
   requiresApproval?: boolean;
+  /** The argument that is an amount, such as `order.total`: a large one needs an approval. Default none. */
+  amountField?: string;
   /** True: the handler may run again with the same idempotency key without a second effect. Default false. */
   idempotent?: boolean;
   /**
@@ -39,7 +41,11 @@ export interface ToolSpec<P extends z.ZodObject, R extends z.ZodType> {
 }
 
 /** Where a field of the definition stands in a `ToolSpec`. */
-const SPEC_NAMES: Record<string, string> = { timeout_ms: 'timeoutMs', requires_approval: 'requiresApproval' };
+const SPEC_NAMES: Record<string, string> = {
+  timeout_ms: 'timeoutMs',
+  requires_approval: 'requiresApproval',
+  amount_field: 'amountField',
+};
 
 /**
  * A tool with typed arguments. Never throws: what is wrong with it is told, with the faults of all other tools, by the
@@ -67,6 +73,7 @@ export function defineTool<P extends z.ZodObject, R extends z.ZodType = z.ZodTyp
     effect: spec.effect,
     risk: spec.risk,
     requires_approval: spec.requiresApproval,
+    ...(spec.amountField === undefined ? {} : { amount_field: spec.amountField }),
     idempotent: spec.remember === true ? true : spec.idempotent,
     timeout_ms: spec.timeoutMs,
   };

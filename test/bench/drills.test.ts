@@ -55,6 +55,21 @@ describe('the crash drill', () => {
   });
 });
 
+describe('the drill of approvals', () => {
+  it('tries every attack, and none succeeds', { timeout: 120_000 }, async () => {
+    const { code, figures, said } = await drills.run('drill', ['approvals', '--rounds', '1']);
+    expect({ code, said: code === 0 ? '' : said }).toEqual({ code: 0, said: '' });
+    expect(figures).toMatchObject({ attacks: 19, succeeded: 0, notAudited: 0, harmed: 0 });
+  });
+
+  it('fails when the nodes believe every signature', { timeout: 120_000 }, async () => {
+    const { code, figures } = await drills.run('drill', ['approvals', '--rounds', '1', '--sabotage']);
+    expect(code).toBe(1);
+    expect(figures.succeeded).toBeGreaterThanOrEqual(2);
+    expect(figures.refusedAs).toMatchObject({ forged: 'none', 'edited after signing': 'none' });
+  });
+});
+
 describe('the replay', () => {
   const rows = (count: number) =>
     Array.from({ length: count }, (_, row) => ({

@@ -5,6 +5,7 @@ import { MemoryBus } from '../../src/adapters/memory/memory-bus.ts';
 import { SimulatedClock } from '../../src/adapters/memory/simulated-clock.ts';
 import { models } from '../../src/adapters/model/models.ts';
 import { planModel } from '../../src/adapters/model/plan.ts';
+import { nkeySignatures } from '../../src/adapters/nkeys/signing.ts';
 import { AgentDefinition } from '../../src/core/agent.ts';
 import type { StoredResult } from '../../src/core/blob.ts';
 import { AppError } from '../../src/core/errors.ts';
@@ -139,6 +140,7 @@ export class Cluster {
       models: models(this.modelMap),
       tools: this.tools,
       validator: options.validator ?? jsonSchemaValidator(),
+      signatures: nkeySignatures,
       agents: new Agents({
         bus,
         subjects: this.subjects,

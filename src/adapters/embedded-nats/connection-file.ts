@@ -18,6 +18,8 @@ export const Connection = z.object({
     node: z.string(),
     worker: z.string(),
     operator: z.string(),
+    /** Folders of versions before approvals do not name it. */
+    approver: z.string().default('keys/approver.nk'),
     viewer: z.string(),
     /** By user. */
     submitters: z.record(z.string(), z.string()),
@@ -46,11 +48,12 @@ export async function writeConnection(dir: string, connection: Connection): Prom
 }
 
 export function credentialFiles(keys: Keys): Connection['credentials'] {
-  const { node, worker, operator, viewer } = keys.roles;
+  const { node, worker, operator, approver, viewer } = keys.roles;
   return {
     node: node.file,
     worker: worker.file,
     operator: operator.file,
+    approver: approver.file,
     viewer: viewer.file,
     submitters: Object.fromEntries(keys.submitters.map(({ user, file }) => [user, file])),
   };

@@ -5,7 +5,7 @@ import { Subjects } from '../../core/subjects.ts';
 import type { Log } from '../../ports/telemetry.ts';
 import { credentialFiles, readConnection, writeConnection } from './connection-file.ts';
 import { lockFolder } from './folder-lock.ts';
-import { ensureKeys, type Keys } from './keys.ts';
+import { ensureKeys, type GroupApprover, type Keys } from './keys.ts';
 import { stopOrphans } from './orphans.ts';
 import { freePort } from './ports.ts';
 import { waitUntilReady } from './ready.ts';
@@ -25,6 +25,8 @@ export interface EmbeddedOptions {
   prefix: string;
   /** Who may submit tasks; `['default']` by default. */
   users?: string[];
+  /** Logins of approvers that see the requests of their groups alone; default none. */
+  approvers?: GroupApprover[];
   /** Executable, as `findNatsServer` gives it. */
   serverPath: string;
   log: Log;
@@ -66,7 +68,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     const configPath = join(dir, 'nats.conf');
     const pidPath = join(dir, 'nats.pid');
     await stopOrphans(configPath, pidPath, stopDeadlineMs, options.log);
-    const keys = await ensureKeys(dir, options.users ?? ['default'], options.random);
+    const keys = await ensureKeys(dir, options.users ?? ['default'], options.random, options.approvers);
     const { server, url } = await start(options, dir, configPath, keys, prefix);
     const record = async (pid: number) => {
       await writeFile(pidPath, `${pid}\n`, { mode: 0o600 });

@@ -3,6 +3,7 @@ import { chmod, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createUser, fromSeed } from '@nats-io/nkeys';
 import { z } from 'zod';
+import { ApproverName, Group } from '../../core/approval-rules.ts';
 import { AppError } from '../../core/errors.ts';
 import { Name } from '../../core/task.ts';
 import { encodeToken } from '../../core/tokens.ts';
@@ -13,7 +14,7 @@ import { encodeToken } from '../../core/tokens.ts';
  * client can use, also one that only speaks the text protocol.
  */
 
-export const ROLES = ['node', 'worker', 'operator', 'viewer'] as const;
+export const ROLES = ['node', 'worker', 'operator', 'approver', 'viewer'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** A file named below `dir`, and the secret in it. */
@@ -21,6 +22,12 @@ export interface NkeyCredential {
   file: string;
   seed: string;
   publicKey: string;
+}
+
+/** Somebody who approves, with a login that sees the requests of these groups alone. */
+export interface GroupApprover {
+  name: string;
+  groups: string[];
 }
 
 export interface PasswordCredential {
@@ -32,6 +39,8 @@ export interface PasswordCredential {
 export interface Keys {
   roles: Record<Role, NkeyCredential>;
   submitters: PasswordCredential[];
+  /** Beside the role `approver`, which sees the requests of all groups. */
+  approvers: (GroupApprover & NkeyCredential)[];
   /** What servers of one cluster log in to each other with. */
   routes: PasswordCredential;
 }
@@ -39,15 +48,21 @@ export interface Keys {
 const PasswordFile = z.object({ user: Name, password: z.string().min(16).max(256) });
 
 /** Reads the keys, making those that are missing. `random` gives that many random bytes. */
-export async function ensureKeys(dir: string, users: string[], random: (bytes: number) => Uint8Array): Promise<Keys> {
+export async function ensureKeys(
+  dir: string,
+  users: string[],
+  random: (bytes: number) => Uint8Array,
+  approvers: GroupApprover[] = [],
+): Promise<Keys> {
   const folder = join(dir, 'keys');
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await chmod(folder, 0o700);
-  const role = async (name: Role): Promise<NkeyCredential> => {
+  const nkey = async (name: string): Promise<NkeyCredential> => {
     const file = join('keys', `${name}.nk`);
     const text = await readOrMake(dir, file, () => new TextDecoder().decode(createUser().getSeed()), random);
     return { file, ...parseSeed(text, join(dir, file)) };
   };
+  const role = (name: Role) => nkey(name);
   const password = async (user: string, name: string): Promise<PasswordCredential> => {
     const file = join('keys', `${name}.json`);
     const text = await readOrMake(
@@ -63,10 +78,18 @@ export async function ensureKeys(dir: string, users: string[], random: (bytes: n
       node: await role('node'),
       worker: await role('worker'),
       operator: await role('operator'),
+      approver: await role('approver'),
       viewer: await role('viewer'),
     },
     submitters: await Promise.all(
       [...new Set(users.map((user) => Name.parse(user)))].map((user) => password(user, `submit-${fileNameOf(user)}`)),
+    ),
+    approvers: await Promise.all(
+      approvers.map(async ({ name, groups }) => ({
+        name: ApproverName.parse(name),
+        groups: groups.map((group) => Group.parse(group)),
+        ...(await nkey(`login-${fileNameOf(name)}`)),
+      })),
     ),
     routes: await password('routes', 'routes'),
   };

@@ -39,7 +39,10 @@ const MAX_PAYLOAD = 1024 * 1024;
 export function serverConfig(config: ServerConfig): string {
   const p = config.prefix;
   const inbox = new Subjects(p).workerInbox;
-  const { roles, submitters } = config.keys;
+  const { roles, submitters, approvers } = config.keys;
+  const approvals = [`${p}.apr.open`, `${p}.apr.open.*`, `${p}.in.*.decision.*`];
+  const requests = [`${p}.apr.req.>`, `${p}.apr.note.>`];
+  const approve = ['APPROVE', ...approvers.map(({ name }) => accountOf(name))];
   const accounts = submitters.map((submitter) => ({ submitter, name: `SUBMIT_${encodeToken(submitter.user)}` }));
   const submit = list(accounts.map((account) => account.name));
   return `# Written by Proctor at every start; changes are lost. Holds passwords.
@@ -57,7 +60,7 @@ accounts {
       { service: ${quote(`${p}.ask.>`)}, accounts: ${submit} }
       { service: ${quote(`${p}.api.>`)}, accounts: [OPERATE] }
       { service: ${quote(`${p}.switch.>`)}, accounts: [OPERATE] }
-      { stream: ${quote(`${p}.evt.>`)}, accounts: ${list([...accounts.map((a) => a.name), 'OPERATE', 'INSPECT'])} }
+${exportLines('service', approvals, approve)}${exportLines('stream', requests, approve)}      { stream: ${quote(`${p}.evt.>`)}, accounts: ${list([...accounts.map((a) => a.name), 'OPERATE', 'INSPECT'])} }
     ]
     users: [
       { nkey: ${roles.node.publicKey}, permissions: {
@@ -78,7 +81,7 @@ accounts {
     users: [ { nkey: ${roles.operator.publicKey}, permissions: {
       publish: { allow: ${list([`${p}.api.>`, `${p}.switch.>`])} }, subscribe: { allow: ${list([`${p}.evt.>`, '_INBOX.>'])} } } } ]
   }
-  INSPECT {
+${approverAccount(p, 'APPROVE', roles.approver.publicKey, null)}${approvers.map(({ name, publicKey, groups }) => approverAccount(p, accountOf(name), publicKey, groups)).join('')}  INSPECT {
     imports: [ { stream: { account: CORE, subject: ${quote(`${p}.evt.>`)} } } ]
     users: [ { nkey: ${roles.viewer.publicKey}, permissions: {
       publish: { deny: ">" }, subscribe: { allow: ${list([`${p}.evt.>`])} } } } ]
@@ -96,6 +99,35 @@ function clusterBlock({ prefix, cluster, keys: { routes } }: ServerConfig): stri
   authorization { user: ${quote(routes.user)}, password: ${quote(routes.password)}, timeout: 2 }
   routes: ${list(cluster.routes.map((address) => `nats://${login}@${address}`))}
 }
+`;
+}
+
+function accountOf(approver: string): string {
+  return `APPROVE_${encodeToken(approver)}`;
+}
+
+function exportLines(kind: 'service' | 'stream', subjects: string[], accounts: string[]): string {
+  return subjects.map((subject) => `      { ${kind}: ${quote(subject)}, accounts: ${list(accounts)} }\n`).join('');
+}
+
+/**
+ * Reads the requests of its groups (null: of all) and publishes decisions. Whose they are, the signature says: the name
+ * is part of a token of the subject, and rights are about whole tokens.
+ */
+function approverAccount(p: string, name: string, publicKey: string, groups: string[] | null): string {
+  const open = groups === null ? [`${p}.apr.open`, `${p}.apr.open.*`] : groups.map((group) => `${p}.apr.open.${group}`);
+  const services = [...open, `${p}.in.*.decision.*`];
+  const streams = (groups ?? ['*']).flatMap((group) => [`${p}.apr.req.${group}.*.*`, `${p}.apr.note.${group}.*.*`]);
+  const imports = [
+    ...services.map((subject) => `      { service: { account: CORE, subject: ${quote(subject)} } }\n`),
+    ...streams.map((subject) => `      { stream: { account: CORE, subject: ${quote(subject)} } }\n`),
+  ];
+  return `  ${quote(name)} {
+    imports: [
+${imports.join('')}    ]
+    users: [ { nkey: ${publicKey}, permissions: {
+      publish: { allow: ${list(services)} }, subscribe: { allow: ${list([...streams, '_INBOX.>'])} } } } ]
+  }
 `;
 }
 

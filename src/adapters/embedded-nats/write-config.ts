@@ -1,6 +1,6 @@
 import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ensureKeys, type Keys } from './keys.ts';
+import { ensureKeys, type GroupApprover, type Keys } from './keys.ts';
 import { serverConfig } from './server-config.ts';
 
 /** A server of a cluster as the others and its clients see it. */
@@ -18,6 +18,7 @@ export interface WriteConfigOptions {
   dir: string;
   prefix: string;
   users: string[];
+  approvers?: GroupApprover[];
   /** One, or the three or five of a cluster. */
   servers: ServerPlace[];
   /** Folder in which each server keeps its data under its name. */
@@ -30,10 +31,10 @@ export interface WriteConfigOptions {
 
 /** Makes what nats-servers elsewhere (in containers) need for the same accounts; keys that exist are kept. */
 export async function writeServerConfigs(options: WriteConfigOptions): Promise<Keys> {
-  const { dir, prefix, users, servers, storeDir, monitor, random } = options;
+  const { dir, prefix, users, approvers, servers, storeDir, monitor, random } = options;
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await chmod(dir, 0o700);
-  const keys = await ensureKeys(dir, users, random);
+  const keys = await ensureKeys(dir, users, random, approvers);
   const routes = servers.map(({ host, routePort }) => `${host}:${routePort}`);
   for (const { name, host, port, routePort } of servers) {
     // A host's name may mean another address to those outside.

@@ -3,10 +3,10 @@ import { Ajv2019 } from 'ajv/dist/2019.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormatsModule from 'ajv-formats';
 import { LRUCache } from 'lru-cache';
+import { canonicalText } from '../../core/canonical.ts';
 import { clip, type ErrorInfo } from '../../core/errors.ts';
 import { byteLength, depthOf, type Json, MAX_DEPTH } from '../../core/json.ts';
 import type { Validator } from '../../ports/validator.ts';
-import { canonicalText } from './canonical.ts';
 import { withTimeLimit } from './time-limit.ts';
 
 /**

@@ -21,7 +21,10 @@ const open: RawClient[] = [];
 beforeAll(async () => {
   const folder = await temporaryFolder();
   remove = folder.remove;
-  embedded = await embed(folder.dir, { users: ['default', 'alice', 'bob', ODD] });
+  embedded = await embed(folder.dir, {
+    users: ['default', 'alice', 'bob', ODD],
+    approvers: [{ name: 'fin@x', groups: ['finance', 'ops'] }],
+  });
   node = await connect({
     servers: embedded.url,
     authenticator: nkeyAuthenticator(new TextEncoder().encode(embedded.keys.roles.node.seed)),
@@ -48,7 +51,9 @@ afterEach(() => {
 
 function login(who: string): Login {
   const { roles, submitters } = embedded.keys;
-  if (who === 'node' || who === 'worker' || who === 'operator' || who === 'viewer') return roles[who];
+  if (who === 'node' || who === 'worker' || who === 'operator' || who === 'approver' || who === 'viewer')
+    return roles[who];
+  if (who === 'fin@x') return embedded.keys.approvers[0] ?? null;
   const submitter = submitters.find((candidate) => candidate.user === who);
   if (submitter === undefined) throw new Error(`no such user: ${who}`);
   return submitter;
@@ -143,6 +148,43 @@ const TABLE: Row[] = [
   ['may not', 'operator', 'publish', '$JS.API.INFO'],
   ['may not', 'operator', 'publish', '$KV.PROCTOR_CTL.global'],
   ['may not', 'operator', 'subscribe', 'proctor.jrn.>'],
+  ['may', 'fin@x', 'publish', subjects.decision(RUN, '4-0', 'fin@x')],
+  ['may', 'fin@x', 'publish', subjects.approvalsOpen('finance')],
+  ['may', 'fin@x', 'subscribe', subjects.approvalRequest('ops', '*', '*')],
+  ['may', 'fin@x', 'subscribe', subjects.approvalNotice('finance', '*', '*')],
+  ['may not', 'fin@x', 'publish', subjects.approvalsOpen()],
+  ['may not', 'fin@x', 'publish', subjects.approvalsOpen('board')],
+  ['may not', 'fin@x', 'subscribe', subjects.approvalRequest('board', '*', '*')],
+  ['may not', 'fin@x', 'subscribe', subjects.approvalRequest('*', '*', '*')],
+  ['may not', 'fin@x', 'subscribe', 'proctor.apr.>'],
+  ['may not', 'fin@x', 'publish', subjects.api('runs')],
+  ['may', 'approver', 'publish', subjects.decision(RUN, '4-0', 'alice')],
+  ['may', 'approver', 'publish', subjects.approvalsOpen()],
+  ['may', 'approver', 'publish', subjects.approvalsOpen('finance')],
+  ['may', 'approver', 'subscribe', subjects.approvalRequest('finance', '*', '*')],
+  ['may', 'approver', 'subscribe', subjects.approvalNotice('*', '*', '*')],
+  ['may not', 'approver', 'publish', subjects.approvalRequest('finance', RUN, '4-0')],
+  ['may not', 'approver', 'publish', subjects.approvalNotice('finance', RUN, '4-0')],
+  ['may not', 'approver', 'publish', subjects.approver('alice')],
+  ['may not', 'approver', 'publish', subjects.audit('decision', 'x')],
+  ['may not', 'approver', 'publish', subjects.clusterId],
+  ['may not', 'approver', 'publish', subjects.inbox({ run: RUN, kind: 'cancel', id: 'x' })],
+  ['may not', 'approver', 'publish', subjects.inbox({ run: RUN, kind: 'resolve', id: 'x' })],
+  ['may not', 'approver', 'publish', subjects.api('approver_put')],
+  ['may not', 'approver', 'publish', subjects.task('agent')],
+  ['may not', 'approver', 'publish', subjects.switchOf('global')],
+  ['may not', 'approver', 'publish', JOURNAL],
+  ['may not', 'approver', 'publish', '$JS.API.INFO'],
+  ['may not', 'approver', 'subscribe', 'proctor.in.>'],
+  ['may not', 'approver', 'subscribe', 'proctor.evt.>'],
+  ['may not', 'approver', 'subscribe', 'proctor.jrn.>'],
+  ['may', 'operator', 'publish', subjects.api('approver_put')],
+  ...['alice', 'worker', 'operator', 'viewer'].flatMap((who): Row[] => [
+    ['may not', who, 'publish', subjects.decision(RUN, '4-0', 'alice')],
+    ['may not', who, 'publish', subjects.approver('alice')],
+    ['may not', who, 'publish', subjects.approvalRequest('finance', RUN, '4-0')],
+    ['may not', who, 'subscribe', 'proctor.apr.>'],
+  ]),
   ['may', 'viewer', 'subscribe', 'proctor.evt.>'],
   ['may not', 'viewer', 'subscribe', 'proctor.jrn.>'],
   ['may not', 'viewer', 'publish', subjects.api('runs')],
@@ -252,6 +294,19 @@ describe('a forged reply subject', () => {
     await jetstream(node).publish(subjects.task('agent', 'bob'), '{}');
     expect(await stored('PROCTOR_JRN')).toBe(journal);
     expect(await stored('PROCTOR_IN')).toBe(inbox);
+    const kv = await new Kvm(node).open('PROCTOR_CTL');
+    expect((await kv.get('global'))?.string()).toBe('stop');
+  });
+
+  it.each(FORGED)('on a decision has no effect: %s', async (reply) => {
+    const [journal, inbox] = [await stored('PROCTOR_JRN'), await stored('PROCTOR_IN')];
+    const approver = await as('approver');
+    approver.publish(subjects.decision(RUN, '4-0', 'alice'), '{}', reply);
+    await approver.roundTrip();
+    await eventually('the decision is stored', async () => ((await stored('PROCTOR_IN')) === inbox + 1 ? true : null));
+    await jetstream(node).publish(subjects.task('agent', 'bob'), '{}');
+    expect(await stored('PROCTOR_JRN')).toBe(journal);
+    expect(await stored('PROCTOR_IN')).toBe(inbox + 1);
     const kv = await new Kvm(node).open('PROCTOR_CTL');
     expect((await kv.get('global'))?.string()).toBe('stop');
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { canonicalText } from '../../../src/adapters/json-schema/canonical.ts';
 import { jsonSchemaValidator } from '../../../src/adapters/json-schema/validator.ts';
+import { canonicalText } from '../../../src/core/canonical.ts';
 import type { Json } from '../../../src/core/json.ts';
 
 type Schema = Record<string, Json>;
