@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { AnomalySettings } from './anomalies.ts';
 import { Limits } from './limits.ts';
+import { LoopSettings } from './loops.ts';
 import { Name } from './task.ts';
 
 /** How the model of an agent is reached and asked. Keys never stand here: they come from the node's environment. */
@@ -54,6 +56,10 @@ export const AgentDefinition = z.strictObject({
   planning: z.boolean().default(false),
   review: z.boolean().default(false),
   limits: Limits.default(Limits.parse({})),
+  /** When loop detection warns, nudges, asks and stops (SUP-4); the defaults when absent. */
+  loops: LoopSettings.optional(),
+  /** From what use on a run is remarked on (SUP-5); the defaults when absent. */
+  anomalies: AnomalySettings.optional(),
   /** Unit of waits: after the n-th failing step in a row `retry_backoff_ms * 2^n` (RUN-7), and between retries (TOOL-6). */
   retry_backoff_ms: z.int().min(0).max(3_600_000).default(1_000),
 });

@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import { AgentDefinition } from './agent.ts';
+import { Anomalies } from './anomalies.ts';
 import { BlobRef } from './blob.ts';
 import { Decision, Usage } from './decision.ts';
 import { ErrorInfo } from './errors.ts';
 import { isCallId, isRunId, MAX_RUN_ID } from './ids.ts';
 import { Json } from './json.ts';
 import { Limits } from './limits.ts';
+import { LoopVerdict, Volatile } from './loops.ts';
 import { FailureCode } from './reasons.ts';
 import { MAX_OPEN_CALLS, OpenCall, PlanRef, ResultRef, StepRef } from './step-ref.ts';
 import { Name, Task } from './task.ts';
@@ -33,6 +35,9 @@ export const PlannedCall = z.strictObject({
   refused: ErrorInfo.optional(),
   /** Waits for an approval until this moment (epoch ms). */
   approval_until: z.int().optional(),
+  /** What the tool declares for loop detection: what says nothing in its calls, and that it only reads. */
+  volatile: Volatile.optional(),
+  reads: z.literal(true).optional(),
   /** That of an earlier call which asked for the same and may have taken effect; absent: its own. */
   key: z.string().max(512).optional(),
 });
@@ -82,6 +87,11 @@ export const RunEvent = z.discriminatedUnion('type', [
     parent: z.strictObject({ run: RunId, c: CallId, queue: z.string().max(600) }).optional(),
     continues: Continues.optional(),
     ancestors: z.array(z.string().max(MAX_RUN_ID)).max(64),
+    /** Of the same runs, outermost first: whose they are, and the fingerprint of what they were given. */
+    lineage: z
+      .array(z.strictObject({ agent: Name, input: z.number() }))
+      .max(64)
+      .optional(),
     /** W3C trace context of whoever submitted or delegated the run: its spans hang there. */
     traceparent: z.string().max(64).optional(),
   }),
@@ -99,6 +109,9 @@ export const RunEvent = z.discriminatedUnion('type', [
     usage: Usage,
     model: z.string().max(128),
     ms: Ms,
+    /** What loop detection said of the steps before it, and what the run has used beyond the usual with it. */
+    loop: LoopVerdict.optional(),
+    anomalies: Anomalies.optional(),
   }),
   z.strictObject({
     type: z.literal('think_failed'),
@@ -106,6 +119,7 @@ export const RunEvent = z.discriminatedUnion('type', [
     usage: Usage,
     model: z.string().max(128),
     ms: Ms,
+    anomalies: Anomalies.optional(),
   }),
   /** A model call that failed for a passing reason is made again. */
   z.strictObject({
@@ -161,7 +175,7 @@ export const RunEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('kill'), ...Who, ...BySwitch, ...FromInbox }),
   z.strictObject({ type: z.literal('deadline') }),
   z.strictObject({ type: z.literal('limit'), code: FailureCode, detail: z.string().max(1024) }),
-  z.strictObject({ type: z.literal('loop'), detail: z.string().max(1024) }),
+  z.strictObject({ type: z.literal('loop'), detail: z.string().max(1024), loop: LoopVerdict.optional() }),
   z.strictObject({ type: z.literal('parked'), activation: Activation }),
   z.strictObject({ type: z.literal('handed_over') }),
   z.strictObject({ type: z.literal('quarantined'), entry: z.int().min(0), error: ErrorInfo }),

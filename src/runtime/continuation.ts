@@ -95,6 +95,7 @@ export async function carryOut(deps: NodeDeps, accepted: Accepted, order: InboxB
     limits: overrideLimits(agent.limits, order.limits),
     continues: takenOver(fold.context, accepted, order),
     ancestors: accepted.ancestors,
+    lineage: accepted.lineage,
     at: order.at,
   };
   const wrote = await writeEntryZero(deps, birth);

@@ -3,6 +3,7 @@ import { parseCallId, runIdOfChild } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import { agentScope } from '../core/switch-scope.ts';
 import { Task } from '../core/task.ts';
+import { linkOf } from '../policy/loops/delegation.ts';
 import type { NodeDeps } from './deps.ts';
 import type { EffectScope, WantOf } from './effects.ts';
 import { activationSubject, publishActivation, writeEntryZero } from './starting.ts';
@@ -48,6 +49,7 @@ export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Pr
     }),
     parent: { run: context.run, c, queue: activationSubject(deps, accepted) },
     ancestors: [...accepted.ancestors, context.run],
+    lineage: [...(accepted.lineage ?? []), linkOf(accepted.agent.name, accepted.task.input)],
     traceparent: scope.telemetry?.traceparent(c),
     at: entry.at,
   };

@@ -21,6 +21,7 @@ export interface Birth {
   /** As its agent and its task have it, when absent. */
   limits?: Limits;
   ancestors: string[];
+  lineage?: RunEventOf<'accepted'>['lineage'];
   traceparent?: string | undefined;
   at: number;
 }
@@ -36,6 +37,7 @@ export function acceptedEvent(birth: Birth): RunEventOf<'accepted'> {
     ...(birth.parent === undefined ? {} : { parent: birth.parent }),
     ...(birth.continues === undefined ? {} : { continues: birth.continues }),
     ancestors: birth.ancestors,
+    ...(birth.lineage === undefined ? {} : { lineage: birth.lineage }),
     ...(birth.traceparent === undefined ? {} : { traceparent: birth.traceparent }),
   };
 }

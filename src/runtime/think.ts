@@ -3,6 +3,7 @@ import { Decision, NO_USAGE, Usage } from '../core/decision.ts';
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import type { PlannedCall, RunEvent } from '../core/events.ts';
 import { exceedsBytes } from '../core/json.ts';
+import type { LoopVerdict } from '../core/loops.ts';
 import type { Plan } from '../core/plan.ts';
 import { modelScope } from '../core/switch-scope.ts';
 import type { ToolDefinition } from '../core/tool.ts';
@@ -11,8 +12,10 @@ import { afterFailedThink } from '../policy/retry.ts';
 import { gateCall, gateDelegation } from '../policy/tool-gate.ts';
 import type { ThinkReply } from '../ports/model.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
+import { heldByLoop, loopBeforeStep, loopInDecision, stoppedBy } from './loop-watch.ts';
 import { underOldKeys } from './open-calls.ts';
 import { planInForce, thinkInput } from './think-input.ts';
+import { anomalies, tellLoop } from './warnings.ts';
 
 /** Largest decision, bytes of its JSON. */
 const MAX_DECISION_BYTES = 256 * 1024;
@@ -28,13 +31,16 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   const { deps, context, accepted, log } = scope;
   const before = limitBeforeStep(context);
   if (before !== null) return [{ type: 'limit', ...before }];
+  const loop = loopBeforeStep(scope);
+  tellLoop(scope, loop);
+  if (loop?.rung === 'stop') return [stoppedBy(loop)];
 
   log.info('agent.step.start', { step: context.steps + 1, phase: want.phase });
   const started = deps.clock.now();
   let reply: ThinkReply;
   try {
     const model = deps.models.get(accepted.agent.model);
-    const input = await thinkInput(scope, want.phase);
+    const input = await thinkInput(scope, want.phase, loop);
     const permit = scope.permit(modelScope(accepted.agent.model));
     if (permit === 'wait') return [];
     if (permit !== 'go') throw permit.off;
@@ -56,11 +62,12 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
     cost_usd: reply.usage.cost_usd,
     ms,
   });
-  return judged(scope, reply, ms);
+  return judged(scope, reply, ms, loop);
 }
 
 /** What a failed model call leads to: the same question again, or a failed step. Its usage counts either way. */
-function failed({ deps, accepted, context, log }: EffectScope, fault: AppError, ms: number): RunEvent[] {
+function failed(scope: EffectScope, fault: AppError, ms: number): RunEvent[] {
+  const { deps, accepted, context, log } = scope;
   const model = accepted.agent.model;
   const error = fault.toInfo();
   const said = { step: context.steps + 1, model, code: error.code, message: error.message, ms };
@@ -80,7 +87,7 @@ function failed({ deps, accepted, context, log }: EffectScope, fault: AppError, 
     return [{ type: 'think_retry', error, usage, model, ms, attempt, wait_ms, not_before }];
   }
   log.warn('step_failed', said);
-  return [{ type: 'think_failed', error: verdict.error, usage, model, ms }];
+  return [{ type: 'think_failed', error: verdict.error, usage, model, ms, ...anomalies(scope, usage, 0) }];
 }
 
 /** What a model may answer to each question. */
@@ -117,9 +124,16 @@ function checked(reply: ThinkReply, phase: WantOf<'think'>['phase']): ThinkReply
   return { decision: decision.data, usage, model: reply.model };
 }
 
-async function judged(scope: EffectScope, reply: ThinkReply, ms: number): Promise<RunEvent[]> {
+async function judged(
+  scope: EffectScope,
+  reply: ThinkReply,
+  ms: number,
+  before: LoopVerdict | null,
+): Promise<RunEvent[]> {
   const { decision, usage, model } = reply;
-  const calls = await gates(scope, decision);
+  const loop = loopInDecision(scope, decision, before);
+  if (loop !== before) tellLoop(scope, loop);
+  const calls = heldByLoop(scope, decision, await gates(scope, decision), loop);
   const made = decision.action === 'tool_call' ? (calls?.filter((call) => call.refused === undefined).length ?? 0) : 0;
   const verdict: LimitVerdict = limitAfterUsage(scope.context, usage) ?? limitOnCalls(scope.context, made);
   const passed =
@@ -136,8 +150,11 @@ async function judged(scope: EffectScope, reply: ThinkReply, ms: number): Promis
     usage,
     model: model.slice(0, 128),
     ms,
+    ...(loop === null ? {} : { loop }),
+    ...anomalies(scope, usage, made),
   };
-  return verdict === null ? [decided] : [decided, { type: 'limit', ...verdict }];
+  if (verdict !== null) return [decided, { type: 'limit', ...verdict }];
+  return loop?.rung === 'stop' ? [decided, stoppedBy(loop)] : [decided];
 }
 
 async function gates(scope: EffectScope, decision: Decision): Promise<PlannedCall[] | undefined> {
