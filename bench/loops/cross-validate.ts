@@ -1,6 +1,6 @@
 import type { LoopRule } from '../../src/core/loops.ts';
 import { foldLoops, noLoops } from '../../src/policy/loops/detector.ts';
-import { signsOf } from '../../src/policy/loops/verdict.ts';
+import { countsOf } from '../../src/policy/loops/verdict.ts';
 import { round } from '../support/numbers.ts';
 import type { Row } from './rows.ts';
 import { eventsOf } from './watch-row.ts';
@@ -29,7 +29,9 @@ function peaksOf(row: Row): Peaks {
   const peaks: Peaks = {};
   row.steps.forEach((step, i) => {
     for (const event of eventsOf(step, i, false)) foldLoops(state, event, i);
-    for (const { rule, count } of signsOf(state)) peaks[rule] = Math.max(peaks[rule] ?? 0, count);
+    for (const [rule, count] of Object.entries(countsOf(state)) as [LoopRule, number][]) {
+      peaks[rule] = Math.max(peaks[rule] ?? 0, count);
+    }
   });
   return peaks;
 }

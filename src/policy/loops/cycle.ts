@@ -20,9 +20,11 @@ function put(row: number[], value: number): void {
   if (row.length > MAX_PERIOD) row.pop();
 }
 
+const NO_ROUNDS = { period: 1, count: 1 };
+
 /** The shortest period that the last steps repeat most often with, and how often its round was made. */
 export function roundsOf(cycle: Cycle): { period: number; count: number } {
-  let best = { period: 1, count: 1 };
+  let best = NO_ROUNDS;
   for (let i = 0; i < MAX_PERIOD; i++) {
     const count = Math.floor((cycle.runs[i] as number) / (i + 1)) + 1;
     if (count > best.count) best = { period: i + 1, count };

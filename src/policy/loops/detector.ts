@@ -104,11 +104,12 @@ function decided(state: LoopState, event: Decided, n: number): void {
     }
     addStep(state.acts, said, said);
     state.thoughts = noCycle();
-    state.last = { ...state.last, callee: decision.action };
+    state.last.callee = decision.action;
     return;
   }
   const tool = decision.action === 'tool_call';
   const planned = tool && decision.calls.some((call) => call.plan_step !== undefined);
+  const reasoning = wordsOf(decision.reasoning);
   state.open = {
     entry: n,
     callee: calleeOf(decision),
@@ -116,8 +117,8 @@ function decided(state: LoopState, event: Decided, n: number): void {
     planned,
     reads: tool && !planned && (event.calls?.every((call) => call.reads === true) ?? false),
     barred: event.calls?.some(({ refused }) => refused?.code === LOOP_REFUSAL) ?? false,
-    reasoning: wordsOf(decision.reasoning),
-    args: tool ? wordsOfArguments(decision.calls.map((call) => call.args)) : [],
+    reasoning,
+    args: tool && reasoning.length === 0 ? wordsOfArguments(decision.calls) : [],
   };
   if (calls.every((call) => call.got !== null)) close(state, state.open);
 }
@@ -242,10 +243,10 @@ function close(state: LoopState, open: OpenStep): void {
     step += printOfAll(call.asked, got) % SHARE;
     if (call.failure !== undefined) failed += printOfAll(call.tool, call.failure) % SHARE;
     state.tools.push(call.tool);
+    if (state.tools.length > LAST_CALLS) state.tools.shift();
   }
-  state.tools = state.tools.slice(-LAST_CALLS);
   addStep(state.acts, asked, open.barred ? (lastLike(state, asked) ?? step) : step);
-  state.thoughts = noCycle();
+  if (state.thoughts.steps.length > 0) state.thoughts = noCycle();
   if (open.barred) return;
   countError(state, failed);
   const { last } = state;
@@ -259,7 +260,11 @@ function close(state: LoopState, open: OpenStep): void {
       ? likeness(last.reasoning, reasoning) >= LIKE_REASONING
       : sameResults && likeness(last.args, args) >= LIKE_ARGUMENTS);
   state.similar = alike && !open.planned ? state.similar + 1 : 1;
-  state.last = { callee, tools, got: results, reasoning, args };
+  last.callee = callee;
+  last.tools = tools;
+  last.got = results;
+  last.reasoning = reasoning;
+  last.args = args;
 }
 
 /** A sum of 64 stays an exact integer. */
@@ -272,13 +277,15 @@ function lastLike({ acts }: LoopState, asked: number): number | undefined {
 }
 
 function countError(state: LoopState, of: number): void {
-  state.error = of === 0 ? { of: 0, count: 0 } : { of, count: of === state.error.of ? state.error.count + 1 : 1 };
+  const { error } = state;
+  error.count = of === 0 ? 0 : of === error.of ? error.count + 1 : 1;
+  error.of = of;
 }
 
 /** The model itself failed: a step without calls. */
 function failedLike(state: LoopState, tool: number, callee: string, error: ErrorInfo): void {
   countError(state, printOfAll(tool, printOfFailure(error.code, error.message)));
-  state.last = { ...state.last, callee };
+  state.last.callee = callee;
 }
 
 /** Fingerprint of what a decision asks for, to be compared with what the last steps asked for; null without calls. */

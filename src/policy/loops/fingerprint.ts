@@ -52,7 +52,40 @@ export function printOfAll(...prints: number[]): number {
 
 /** Of an error's words: what holds a digit (a count, a time, an id) is left out, as it differs each time. */
 export function printOfFailure(code: string, message: string): number {
-  return printOf([code, message.slice(0, 2_048).replace(/[\p{L}\p{N}_]*\p{N}[\p{L}\p{N}_]*/gu, '#')]);
+  begin();
+  characters(code);
+  add(END);
+  const length = Math.min(message.length, MAX_MESSAGE);
+  let [wordA, wordB] = [a, b];
+  let digit = false;
+  for (let i = 0; i <= length; i++) {
+    const code = i < length ? message.charCodeAt(i) : 0;
+    if (isDigit(code)) digit = true;
+    if (isDigit(code) || isLetter(code)) {
+      add(code);
+      continue;
+    }
+    if (digit) {
+      a = wordA;
+      b = wordB;
+      add(NUMBER);
+    }
+    add(code + 0x200);
+    [wordA, wordB] = [a, b];
+    digit = false;
+  }
+  return end();
+}
+
+/** Characters of a message that are looked at. */
+const MAX_MESSAGE = 2_048;
+
+function isDigit(code: number): boolean {
+  return code >= 48 && code <= 57;
+}
+
+function isLetter(code: number): boolean {
+  return (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || code === 95 || code > 127;
 }
 
 function walk(value: Json, ignored: readonly string[]): void {

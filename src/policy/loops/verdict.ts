@@ -15,31 +15,44 @@ const LEAST_COUNT = 2;
 const FEW_TOOLS = 3;
 const ENOUGH_CALLS = 5;
 
-type Sign = Omit<LoopVerdict, 'rung'>;
+type Climbs = Exclude<LoopRule, 'few_tools'>;
 
-/** What the steps so far look like, by each rule: how often it has happened. */
-export function signsOf({ acts, thoughts, error, same, similar, last }: LoopState): Sign[] {
-  const { callee } = last;
-  return [
-    { rule: 'repeat', ...roundsOf(acts), callee },
-    { rule: 'repeat', ...roundsOf(thoughts), callee: '' },
-    { rule: 'error', count: error.count, callee },
-    { rule: 'no_progress', count: same, callee },
-    { rule: 'similar', count: similar, callee },
-  ];
+/** How often it has happened, by each rule that climbs the ladder. */
+export function countsOf({
+  acts,
+  thoughts,
+  error,
+  same,
+  similar,
+}: LoopState): Record<Exclude<Climbs, 'delegation'>, number> {
+  return {
+    repeat: Math.max(roundsOf(acts).count, roundsOf(thoughts).count),
+    error: error.count,
+    no_progress: same,
+    similar,
+  };
 }
 
 /** Asked before each model call: what the steps so far say; null when they say nothing. */
 export function judgeLoops(state: LoopState, settings: LoopSettings): LoopVerdict | null {
   if (!settings.detect) return null;
+  const { error, same, similar, last } = state;
+  const acts = roundsOf(state.acts);
+  const thoughts = roundsOf(state.thoughts);
   let worst: LoopVerdict | null = null;
-  for (const sign of signsOf(state)) {
-    const rung = rungAt(settings[sign.rule as Exclude<LoopRule, 'few_tools'>], sign.count);
-    if (rung !== null && (worst === null || heightOf(rung) > heightOf(worst.rung))) worst = { rung, ...sign };
-  }
+  const look = (rule: Climbs, count: number, callee: string, period?: number) => {
+    const rung = rungAt(settings[rule], count);
+    if (rung === null || (worst !== null && heightOf(rung) <= heightOf(worst.rung))) return;
+    worst = { rung, rule, count, ...(period === undefined ? {} : { period }), callee };
+  };
+  look('repeat', acts.count, last.callee, acts.period);
+  look('repeat', thoughts.count, '', thoughts.period);
+  look('error', error.count, last.callee);
+  look('no_progress', same, last.callee);
+  look('similar', similar, last.callee);
   if (worst !== null || !settings.few_tools || state.tools.length < ENOUGH_CALLS) return worst;
   const count = new Set(state.tools).size;
-  return count < FEW_TOOLS ? { rung: 'warn', rule: 'few_tools', count, callee: state.last.callee } : null;
+  return count < FEW_TOOLS ? { rung: 'warn', rule: 'few_tools', count, callee: last.callee } : null;
 }
 
 /** The highest rung that a count has reached. */

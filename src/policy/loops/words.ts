@@ -59,9 +59,9 @@ export function wordsOf(text: string | undefined): number[] {
   return words.all;
 }
 
-export function wordsOfArguments(args: Json[]): number[] {
+export function wordsOfArguments(calls: readonly { args: Json }[]): number[] {
   const words = new Words();
-  words.addAll(args);
+  for (const { args } of calls) words.addAll(args);
   return words.all;
 }
 

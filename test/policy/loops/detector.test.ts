@@ -176,10 +176,10 @@ describe('steps without a tool', () => {
 
 describe('the same error again and again', () => {
   it('is found whatever the tool is given, and whatever the times and ids in the message', () => {
-    const run = new Watched().times(9, (run, i) => {
+    const run = new Watched().times(10, (run, i) => {
       run.step({ args: { path: `/f${i}` }, result: new Error(`line ${i * 37}: id a${i}f is locked at 12:0${i}`) });
     });
-    expect(run.verdict()).toMatchObject({ rung: 'stop', rule: 'error', count: 9, callee: 'search' });
+    expect(run.verdict()).toMatchObject({ rung: 'stop', rule: 'error', count: 10, callee: 'search' });
   });
 
   it('is over with a success', () => {
@@ -189,14 +189,14 @@ describe('the same error again and again', () => {
   });
 
   it('counts calls that a gate refused', () => {
-    const run = new Watched().times(4, (run, i) => run.step({ args: { i }, result: 'refused' }));
-    expect(run.verdict()).toMatchObject({ rule: 'error', count: 4 });
+    const run = new Watched().times(5, (run, i) => run.step({ args: { i }, result: 'refused' }));
+    expect(run.verdict()).toMatchObject({ rule: 'error', count: 5 });
   });
 
   it('counts failures of the model', () => {
     const error = { code: 'bad_decision', message: 'not JSON', retryable: true };
     const usage = { input_tokens: 0, output_tokens: 0, cost_usd: 0 };
-    const run = new Watched().times(5, (run) => run.fold({ type: 'think_failed', error, usage, model: 'm', ms: 0 }));
+    const run = new Watched().times(6, (run) => run.fold({ type: 'think_failed', error, usage, model: 'm', ms: 0 }));
     expect(run.verdict()).toMatchObject({ rung: 'nudge', rule: 'error', callee: 'model' });
   });
 });
@@ -265,7 +265,7 @@ describe('what an agent sets', () => {
     const faults = parsed.error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? [];
     expect(faults).toEqual([
       expect.stringMatching(/^repeat.nudge: expected at least 5, which warn has/),
-      expect.stringMatching(/^error.ask: expected at least 5, which nudge has/),
+      expect.stringMatching(/^error.ask: expected at least 6, which nudge has/),
       expect.stringMatching(/^error.stop: expected at least 3, which ask has/),
     ]);
   });
