@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { killDrill } from './kill/drill.ts';
 import { treeDrill } from './kill-tree/drill.ts';
+import { loopFigures } from './loops/drill.ts';
 import { largeResults } from './results/drill.ts';
 import { entriesOfARun, type Figures, measure, medianFigures, SERIES, type Series } from './steps/cells.ts';
 import { type LongRun, longRun } from './steps/long-run.ts';
@@ -10,7 +11,8 @@ import { compareTelemetry, LEAST_RATIO_OFF, VARIANTS } from './telemetry/compare
 
 /**
  * The benchmarks: `steps` (throughput and cost of durable steps, next to the bare publishes), `long-run` (growth),
- * `telemetry` (what it costs), `results` (memory of a node that stores large results), and `kill` (switches under load).
+ * `telemetry` (what it costs), `results` (memory of a node that stores large results), `kill` (switches under load), and
+ * `loops` (loop detection on recorded runs).
  */
 
 interface StepsOptions extends ReportOptions {
@@ -26,6 +28,14 @@ interface LongRunOptions extends ReportOptions {
   steps: string;
   repeats: string;
 }
+
+interface LoopsOptions extends ReportOptions {
+  data: string;
+}
+
+/** Of runs that succeeded, the share that loop detection may stop: of all, and of those with 10 steps or more. */
+const MOST_STOPPED = 0.003;
+const MOST_LONG_STOPPED = 0.02;
 
 interface KillOptions extends ReportOptions {
   kills: string;
@@ -95,6 +105,14 @@ program
   .option('--json', 'figures as one line')
   .option('--write', 'put the figures into docs/measurements.md')
   .action(killTree);
+
+program
+  .command('loops')
+  .description('loop detection on recorded runs: false alarms, what it finds of the labelled loops, steps saved')
+  .requiredOption('--data <dir>', 'folder with replay.jsonl and loops.jsonl, plain or gzipped')
+  .option('--json', 'figures as one line')
+  .option('--write', 'put the figures into docs/measurements.md')
+  .action(loops);
 
 program
   .command('long-run')
@@ -257,4 +275,21 @@ async function kill(options: KillOptions): Promise<void> {
     violations.push(`a kill was known everywhere after ${figures.knownP99Ms} ms (p99); ${MOST_KNOWN_MS} at most`);
   }
   finish('bench-kill', 'Kill switches under load', figures, violations, options);
+}
+
+function loops(options: LoopsOptions): void {
+  let figures: ReturnType<typeof loopFigures> = {};
+  try {
+    figures = loopFigures(options.data);
+  } catch (thrown) {
+    program.error(`error: --data: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  }
+  const { stopOnSuccess, stopOnLongSuccess } = figures as Record<string, number>;
+  const violations: string[] = [];
+  if (!((stopOnSuccess ?? 1) <= MOST_STOPPED))
+    violations.push(`stopOnSuccess is ${stopOnSuccess}; ${MOST_STOPPED} at most`);
+  if (!((stopOnLongSuccess ?? 1) <= MOST_LONG_STOPPED)) {
+    violations.push(`stopOnLongSuccess is ${stopOnLongSuccess}; ${MOST_LONG_STOPPED} at most`);
+  }
+  finish('bench-loops', 'Loop detection', figures, violations, options);
 }

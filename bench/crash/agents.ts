@@ -13,7 +13,9 @@ import type { Model, WindowStep } from '../../src/ports/model.ts';
  */
 
 const limits = { steps: 10_000, wall_ms: 86_400_000, tool_calls: 10_000, failing_steps: 1_000 };
-const common = { tools: ['*'], limits, retry_backoff_ms: 25 };
+/** Moves fail until they work: that is the drill, no loop. */
+const loops = { detect: false };
+const common = { tools: ['*'], limits, loops, retry_backoff_ms: 25 };
 
 export const AGENTS: AgentDefinition[] = [
   AgentDefinition.parse({ name: 'plan', model: 'plan', ...common }),

@@ -61,7 +61,14 @@ await startSupervisor({
   log,
   name: options.name,
   agents: AGENTS.map((name, i) =>
-    AgentDefinition.parse({ name, model: MODELS[i % 2], tools: ['*'], limits, retry_backoff_ms: 20 }),
+    AgentDefinition.parse({
+      name,
+      model: MODELS[i % 2],
+      tools: ['*'],
+      limits,
+      loops: { detect: false },
+      retry_backoff_ms: 20,
+    }),
   ),
   models: Object.fromEntries(MODELS.map((name) => [name, model])),
   tools: [tools],

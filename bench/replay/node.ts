@@ -33,6 +33,8 @@ const agent = AgentDefinition.parse({
   model: 'recorded',
   tools: ['*'],
   retry_backoff_ms: 0,
+  // What is replayed may well be a loop.
+  loops: { detect: false },
   limits: { steps: 100_000, wall_ms: 86_400_000, tool_calls: 100_000, failing_steps: 3 },
 });
 await startSupervisor({

@@ -35,6 +35,7 @@ export function showText(
     'step',
     `${status.step}${status.progress === null ? '' : `, ${Math.round(status.progress)}%${task.plan === undefined && context.plan === null ? '' : ' of the plan'}`}`,
   ]);
+  for (const warning of status.warnings ?? []) pairs.push(['warning', paint.warn(line(warning))]);
   pairs.push(['node', ownerOf(details)]);
   pairs.push(['accepted', `${moment(context.accepted_at)}, ${ago(context.accepted_at, now)} ago`]);
   if (context.end !== null) {

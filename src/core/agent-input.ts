@@ -1,9 +1,11 @@
 import type { z } from 'zod';
 import { AgentDefinition, type AgentInput, ModelOptions } from './agent.ts';
+import { AnomalySettings } from './anomalies.ts';
 import { ApprovalRules } from './approval-rules.ts';
 import { likely } from './closest.ts';
 import { AppError, clip } from './errors.ts';
 import { Limits } from './limits.ts';
+import { LOOP_RUNGS, LoopSettings } from './loops.ts';
 
 /** Agent definitions as people write them: all faults at once, each with its path. */
 
@@ -69,5 +71,7 @@ function knownKeys([first, ...rest]: PropertyKey[]): string[] {
   if (first === undefined) return Object.keys(AgentDefinition.shape);
   if (first === 'limits' && rest.length === 0) return Object.keys(Limits.shape);
   if (first === 'approvals' && rest.length === 0) return Object.keys(ApprovalRules.shape);
+  if (first === 'loops') return rest.length === 0 ? Object.keys(LoopSettings.shape) : [...LOOP_RUNGS];
+  if (first === 'anomalies' && rest.length === 0) return Object.keys(AnomalySettings.shape);
   return first === 'model_options' && rest.length === 0 ? Object.keys(ModelOptions.shape) : [];
 }

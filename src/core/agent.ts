@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { AnomalySettings } from './anomalies.ts';
 import { ApprovalRules } from './approval-rules.ts';
 import { Limits } from './limits.ts';
+import { LoopSettings } from './loops.ts';
 import { Name } from './task.ts';
 
 /** How the model of an agent is reached and asked. Keys never stand here: they come from the node's environment. */
@@ -72,6 +74,10 @@ export const AgentDefinition = z.strictObject({
   limits: Limits.default(Limits.parse({})),
   /** Which of its calls need an approval, and whose; without it the defaults hold (`approval-rules.ts`). */
   approvals: ApprovalRules.optional(),
+  /** When loop detection warns, nudges, asks and stops (SUP-4); the defaults when absent. */
+  loops: LoopSettings.optional(),
+  /** From what use on a run is remarked on (SUP-5); the defaults when absent. */
+  anomalies: AnomalySettings.optional(),
   /** Unit of waits: after the n-th failing step in a row `retry_backoff_ms * 2^n` (RUN-7), and between retries (TOOL-6). */
   retry_backoff_ms: z.int().min(0).max(3_600_000).default(1_000),
 });

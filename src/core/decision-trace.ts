@@ -66,7 +66,7 @@ export const TraceStep = z.strictObject({
     /** USD. */
     estimated_cost: z.number(),
   }),
-  /** Retries, takeovers by other nodes, calls whose outcome was unknown. */
+  /** `POSSIBLE_LOOP` and other codes with their figures, retries, takeovers by other nodes, unknown outcomes. */
   warnings: z.array(z.string()),
   error: ErrorInfo.nullable(),
 });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AgentDefinition, Allowance } from './agent.ts';
+import { Anomalies } from './anomalies.ts';
 import { ApprovalTerms, Digest } from './approval-rules.ts';
 import { BlobRef } from './blob.ts';
 import { Decision, Usage } from './decision.ts';
@@ -7,6 +8,7 @@ import { ErrorInfo } from './errors.ts';
 import { isCallId, isRunId, MAX_RUN_ID } from './ids.ts';
 import { Json } from './json.ts';
 import { Limits } from './limits.ts';
+import { LoopVerdict, Volatile } from './loops.ts';
 import { FailureCode } from './reasons.ts';
 import { Signed } from './signed.ts';
 import { MAX_OPEN_CALLS, OpenCall, PlanRef, ResultRef, StepRef } from './step-ref.ts';
@@ -37,6 +39,9 @@ export const PlannedCall = z.strictObject({
   approval_until: z.int().optional(),
   /** What the approval must fulfil; a call that waits for one without them can only expire. */
   approval: ApprovalTerms.optional(),
+  /** What the tool declares for loop detection: what says nothing in its calls, and that it only reads. */
+  volatile: Volatile.optional(),
+  reads: z.literal(true).optional(),
   /** That of an earlier call which asked for the same and may have taken effect; absent: its own. */
   key: z.string().max(512).optional(),
 });
@@ -90,6 +95,11 @@ export const RunEvent = z.discriminatedUnion('type', [
     above: z.array(Allowance).max(64).optional(),
     continues: Continues.optional(),
     ancestors: z.array(z.string().max(MAX_RUN_ID)).max(64),
+    /** Of the same runs, outermost first: whose they are, and the fingerprint of what they were given. */
+    lineage: z
+      .array(z.strictObject({ agent: Name, input: z.number() }))
+      .max(64)
+      .optional(),
     /** W3C trace context of whoever submitted or delegated the run: its spans hang there. */
     traceparent: z.string().max(64).optional(),
   }),
@@ -107,6 +117,9 @@ export const RunEvent = z.discriminatedUnion('type', [
     usage: Usage,
     model: z.string().max(128),
     ms: Ms,
+    /** What loop detection said of the steps before it, and what the run has used beyond the usual with it. */
+    loop: LoopVerdict.optional(),
+    anomalies: Anomalies.optional(),
   }),
   z.strictObject({
     type: z.literal('think_failed'),
@@ -114,6 +127,7 @@ export const RunEvent = z.discriminatedUnion('type', [
     usage: Usage,
     model: z.string().max(128),
     ms: Ms,
+    anomalies: Anomalies.optional(),
   }),
   /** A model call that failed for a passing reason is made again. */
   z.strictObject({
@@ -186,7 +200,7 @@ export const RunEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('kill'), ...Who, ...BySwitch, ...FromInbox }),
   z.strictObject({ type: z.literal('deadline') }),
   z.strictObject({ type: z.literal('limit'), code: FailureCode, detail: z.string().max(1024) }),
-  z.strictObject({ type: z.literal('loop'), detail: z.string().max(1024) }),
+  z.strictObject({ type: z.literal('loop'), detail: z.string().max(1024), loop: LoopVerdict.optional() }),
   z.strictObject({ type: z.literal('parked'), activation: Activation }),
   z.strictObject({ type: z.literal('handed_over') }),
   z.strictObject({ type: z.literal('quarantined'), entry: z.int().min(0), error: ErrorInfo }),

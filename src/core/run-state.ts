@@ -4,6 +4,7 @@ import { ErrorInfo } from './errors.ts';
 import { Activation, CallId, RetryClass, RunId } from './events.ts';
 import { MAX_RUN_ID } from './ids.ts';
 import { Limits } from './limits.ts';
+import { LoopState } from './loops.ts';
 import { ReasonCode } from './reasons.ts';
 import { MAX_OPEN_CALLS, OpenCall, PlanRef, ResultRef, StepRef } from './step-ref.ts';
 
@@ -176,6 +177,8 @@ export const RunSnapshot = z.strictObject({
   protocol: Protocol,
   value: StateValue,
   context: RunContext,
+  /** Absent in snapshots of versions without loop detection: it begins there. */
+  loops: LoopState.optional(),
 });
 export type RunSnapshot = z.infer<typeof RunSnapshot>;
 

@@ -28,6 +28,8 @@ export const StatusEvent = z.strictObject({
       deadline_at: z.int().nullable(),
     })
     .optional(),
+  /** What its last step warned of, each beginning with its code: `POSSIBLE_LOOP`, `HIGH_COST` and the like. */
+  warnings: z.array(z.string().max(512)).optional(),
   /** What a person is asked for, when the run waits for one. */
   requires: z
     .strictObject({

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { JsonObject } from './json.ts';
+import { Volatile } from './loops.ts';
 
 /** What a tool does to the world: `destructive` cannot be undone. */
 export const Effect = z.enum(['read', 'write', 'destructive']);
@@ -26,5 +27,7 @@ export const ToolDefinition = z.strictObject({
   /** True: the handler may run again with the same idempotency key without a second effect (TOOL-5). */
   idempotent: z.boolean().default(false),
   timeout_ms: z.int().min(10).max(86_400_000).default(30_000),
+  /** What differs from call to call and says nothing; loop detection leaves it out. */
+  volatile: Volatile.optional(),
 });
 export type ToolDefinition = z.infer<typeof ToolDefinition>;

@@ -49,6 +49,8 @@ export function gateCall({
     idempotent: definition?.idempotent ?? false,
     timeout_ms: definition?.timeout_ms ?? 0,
     ...(definition === null ? {} : { version: definition.version }),
+    ...(definition?.volatile === undefined ? {} : { volatile: definition.volatile }),
+    ...(definition?.effect === 'read' ? { reads: true as const } : {}),
   };
   const refuse = (code: string, message: string, retryable = false): PlannedCall => ({
     ...call,

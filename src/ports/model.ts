@@ -46,6 +46,8 @@ export interface ThinkInput {
   delegates: { name: string; description: string }[];
   /** The answer to judge; only in the phase `reviewing`. */
   draft?: Json;
+  /** What Proctor has to say about its last steps: that it goes round in circles. */
+  notice?: string;
   limits: Limits;
   /** Most output tokens of this reply. */
   maxOutputTokens: number;

@@ -99,6 +99,7 @@ export async function carryOut(deps: NodeDeps, accepted: Accepted, order: InboxB
     continues: takenOver(fold.context, accepted, order),
     ...(accepted.above === undefined ? {} : { above: accepted.above }),
     ancestors: accepted.ancestors,
+    lineage: accepted.lineage,
     at: order.at,
   };
   const wrote = await writeEntryZero(deps, birth);

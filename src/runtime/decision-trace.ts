@@ -10,6 +10,7 @@ import { redact } from '../core/redact.ts';
 import type { ObservedStatus } from '../core/result.ts';
 import type { RunFold } from './fold.ts';
 import { askedOf, editedArgs, type Outcome, observed, preview, settles } from './steps.ts';
+import { warningsOf } from './warnings.ts';
 
 /**
  * The decision trace from the entries of a journal, in one pass and in bounded memory: a step begins with a decision
@@ -74,7 +75,10 @@ class TraceBuilder {
           made: new Map(),
           outcomes: new Map(),
           children: new Map(),
-          warnings: this.retries.map(({ error }) => `the model was asked again after ${error.code}: ${error.message}`),
+          warnings: [
+            ...warningsOf(event),
+            ...this.retries.map(({ error }) => `the model was asked again after ${error.code}: ${error.message}`),
+          ],
         };
         this.retries = [];
       } else if ('c' in event) {

@@ -7,6 +7,7 @@ import type { JournalEntry } from '../core/journal-entry.ts';
 import type { RunCall, RunContext } from '../core/run-state.ts';
 import { agentScope } from '../core/switch-scope.ts';
 import { Task } from '../core/task.ts';
+import { linkOf } from '../policy/loops/delegation.ts';
 import { shareOf } from '../policy/share.ts';
 import type { NodeDeps } from './deps.ts';
 import type { EffectScope, WantOf } from './effects.ts';
@@ -78,6 +79,7 @@ export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Pr
     },
     above: allowancesBelow(accepted),
     ancestors: [...accepted.ancestors, context.run],
+    lineage: [...(accepted.lineage ?? []), linkOf(accepted.agent.name, accepted.task.input)],
     traceparent: scope.telemetry?.traceparent(c),
     at: entry.at,
   };

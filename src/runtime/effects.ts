@@ -1,6 +1,7 @@
 import type { Want } from '../../machines/agent-run/wanted.ts';
 import type { AppError } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
+import type { LoopState } from '../core/loops.ts';
 import type { RunContext } from '../core/run-state.ts';
 import type { Log } from '../ports/telemetry.ts';
 import type { WatchedRun } from '../ports/watchdog.ts';
@@ -14,6 +15,8 @@ export interface EffectScope {
   deps: NodeDeps;
   accepted: RunEventOf<'accepted'>;
   context: RunContext;
+  /** What its steps so far say of loops. */
+  loops: LoopState;
   read: EntryReader;
   /** Journals events; false when the run does not take them any more. */
   write(events: RunEvent[]): Promise<boolean>;

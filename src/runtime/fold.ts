@@ -5,6 +5,7 @@ import { type Want, wanted } from '../../machines/agent-run/wanted.ts';
 import { AppError, toAppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
+import type { LoopState } from '../core/loops.ts';
 import {
   INBOX_MEMORY,
   type Protocol,
@@ -14,6 +15,7 @@ import {
   SNAPSHOT_VERSION,
   type StateValue,
 } from '../core/run-state.ts';
+import { foldLoops, noLoops } from '../policy/loops/detector.ts';
 
 /**
  * A journal folded through the chart: the actor in memory is only this. Live and after a crash the same entries go
@@ -47,11 +49,14 @@ export class RunFold {
   private actor: ActorRefFrom<RunMachine>;
   /** Changed in place: a copy for each entry would cost more than the chart. */
   private readonly state: Protocol;
+  /** What the steps so far say of loops. */
+  readonly loops: LoopState;
   private poisoned: { entry: number; error: AppError } | null = null;
 
   constructor(snapshot?: RunSnapshot, machine: RunMachine = agentRunMachine) {
     this.machine = machine;
     this.state = { ...(snapshot?.protocol ?? START) };
+    this.loops = snapshot?.loops === undefined ? noLoops() : structuredClone(snapshot.loops);
     this.actor =
       snapshot === undefined ? this.begin() : this.begin({ value: snapshot.value, context: snapshot.context });
   }
@@ -114,7 +119,9 @@ export class RunFold {
     if (after.status === 'error') {
       this.poisoned = { entry: entry.n, error: toAppError(after.error, 'fold_failed') };
       this.actor = this.begin({ value: before.value as StateValue, context: before.context });
+      return;
     }
+    for (const event of entry.events) foldLoops(this.loops, event, entry.n);
   }
 
   /** The same place counts as a new one when the model is asked anew. */
@@ -180,7 +187,13 @@ export class RunFold {
   /** Null while an entry is passed over: newer code must find the state before it. */
   snapshot(): RunSnapshot | null {
     if (this.poisoned !== null) return null;
-    return { v: SNAPSHOT_VERSION, protocol: { ...this.state }, value: this.value, context: this.context };
+    return {
+      v: SNAPSHOT_VERSION,
+      protocol: { ...this.state },
+      value: this.value,
+      context: this.context,
+      loops: structuredClone(this.loops),
+    };
   }
 
   stop(): void {

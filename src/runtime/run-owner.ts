@@ -469,6 +469,7 @@ export class RunOwner implements OwnedRun {
       deps: this.deps,
       accepted: this.accepted,
       context: this.fold.context,
+      loops: this.fold.loops,
       read: this.read,
       write: (events) => this.push(events),
       effort,

@@ -22,6 +22,7 @@ export interface Birth {
   limits?: Limits;
   above?: RunEventOf<'accepted'>['above'];
   ancestors: string[];
+  lineage?: RunEventOf<'accepted'>['lineage'];
   traceparent?: string | undefined;
   at: number;
 }
@@ -38,6 +39,7 @@ export function acceptedEvent(birth: Birth): RunEventOf<'accepted'> {
     ...(birth.above === undefined ? {} : { above: birth.above }),
     ...(birth.continues === undefined ? {} : { continues: birth.continues }),
     ancestors: birth.ancestors,
+    ...(birth.lineage === undefined ? {} : { lineage: birth.lineage }),
     ...(birth.traceparent === undefined ? {} : { traceparent: birth.traceparent }),
   };
 }

@@ -1,8 +1,10 @@
 import { listsTool } from '../core/agent.ts';
 import { AppError } from '../core/errors.ts';
 import type { Json } from '../core/json.ts';
+import type { LoopVerdict } from '../core/loops.ts';
 import type { Plan } from '../core/plan.ts';
 import type { ToolDefinition } from '../core/tool.ts';
+import { nudgeOf } from '../policy/loops/verdict.ts';
 import type { ThinkInput } from '../ports/model.ts';
 import type { EffectScope } from './effects.ts';
 import { offeredTools } from './live-tools.ts';
@@ -14,7 +16,11 @@ import { wholeResult } from './whole-results.ts';
 /** Most output tokens of a plan (RUN-4). */
 const PLANNING_TOKENS = 2_000;
 
-export async function thinkInput(scope: EffectScope, phase: ThinkInput['phase']): Promise<ThinkInput> {
+export async function thinkInput(
+  scope: EffectScope,
+  phase: ThinkInput['phase'],
+  loop: LoopVerdict | null,
+): Promise<ThinkInput> {
   const { deps, accepted, context, effort } = scope;
   const { limits } = context;
   const plan = context.plan === null ? null : await planOf(scope);
@@ -36,6 +42,7 @@ export async function thinkInput(scope: EffectScope, phase: ThinkInput['phase'])
       return agent === undefined ? [] : [{ name, description: agent.description }];
     }),
     ...(draft === undefined ? {} : { draft }),
+    ...(loop === null || loop.rung === 'warn' ? {} : { notice: nudgeOf(loop) }),
     limits,
     maxOutputTokens:
       phase === 'planning' ? Math.min(limits.output_tokens_per_step, PLANNING_TOKENS) : limits.output_tokens_per_step,

@@ -1,9 +1,11 @@
+import type { ApprovalReason } from '../core/approval-rules.ts';
 import { digestOf } from '../core/canonical.ts';
 import type { CallRequest } from '../core/decision.ts';
 import { Decision, membersOf, NO_USAGE, Usage } from '../core/decision.ts';
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import type { PlannedCall, RunEvent } from '../core/events.ts';
 import { exceedsBytes } from '../core/json.ts';
+import type { LoopVerdict } from '../core/loops.ts';
 import type { Plan } from '../core/plan.ts';
 import { modelScope } from '../core/switch-scope.ts';
 import type { ToolDefinition } from '../core/tool.ts';
@@ -12,8 +14,10 @@ import { afterFailedThink } from '../policy/retry.ts';
 import { gateCall, gateDelegation } from '../policy/tool-gate.ts';
 import type { ThinkReply } from '../ports/model.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
+import { askedByLoop, loopBeforeStep, loopInDecision, refusedByLoop, stoppedBy } from './loop-watch.ts';
 import { underOldKeys } from './open-calls.ts';
 import { planInForce, thinkInput } from './think-input.ts';
+import { anomalies, tellLoop } from './warnings.ts';
 
 /** Largest decision, bytes of its JSON. */
 const MAX_DECISION_BYTES = 256 * 1024;
@@ -29,13 +33,16 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   const { deps, context, accepted, log } = scope;
   const before = limitBeforeStep(context);
   if (before !== null) return [{ type: 'limit', ...before }];
+  const loop = loopBeforeStep(scope);
+  tellLoop(scope, loop);
+  if (loop?.rung === 'stop') return [stoppedBy(loop)];
 
   log.info('agent.step.start', { step: context.steps + 1, phase: want.phase });
   const started = deps.clock.now();
   let reply: ThinkReply;
   try {
     const model = deps.models.get(accepted.agent.model);
-    const input = await thinkInput(scope, want.phase);
+    const input = await thinkInput(scope, want.phase, loop);
     const permit = scope.permit(modelScope(accepted.agent.model));
     if (permit === 'wait') return [];
     if (permit !== 'go') throw permit.off;
@@ -58,11 +65,12 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
     cost_usd: reply.usage.cost_usd,
     ms,
   });
-  return judged(scope, reply, ms);
+  return judged(scope, reply, ms, loop);
 }
 
 /** What a failed model call leads to: the same question again, or a failed step. Its usage counts either way. */
-function failed({ deps, accepted, context, log }: EffectScope, fault: AppError, ms: number): RunEvent[] {
+function failed(scope: EffectScope, fault: AppError, ms: number): RunEvent[] {
+  const { deps, accepted, context, log } = scope;
   const model = accepted.agent.model;
   const error = fault.toInfo();
   const said = { step: context.steps + 1, model, code: error.code, message: error.message, ms };
@@ -82,7 +90,7 @@ function failed({ deps, accepted, context, log }: EffectScope, fault: AppError, 
     return [{ type: 'think_retry', error, usage, model, ms, attempt, wait_ms, not_before }];
   }
   log.warn('step_failed', said);
-  return [{ type: 'think_failed', error: verdict.error, usage, model, ms }];
+  return [{ type: 'think_failed', error: verdict.error, usage, model, ms, ...anomalies(scope, usage, 0) }];
 }
 
 /** What a model may answer to each question. */
@@ -119,9 +127,18 @@ function checked(reply: ThinkReply, phase: WantOf<'think'>['phase']): ThinkReply
   return { decision: decision.data, usage, model: reply.model };
 }
 
-async function judged(scope: EffectScope, reply: ThinkReply, ms: number): Promise<RunEvent[]> {
+async function judged(
+  scope: EffectScope,
+  reply: ThinkReply,
+  ms: number,
+  before: LoopVerdict | null,
+): Promise<RunEvent[]> {
   const { decision, usage, model } = reply;
-  const calls = await gates(scope, decision);
+  const loop = loopInDecision(scope, decision, before);
+  if (loop !== before) tellLoop(scope, loop);
+  const planned = await gates(scope, decision);
+  const asked = askedByLoop(scope, decision, planned, loop);
+  const calls = asked === null ? refusedByLoop(scope, decision, planned, loop) : await gates(scope, decision, [asked]);
   const made = decision.action === 'tool_call' ? (calls?.filter((call) => call.refused === undefined).length ?? 0) : 0;
   const verdict: LimitVerdict = limitAfterUsage(scope.context, usage) ?? limitOnCalls(scope.context, made);
   const passed =
@@ -138,15 +155,23 @@ async function judged(scope: EffectScope, reply: ThinkReply, ms: number): Promis
     usage,
     model: model.slice(0, 128),
     ms,
+    ...(loop === null ? {} : { loop }),
+    ...anomalies(scope, usage, made),
   };
-  return verdict === null ? [decided] : [decided, { type: 'limit', ...verdict }];
+  if (verdict !== null) return [decided, { type: 'limit', ...verdict }];
+  return loop?.rung === 'stop' ? [decided, stoppedBy(loop)] : [decided];
 }
 
-async function gates(scope: EffectScope, decision: Decision): Promise<PlannedCall[] | undefined> {
+/** @param asked why all of its calls need an approval, beside what tools and agent say */
+async function gates(
+  scope: EffectScope,
+  decision: Decision,
+  asked: ApprovalReason[] = [],
+): Promise<PlannedCall[] | undefined> {
   const { deps, accepted, context } = scope;
   if (decision.action === 'tool_call') {
     const plan = decision.calls.some((request) => request.plan_step !== undefined) ? await planInForce(scope) : null;
-    const planned = await Promise.all(decision.calls.map((request) => gate(scope, request, plan)));
+    const planned = await Promise.all(decision.calls.map((request) => gate(scope, request, plan, asked)));
     return context.open.length === 0 ? planned : underOldKeys(scope, decision.calls, planned);
   }
   if (decision.action !== 'delegate') return undefined;
@@ -166,7 +191,12 @@ async function gates(scope: EffectScope, decision: Decision): Promise<PlannedCal
   );
 }
 
-async function gate(scope: EffectScope, request: CallRequest, plan: Plan | null): Promise<PlannedCall> {
+async function gate(
+  scope: EffectScope,
+  request: CallRequest,
+  plan: Plan | null,
+  asked: ApprovalReason[],
+): Promise<PlannedCall> {
   const { deps, accepted, context } = scope;
   let definition: ToolDefinition | null;
   try {
@@ -183,6 +213,7 @@ async function gate(scope: EffectScope, request: CallRequest, plan: Plan | null)
     plan: plan === null ? null : { plan, isDone: (step) => Object.hasOwn(context.plan?.done ?? {}, step) },
     faults: (schema, args) => scope.watched.now('validate', () => deps.validator.faults(schema, args)),
     digest: (args) => digestOf(deps.signatures, args),
+    asked,
     now: deps.clock.now(),
   });
 }

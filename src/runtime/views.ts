@@ -1,20 +1,24 @@
 import { progressOf } from '../../machines/agent-run/account.ts';
 import { clip } from '../core/errors.ts';
 import type { Json } from '../core/json.ts';
+import type { LoopVerdict } from '../core/loops.ts';
 import { outcomeOf, type ReasonCode } from '../core/reasons.ts';
 import { redactText } from '../core/redact.ts';
 import type { RunResult, StepSummary } from '../core/result.ts';
 import type { RunContext } from '../core/run-state.ts';
 import type { StatusEvent } from '../core/status.ts';
+import { wordsOfLoop } from '../policy/loops/verdict.ts';
 import type { RunFold } from './fold.ts';
 import type { Journal } from './journal.ts';
 import { type EntryReader, readerAt, resultOf, shownError } from './steps.ts';
+import { warningsOf } from './warnings.ts';
 
 /** What the outside sees of a run: its status while it lives, its result when it has ended. */
 
 export function statusOf(fold: RunFold, steps: StepSummary[] = []): StatusEvent {
   const { context, path, protocol } = fold;
-  const requires = requirementOf(path, context);
+  const requires = requirementOf(path, context, fold.loops.said.loop);
+  const warnings = warningsOf(fold.loops.said);
   return {
     v: 1,
     run: context.run,
@@ -27,6 +31,7 @@ export function statusOf(fold: RunFold, steps: StepSummary[] = []): StatusEvent 
     progress: progressOf(context),
     can_cancel: context.end === null,
     budget: budgetOf(context),
+    ...(warnings.length === 0 ? {} : { warnings }),
     ...(requires === undefined ? {} : { requires }),
     ...(protocol.node === null || protocol.released ? {} : { node: protocol.node }),
     ...(steps.length === 0 ? {} : { steps }),
@@ -57,12 +62,13 @@ function phaseOf(path: string): StatusEvent['phase'] {
   return path === 'thinking.reviewing' ? 'reviewing' : 'executing';
 }
 
-function requirementOf(path: string, context: RunContext): StatusEvent['requires'] {
+function requirementOf(path: string, context: RunContext, loop: LoopVerdict | undefined): StatusEvent['requires'] {
   if (path === 'idle.held')
     return { kind: 'release', text: 'an entry of the journal cannot be folded: proctor quarantine retry|fail' };
   if (path === 'waiting.approval') {
     const call = context.calls.find((one) => one.status === 'approval');
-    return { kind: 'approval', c: call?.c ?? '', text: `tool ${call?.tool ?? ''} needs an approval` };
+    const why = loop?.rung === 'ask' ? `: the run goes round in circles (${wordsOfLoop(loop)})` : '';
+    return { kind: 'approval', c: call?.c ?? '', text: `tool ${call?.tool ?? ''} needs an approval${why}` };
   }
   if (path !== 'waiting.person') return undefined;
   const call = context.calls.find((one) => one.status === 'person');

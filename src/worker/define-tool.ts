@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Json, JsonObject } from '../core/json.ts';
+import type { Volatile } from '../core/loops.ts';
 import { ToolDefinition } from '../core/tool.ts';
 import type { WorkerCallContext, WorkerTool } from './worker-tool.ts';
 
@@ -32,6 +33,11 @@ export interface ToolSpec<P extends z.ZodObject, R extends z.ZodType> {
   remember?: boolean;
   /** How long a call may take, 10 ms to a day. Default 30,000. */
   timeoutMs?: number;
+  /**
+   * What differs from call to call and says nothing, such as request ids and times: loop detection leaves it out. Names
+   * of fields of `arguments` and of the `result`, at any depth; `result: true` for all of it.
+   */
+  volatile?: Volatile;
   /** Calls that one worker carries out at once; what comes above it is refused with `busy`. Default 16. */
   concurrency?: number;
   /** Runs before the handler when the last try failed with `auth_error`: renew credentials here. */
@@ -76,6 +82,7 @@ export function defineTool<P extends z.ZodObject, R extends z.ZodType = z.ZodTyp
     ...(spec.amountField === undefined ? {} : { amount_field: spec.amountField }),
     idempotent: spec.remember === true ? true : spec.idempotent,
     timeout_ms: spec.timeoutMs,
+    ...(spec.volatile === undefined ? {} : { volatile: spec.volatile }),
   };
   const parsed = ToolDefinition.safeParse(definition);
   for (const { path, message } of parsed.error?.issues ?? []) {

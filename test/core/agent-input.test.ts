@@ -11,8 +11,15 @@ describe('defineAgent', () => {
   });
 
   it('names the agent and every faulty field at once', () => {
+    const loops = { repeat: { stop: 2 }, eror: {}, error: { hint: 3 } };
     const define = () =>
-      defineAgent({ name: 'a', limits: { stepz: 1, tokens: 0 }, model_options: { key: 'sk-1' }, xyzzy: 1 } as never);
+      defineAgent({
+        name: 'a',
+        limits: { stepz: 1, tokens: 0 },
+        model_options: { key: 'sk-1' },
+        loops,
+        xyzzy: 1,
+      } as never);
     expect(define).toThrow(AppError);
     try {
       define();
@@ -25,6 +32,9 @@ describe('defineAgent', () => {
         'limits.tokens: expected number to be >=1',
         'limits.stepz: unknown field\ndid you mean "steps"?',
         'model_options.key: unknown field\nknown here: base_url, api_key_env',
+        'loops.repeat.stop: expected at least 5, which ask has: a loop climbs warn, nudge, ask, stop',
+        'loops.eror: unknown field\ndid you mean "error"?',
+        'loops.error.hint: unknown field\nknown here: warn, nudge, ask, stop',
         'xyzzy: unknown field\nknown here: name, version',
       ]) {
         expect(texts).toContain(text);

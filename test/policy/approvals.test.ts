@@ -48,7 +48,13 @@ describe('an approval is needed (APPR-1)', () => {
 
   it('also when another rule asks for it, in the journal beside the call', () => {
     const asked = [{ rule: 'loop', text: 'the same call for the fifth time' }];
-    const input = { agent: agent(), above: [], request: CallRequest.parse({ tool: 't' }), definition: tool(), plan: null };
+    const input = {
+      agent: agent(),
+      above: [],
+      request: CallRequest.parse({ tool: 't' }),
+      definition: tool(),
+      plan: null,
+    };
     const more = { faults: () => null, digest: () => 'd'.repeat(64), now: 1_000 };
     expect(gateCall({ ...input, ...more })).not.toHaveProperty('approval');
     expect(gateCall({ ...input, ...more, asked })).toMatchObject({

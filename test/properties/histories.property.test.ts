@@ -50,6 +50,7 @@ async function play(decisions: Decision[], troubles: Trouble[], delayed: boolean
     name: 'ai',
     model: 'ai',
     limits: { failing_steps: 1_000, steps: 1_000 } as never,
+    loops: { detect: false } as never,
     retry_backoff_ms: 300,
   }).prepare();
   const effects = new Map<string, number>();

@@ -49,10 +49,12 @@ describe('a run of very wide steps', () => {
   it('tells all of them, in messages that fit, and its result holds the newest', async () => {
     const cluster = new Cluster({ name: 'ai', model: 'ai', limits: { steps: 1_000, tool_calls: 10_000 } as never });
     cluster.tools.add('wide', () => 'y'.repeat(5_000));
-    const calls = Array.from({ length: 64 }, () => ({ tool: 'wide', args: {} }));
+    const calls = (step: number) => Array.from({ length: 64 }, () => ({ tool: 'wide', args: { step } }));
     cluster.modelMap.ai = {
       think: ({ step }) =>
-        Promise.resolve(scripted(step <= 40 ? { action: 'tool_call', calls } : { action: 'final_answer', answer: 1 })),
+        Promise.resolve(
+          scripted(step <= 40 ? { action: 'tool_call', calls: calls(step) } : { action: 'final_answer', answer: 1 }),
+        ),
     };
     await cluster.node();
     const told: number[] = [];

@@ -110,9 +110,9 @@ describe('the decision trace of a run', () => {
   it('of a long run comes in pages, and is whole', async () => {
     const limits = Limits.parse({ steps: 500 });
     const cluster = new Cluster({ name: 'long', model: 'ai', limits });
-    const args = { text: 'x'.repeat(20_000) };
+    const call = (i: number) => ({ tool: 'echo', args: { i, text: 'x'.repeat(20_000) } });
     cluster.modelMap.ai = scriptedModel([
-      ...Array.from({ length: 60 }, () => scripted({ action: 'tool_call', calls: [{ tool: 'echo', args }] })),
+      ...Array.from({ length: 60 }, (_, i) => scripted({ action: 'tool_call', calls: [call(i)] })),
       scripted({ action: 'final_answer', answer: 'done' }),
     ]);
     await cluster.node();

@@ -80,8 +80,9 @@ function catalogueEntry({ name, description, parameters }: ToolDefinition): obje
 }
 
 /** What changes from step to step stands last: providers keep the unchanged beginning of a prompt in their caches. */
-function noteOf({ plan, remaining }: ThinkInput): string | undefined {
+function noteOf({ plan, remaining, notice }: ThinkInput): string | undefined {
   const notes: string[] = [];
+  if (notice !== undefined) notes.push(notice);
   if (plan !== null && plan.done.size > 0) notes.push(`Steps of the plan that are done: ${[...plan.done].join(', ')}.`);
   if (remaining.steps <= LAST_STEPS) {
     notes.push(

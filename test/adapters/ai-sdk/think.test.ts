@@ -115,6 +115,13 @@ describe('what OpenAI is sent', () => {
     });
   });
 
+  it('tells of what Proctor has to say about the last steps', async () => {
+    server.reply(openaiReply({ text: 'a' }));
+    const notice = 'You are going round in circles.';
+    await outcome(models, thinkInput({}, { notice, window: async () => [seen(1)] }));
+    expect(bodies()[0]?.messages.at(-1)).toEqual({ role: 'user', content: notice });
+  });
+
   it('goes to a compatible server without a key, whatever this process has in its environment', async () => {
     vi.stubEnv('OPENAI_API_KEY', PLAIN_KEY);
     vi.stubEnv('OPENAI_BASE_URL', 'http://127.0.0.1:9/v1');
