@@ -111,7 +111,7 @@ export interface SupervisorInput {
   /** End with OTP's clean `shutdown` when the intensity is exceeded; default false: with the abnormal `escalated`. */
   otpExact?: boolean;
   /**
-   * Whether it is an XState actor, default true. Without one it decides the same, for half the cost: for supervisors
+   * Whether it is an XState actor, default true. Without one it decides the same, for a fifth of the cost: for supervisors
    * that come and go by the thousand. In a tree that is inspected all are actors.
    */
   actor?: boolean;
