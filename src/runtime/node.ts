@@ -136,7 +136,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
   await taking.start();
   const unfollow = await followAgents(deps, (agent) => taking.open(agent));
   for (const start of starts) start();
-  const unswitch = deps.switches.onChange(() => activations.switched());
+  const unswitch = deps.switches.onChange((scopes) => activations.switched(scopes));
   const heartbeat = startHeartbeat(deps, activations);
   const sweep = startSweep(deps);
   const unobserve = deps.telemetry?.metrics?.observe(async () => ({ agents: await taking.figures() })) ?? (() => {});
