@@ -202,14 +202,18 @@ export class Switches {
       log.error('switches.stream_lost', { known, found: newest, consequence });
       this.seen = 0;
     }
-    if (head !== null && newest === this.seen + 1) this.apply(head, changed);
-    else if (newest > this.seen) {
-      for await (const message of bus.scan(this.stream, this.filter, { fromSequence: this.seen + 1 })) {
-        this.apply(message, changed);
+    try {
+      if (head !== null && newest === this.seen + 1) this.apply(head, changed);
+      else if (newest > this.seen) {
+        for await (const message of bus.scan(this.stream, this.filter, { fromSequence: this.seen + 1 })) {
+          this.apply(message, changed);
+        }
       }
+      this.giveUp(began, changed);
+    } finally {
+      // Also of what came before the reading broke off: the next one goes on behind it.
+      if (changed.size > 0) this.tell(changed);
     }
-    this.giveUp(began, changed);
-    if (changed.size > 0) this.tell(changed);
     return newest !== known;
   }
 
@@ -218,7 +222,7 @@ export class Switches {
     for (const { scope, order, holds } of this.heard.giveUp(began)) {
       if (!holds || scope === null) continue;
       changed.add(scope);
-      const consequence = 'it is not in force; whoever gave it was told so, and can give it again';
+      const consequence = 'it is not in the stream and holds nothing any more; give it again if it should be in force';
       this.options.log.warn('switch.not_stored', {
         scope,
         mode: order.mode,
@@ -287,7 +291,7 @@ export class Switches {
     };
     this.look().then((reading) => {
       // That nothing new was found need not be stored each time.
-      if (reading.found) this.told(reading).catch(() => undefined);
+      if (reading.found && !this.stopped) this.told(reading).catch(() => undefined);
       again();
     }, again);
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { AppError } from '../../src/core/errors.ts';
 import type { Bus, IncomingRequest, StoredMessage } from '../../src/ports/bus.ts';
 import { HeardOrders, STORED_WITHIN_MS } from '../../src/runtime/heard-orders.ts';
 import { Cluster, chain, recordingLog } from './support.ts';
@@ -14,12 +15,14 @@ class Ear {
   #hear: (message: IncomingRequest) => void = () => {};
   #open: Promise<void> = Promise.resolve();
   #release = () => {};
+  #breaks = false;
 
   readonly through = (bus: Bus): Bus =>
     new Proxy(bus, {
       get: (target, key) => {
         if (key === 'subscribe') return this.#subscribe(target);
         if (key === 'last') return this.#last(target);
+        if (key === 'scan') return this.#scan(target);
         const value: unknown = Reflect.get(target, key, target);
         return typeof value === 'function' ? value.bind(target) : value;
       },
@@ -38,6 +41,26 @@ class Ear {
 
   release(): void {
     this.#release();
+  }
+
+  /** The next reading of several orders ends in an error behind the first. */
+  breakReading(): void {
+    this.#breaks = true;
+  }
+
+  #scan(bus: Bus): Bus['scan'] {
+    const take = () => this.#breaks;
+    const broken = () => {
+      this.#breaks = false;
+    };
+    return async function* (stream, filter, options) {
+      for await (const message of bus.scan(stream, filter, options)) {
+        yield message;
+        if (!filter.includes('.switch.') || !take()) continue;
+        broken();
+        throw new AppError('unavailable', 'the reading broke off');
+      }
+    };
   }
 
   #subscribe(bus: Bus): Bus['subscribe'] {
@@ -131,6 +154,29 @@ describe('an order that is heard', () => {
     expect(cluster.tools.calls).toEqual([]);
     await cluster.client.publish(cluster.subjects.switchOf('agent:a'), REVIVE);
     await calling(1);
+  });
+
+  it('is carried out at once, though the reading breaks off right behind it', async () => {
+    const { cluster, ear, calling } = await listening();
+    let aborted = 0;
+    cluster.tools.add('hangs', (_args, { signal }) => {
+      return new Promise((_, reject) => {
+        signal.addEventListener('abort', () => {
+          aborted++;
+          reject(new AppError('aborted', 'told to stop'));
+        });
+      });
+    });
+    await cluster.submit(chain(1, 'hangs'), 'a', 'u');
+    await calling(1);
+    ear.holdReadings();
+    for (const scope of ['agent:a', 'user:other']) {
+      await cluster.client.publish(cluster.subjects.switchOf(scope), KILL);
+    }
+    ear.breakReading();
+    ear.release();
+    await cluster.until('abort', async () => aborted === 1, 1_000, 10);
+    expect(await cluster.result()).toMatchObject({ code: 'killed' });
   });
 
   it('does not count as known: who waits for the acknowledgement waits for the reading', async () => {
