@@ -2,7 +2,9 @@ import { Command } from 'commander';
 import { killDrill } from './kill/drill.ts';
 import { treeDrill } from './kill-tree/drill.ts';
 import { loopFigures } from './loops/drill.ts';
+import { parkedDrill } from './parked/drill.ts';
 import { largeResults } from './results/drill.ts';
+import { scalingDrill } from './scaling/drill.ts';
 import { entriesOfARun, type Figures, measure, medianFigures, SERIES, type Series } from './steps/cells.ts';
 import { type LongRun, longRun } from './steps/long-run.ts';
 import { median, round } from './support/numbers.ts';
@@ -11,8 +13,9 @@ import { compareTelemetry, LEAST_RATIO_OFF, VARIANTS } from './telemetry/compare
 
 /**
  * The benchmarks: `steps` (throughput and cost of durable steps, next to the bare publishes), `long-run` (growth),
- * `telemetry` (what it costs), `results` (memory of a node that stores large results), `kill` (switches under load), and
- * `loops` (loop detection on recorded runs).
+ * `telemetry` (what it costs), `results` (memory of a node that stores large results), `kill` and `kill-tree` (switches
+ * under load), `parked` (what waiting runs cost), `scaling` (several nodes beside each other, and users),
+ * and `loops` (loop detection on recorded runs).
  */
 
 interface StepsOptions extends ReportOptions {
@@ -62,6 +65,29 @@ interface ResultsOptions extends ReportOptions {
 
 /** Most memory that a node may hold while it stores large results. */
 const MOST_NODE_MB = 500;
+
+interface ParkedOptions extends ReportOptions {
+  parked: string;
+  wakes: string;
+  seconds: string;
+}
+
+/** Most that a parked run may take to be awake, 99th percentile, milliseconds. */
+const MOST_WAKE_MS = 50;
+/** What two fresh processes may differ in, MB and milliseconds of CPU a second. */
+const SAME_MB = 20;
+const SAME_CPU_MS = 20;
+
+interface ScalingOptions extends ReportOptions {
+  nodes: string;
+  slots: string;
+  seconds: string;
+  many: string;
+  ones: string;
+}
+
+/** Most that the one task of a user may wait beside those of another, milliseconds. */
+const MOST_START_MS = 1_000;
 
 /** Most that a step may cost at the end of a long run, as a multiple of its beginning. */
 const MOST_GROWTH = 1.2;
@@ -143,6 +169,28 @@ program
   .option('--json', 'figures as one line')
   .option('--write', 'put the figures into docs/measurements.md')
   .action(results);
+
+program
+  .command('parked')
+  .description('what runs that wait for a person or a far moment cost a node, and how soon they are awake')
+  .option('--parked <n>', 'runs', '20000')
+  .option('--wakes <n>', 'of them, one after the other', '100')
+  .option('--seconds <n>', 'length of one measurement', '5')
+  .option('--json', 'figures as one line')
+  .option('--write', 'put the figures into docs/measurements.md')
+  .action(parked);
+
+program
+  .command('scaling')
+  .description('steps a second by number of nodes; how soon the one task of a user begins beside those of another')
+  .option('--nodes <list>', 'numbers of node processes', '1,2,4')
+  .option('--slots <n>', 'runs that each has in work', '8')
+  .option('--seconds <n>', 'length of one measurement', '5')
+  .option('--many <n>', 'tasks of the one user', '10000')
+  .option('--ones <n>', 'times that another comes with one', '20')
+  .option('--json', 'figures as one line')
+  .option('--write', 'put the figures into docs/measurements.md')
+  .action(scaling);
 
 await program.parseAsync();
 
@@ -292,4 +340,40 @@ function loops(options: LoopsOptions): void {
     violations.push(`stopOnLongSuccess is ${stopOnLongSuccess}; ${MOST_LONG_STOPPED} at most`);
   }
   finish('bench-loops', 'Loop detection', figures, violations, options);
+}
+
+async function parked(options: ParkedOptions): Promise<void> {
+  const asked = { parked: Number(options.parked), wakes: Number(options.wakes), seconds: Number(options.seconds) };
+  const figures = await parkedDrill(asked);
+  const violations: string[] = [];
+  const { rssMbWith, rssMbWithout, cpuMsPerSecondWith, cpuMsPerSecondWithout, wakeP99Ms } = figures;
+  if (figures.parked < asked.parked) violations.push(`${figures.parked} of ${asked.parked} runs were parked`);
+  if (figures.wakes < asked.wakes) violations.push(`${asked.wakes - figures.wakes} runs were not woken`);
+  if (rssMbWith > rssMbWithout + SAME_MB) violations.push(`parked runs cost ${rssMbWith - rssMbWithout} MB`);
+  if (cpuMsPerSecondWith > cpuMsPerSecondWithout + SAME_CPU_MS) {
+    violations.push(`parked runs cost ${cpuMsPerSecondWith - cpuMsPerSecondWithout} ms of CPU a second`);
+  }
+  if (!(wakeP99Ms < MOST_WAKE_MS)) {
+    violations.push(`a parked run was awake after ${wakeP99Ms} ms (p99); ${MOST_WAKE_MS} at most`);
+  }
+  finish('bench-parked', 'Parked runs', figures, violations, options);
+}
+
+async function scaling(options: ScalingOptions): Promise<void> {
+  const ones = Number(options.ones);
+  const figures = await scalingDrill({
+    counts: options.nodes.split(',').map(Number),
+    slots: Number(options.slots),
+    seconds: Number(options.seconds),
+    many: Number(options.many),
+    ones,
+  });
+  const violations: string[] = [];
+  if (figures.ones < ones) violations.push(`${ones - figures.ones} single tasks did not begin`);
+  if (figures.stillQueued === 0)
+    violations.push('nothing was queued beside the single tasks: the drill has shown nothing');
+  if (!(figures.oneStartsMaxMs < MOST_START_MS)) {
+    violations.push(`a single task began after ${figures.oneStartsMaxMs} ms; ${MOST_START_MS} at most`);
+  }
+  finish('bench-scaling', 'Several nodes', figures, violations, options);
 }

@@ -11,7 +11,7 @@ import { childOptions, hearParent, say } from '../support/children.ts';
 import { silent } from '../support/log.ts';
 import { AGENTS, EFFECTS, type Effect, type KillNodeOptions, MODELS, TOOLS, wallClock } from './wire.ts';
 
-/** A node whose runs wait in tools of 200 ms and more, one after the other; it says when it knows of an order. */
+/** A node whose runs wait in tools of a second and more, one after the other; it says when it hears and reads orders. */
 
 const options = childOptions<KillNodeOptions>();
 const subjects = new Subjects(options.prefix);
@@ -30,7 +30,7 @@ const tools: ToolSource = {
     const effect: Effect = { run, agent, user, tool, at: wallClock() };
     sink.emit(EFFECTS, JSON.stringify(effect));
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => resolve(null), 200 + Math.floor(Math.random() * 400));
+      const timer = setTimeout(() => resolve(null), 1_000 + Math.floor(Math.random() * 2_000));
       signal.addEventListener('abort', () => {
         clearTimeout(timer);
         reject(new AppError('aborted', 'told to stop'));
@@ -48,8 +48,11 @@ const model: Model = {
 
 const log: Log = {
   ...silent,
+  info(event, fields = {}) {
+    if (event === 'switch.heard') say(`heard ${String(fields.scope)} ${wallClock()}`);
+  },
   warn(event, fields = {}) {
-    if (event === 'switch.set') say(`known ${String(fields.revision)} ${wallClock()}`);
+    if (event === 'switch.set' && fields.mode === 'kill') say(`read ${String(fields.scope)} ${wallClock()}`);
   },
   child: () => silent,
 };

@@ -411,9 +411,9 @@ export class Activations {
     while (this.taking.size > 0) await Promise.all(this.taking.values());
   }
 
-  /** Switches have changed, or may be read again. */
-  switched(): void {
-    for (const owner of [...this.owners.values()]) owner.switched();
+  /** Switches over the scopes have changed; null when it may be any, as when they may be read again. */
+  switched(scopes: ReadonlySet<string> | null): void {
+    for (const owner of [...this.owners.values()]) owner.switched(scopes);
   }
 
   heartbeat(): void {

@@ -92,7 +92,7 @@ function control(deps: NodeDeps, { activations, report, tree, isUp }: NodeParts)
   const { switches, agents } = deps;
   return [
     service('switches', deps, isUp, async ({ deps: { clock } }) => {
-      const unfollow = switches.onChange(() => activations.switched());
+      const unfollow = switches.onChange((scopes) => activations.switched(scopes));
       const stop = () => {
         unfollow();
         return switches.stop();

@@ -20,7 +20,7 @@ import { parkRun } from './parking.ts';
 import type { RunTelemetry } from './run-telemetry.ts';
 import { StepLog } from './step-log.ts';
 import type { EntryReader } from './steps.ts';
-import { countHit, orderFor, scopesOf, switchedOff } from './switched.ts';
+import { concerns, countHit, orderFor, scopesOf, switchedOff } from './switched.ts';
 import { think } from './think.ts';
 import type { Wheel } from './wheel.ts';
 
@@ -223,8 +223,8 @@ export class RunOwner implements OwnedRun {
   }
 
   /** Switches have changed, or may be read again. What a kill reaches is cut off before the journal says so. */
-  switched(): void {
-    if (this.phase === 'gone') return;
+  switched(scopes: ReadonlySet<string> | null): void {
+    if (this.phase === 'gone' || !concerns(scopes, this.scopes)) return;
     const { switches } = this.deps;
     const verdict = switches.over(this.scopes, this.fold.context.accepted_at);
     if (verdict?.mode === 'kill') {
@@ -242,6 +242,7 @@ export class RunOwner implements OwnedRun {
   private permit(uses: string | null): Permit {
     const { switches } = this.deps;
     if (switches.frozen || this.fold.context.hold === 'pause') return 'wait';
+    if (switches.holds(uses === null ? this.scopes : [...this.scopes, uses])) return 'wait';
     const mode = switches.over(this.scopes, this.fold.context.accepted_at)?.mode;
     if (mode === 'kill' || mode === 'pause') return 'wait';
     const other = uses === null ? null : switches.over([uses]);

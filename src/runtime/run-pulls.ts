@@ -129,6 +129,7 @@ export class RunPulls {
     const { lane, queue } = open;
     let came = 0;
     let behind = 0;
+    let back = 0;
     open.pulling = true;
     try {
       await queue.pull(
@@ -138,12 +139,16 @@ export class RunPulls {
           came++;
           behind = delivery.behind;
           if (room() > 0 && roomOf(lane.lane) > 0) onDelivery(delivery, lane.lane);
-          else delivery.nak(BACK_MS);
+          else {
+            back++;
+            delivery.nak(BACK_MS);
+          }
         },
         signal,
       );
-      // The only lane needs no turns: its long pull may ask for all that is free.
-      open.busy = came >= most && behind > 0 && this.lanes.size > 1;
+      // The only lane needs no turns: its long pull may ask for all that is free. What goes back is in its lane, uncounted:
+      // it must have its turn, or it would have to be faster than the pulls of busy lanes each time.
+      open.busy = (back > 0 || (came >= most && behind > 0)) && this.lanes.size > 1;
     } catch (thrown) {
       const { code, message } = toAppError(thrown);
       if (this.stopped || code === 'closed') {

@@ -58,8 +58,11 @@ export class SwitchSweep {
       delivery.working();
     };
     for await (const { data } of bus.scan(streamsOf(subjects).events.name, this.filterOf(scope))) {
-      const status = StatusEvent.safeParse(JSON.parse(data)).data;
-      if (status === undefined || status.phase === 'complete') continue;
+      const read = JSON.parse(data) as { phase?: unknown } | null;
+      // Most have ended: not even read as what they should be.
+      if (read?.phase === 'complete') continue;
+      const status = StatusEvent.safeParse(read).data;
+      if (status === undefined) continue;
       // Owned and queued runs are seen to by whoever has or takes them; those that a node died over, the second time.
       if (first && (status.node !== undefined || status.state === 'idle.accepted')) continue;
       // Who waits for a person loses no time by waiting, and heeds the switch when it is woken.

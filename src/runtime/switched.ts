@@ -13,6 +13,12 @@ export function scopesOf({ run, agent, user, ancestors, continues }: RunEventOf<
   return scopesOfRun({ run, agent: agent.name, version: agent.version, user, above });
 }
 
+/** Whether a change of switches may concern a run; those over tools and models may concern any. */
+export function concerns(changed: ReadonlySet<string> | null, scopes: readonly string[]): boolean {
+  if (changed === null || scopes.some((scope) => changed.has(scope))) return true;
+  return [...changed].some((scope) => scope.startsWith('tool:') || scope.startsWith('model:'));
+}
+
 /** Switches over the run, and over the tools and the model that it wants to use now. */
 export function heldBy(switches: Switches, fold: RunFold, accepted: RunEventOf<'accepted'>): SwitchVerdict[] {
   if (fold.ended) return [];

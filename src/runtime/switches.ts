@@ -7,11 +7,12 @@ import type { Bus, StoredMessage, Subscription } from '../ports/bus.ts';
 import type { Cancel, Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';
 import type { Log } from '../ports/telemetry.ts';
+import { HeardOrders } from './heard-orders.ts';
 
 /**
  * The switches as this node knows them (SUP-6, SUP-7). The stream is the truth: it is read from its beginning at the
- * start, then each second through its leader; the orders themselves, heard as they are published, say when to look at
- * once.
+ * start, then each second through its leader, and at once when an order is heard as it is published. A kill or a pause
+ * that was heard holds its scope until it is read.
  *
  * After each reading the node stores its presence with the revision that it has read. Who waits for an order to be
  * known everywhere waits for those records. A node whose last stored reading is older than `staleMs` is frozen: it
@@ -21,8 +22,8 @@ import type { Log } from '../ports/telemetry.ts';
 const REREAD_MS = 1_000;
 /** How long a stored reading may take before it is tried anew, milliseconds. */
 const ATTEMPT_MS = 2_000;
-/** An order is heard before it can be read: looked for again after 2, 4, 8 ... ms, so many times. */
-const CHASES = 8;
+/** An order is heard before it can be read: looked for at once, then again after 1, 2, 4, 8 ... ms, at most this. */
+const CHASE_MS = 512;
 
 export interface SwitchesOptions {
   bus: Bus;
@@ -35,12 +36,25 @@ export interface SwitchesOptions {
   staleMs: number;
 }
 
+interface Reading {
+  /** Epoch milliseconds. */
+  began: number;
+  /** Something new. */
+  found: boolean;
+  /** Up to which order it came. */
+  revision: number;
+}
+
+/** @param scopes those that orders were read about; null when it may be any */
+export type SwitchListener = (scopes: ReadonlySet<string> | null) => void;
+
 export class Switches {
   private readonly options: SwitchesOptions;
   private readonly stream: string;
   private readonly filter: string;
   private readonly table = new SwitchTable();
-  private readonly listeners = new Set<() => void>();
+  private readonly heard = new HeardOrders();
+  private readonly listeners = new Set<SwitchListener>();
   private readonly hits = new Map<number, SwitchHits>();
   private readonly uncounted = new Set<number>();
   private readonly counter: string;
@@ -50,6 +64,7 @@ export class Switches {
   private readAt = Number.NEGATIVE_INFINITY;
   private wasFrozen = false;
   private reading: Promise<unknown> = Promise.resolve();
+  private chasing = false;
   private queued: Promise<void> | null = null;
   private hints: Subscription | null = null;
   private cancelTick: Cancel = () => {};
@@ -74,8 +89,7 @@ export class Switches {
     const { bus } = this.options;
     this.clock = clock;
     this.stopped = false;
-    this.cancelChase = null;
-    this.hints = bus.subscribe(this.filter, () => this.heard());
+    this.hints = bus.subscribe(this.filter, (message) => this.hear(message));
     await this.storePresence(0);
     await this.refresh();
     this.tick();
@@ -122,6 +136,11 @@ export class Switches {
     return this.table.over(scopes, acceptedAt);
   }
 
+  /** Nothing new may begin in the scopes: an order was heard that is not read yet. */
+  holds(scopes: readonly string[]): boolean {
+    return this.heard.holds(scopes);
+  }
+
   /** The last order about a scope. */
   readonly last = (scope: string): SwitchEntry | null => this.table.get(scope);
 
@@ -129,8 +148,8 @@ export class Switches {
     return this.table.inForce();
   }
 
-  /** Calls back when orders were read, and when the node may act again. */
-  onChange(listener: () => void): Cancel {
+  /** Calls back when orders were read, when one that was heard holds no more, and when the node may act again. */
+  onChange(listener: SwitchListener): Cancel {
     this.listeners.add(listener);
     return () => void this.listeners.delete(listener);
   }
@@ -147,51 +166,84 @@ export class Switches {
 
   /** What was acknowledged before the call is known, and said to be known, after it. */
   refresh(): Promise<void> {
-    this.queued ??= this.reading.then(() => {
+    // Told each time, though nothing was read: that is what proves that this node is there and up to date.
+    this.queued ??= this.look(() => {
       this.queued = null;
-      const round = this.round();
-      this.reading = round.catch(() => undefined);
-      return round;
-    });
+    }).then((reading) => this.told(reading));
     return this.queued;
   }
 
-  private async round(): Promise<void> {
-    const { clock, log, staleMs } = this.options;
-    const began = clock.now();
-    await this.read();
-    // Told each time, though nothing was read: that is what proves that this node is there and up to date.
-    await this.storePresence(this.seen);
-    this.readAt = began;
+  /** Reads; looks wait for each other only, not until what they found is told. */
+  private look(begins = () => {}): Promise<Reading> {
+    const look = this.reading.then(async () => {
+      begins();
+      const began = this.options.clock.now();
+      const found = await this.read(began);
+      return { began, found, revision: this.seen };
+    });
+    this.reading = look.catch(() => undefined);
+    return look;
+  }
+
+  /** Stores how far this node has read. */
+  private async told({ began, revision }: Reading): Promise<void> {
+    const { log, staleMs } = this.options;
+    await this.storePresence(revision);
+    this.readAt = Math.max(this.readAt, began);
     if (this.wasFrozen && !this.frozen) {
       this.wasFrozen = false;
       log.info('switches.read_again', { stale_ms: staleMs, consequence: 'the node acts again' });
-      this.tell();
+      this.tell(null);
     }
   }
 
-  private async read(): Promise<void> {
+  /** True when there was anything new. */
+  private async read(began: number): Promise<boolean> {
     const { bus, log } = this.options;
     const head = await bus.last(this.stream, this.filter, { authoritative: true });
     const newest = head?.seq ?? 0;
-    if (newest === this.seen) return;
-    if (newest < this.seen) {
+    const changed = new Set<string>();
+    const known = this.seen;
+    if (newest < known) {
       const consequence = 'what is known here stays in force until it is revived';
-      log.error('switches.stream_lost', { known: this.seen, found: newest, consequence });
+      log.error('switches.stream_lost', { known, found: newest, consequence });
       this.seen = 0;
     }
-    if (head !== null && newest === this.seen + 1) this.apply(head);
-    else {
-      for await (const message of bus.scan(this.stream, this.filter, { fromSequence: this.seen + 1 })) {
-        this.apply(message);
+    try {
+      if (head !== null && newest === this.seen + 1) this.apply(head, changed);
+      else if (newest > this.seen) {
+        for await (const message of bus.scan(this.stream, this.filter, { fromSequence: this.seen + 1 })) {
+          this.apply(message, changed);
+        }
       }
+      this.giveUp(began, changed);
+    } finally {
+      // Also of what came before the reading broke off: the next one goes on behind it.
+      if (changed.size > 0) this.tell(changed);
     }
-    this.tell();
+    return newest !== known;
   }
 
-  private apply(message: StoredMessage): void {
+  /** Lifts what was heard and is not there to be read. */
+  private giveUp(began: number, changed: Set<string>): void {
+    for (const { scope, order, holds } of this.heard.giveUp(began)) {
+      if (!holds || scope === null) continue;
+      changed.add(scope);
+      const consequence = 'it is not in the stream and holds nothing any more; give it again if it should be in force';
+      this.options.log.warn('switch.not_stored', {
+        scope,
+        mode: order.mode,
+        by: order.by,
+        why: order.why,
+        consequence,
+      });
+    }
+  }
+
+  private apply(message: StoredMessage, changed: Set<string>): void {
     const { subjects, log } = this.options;
     this.seen = message.seq;
+    this.heard.read(message.subject, message.data);
     const scope = subjects.parseSwitch(message.subject);
     if (scope === null) {
       const subject = message.subject.slice(0, 300);
@@ -200,11 +252,12 @@ export class Switches {
     }
     const { mode, by, why } = readSwitchOrder(message.data);
     this.table.apply({ scope, mode, by, why, at: message.at, revision: message.seq });
+    changed.add(scope);
     log.warn('switch.set', { scope, mode, by, why, revision: message.seq });
   }
 
-  private tell(): void {
-    for (const listener of this.listeners) listener();
+  private tell(scopes: ReadonlySet<string> | null): void {
+    for (const listener of this.listeners) listener(scopes);
   }
 
   private async storePresence(revision: number): Promise<void> {
@@ -219,25 +272,35 @@ export class Switches {
     }
   }
 
-  private heard(): void {
+  private hear({ subject, data }: { subject: string; data: string }): void {
+    const { subjects, clock, log } = this.options;
+    if (this.stopped) return;
+    const held = this.heard.hear(subject, data, subjects.parseSwitch(subject), clock.now());
     this.chases = 0;
-    if (this.cancelChase === null && !this.stopped) this.chase();
+    if (!this.chasing) {
+      this.cancelChase?.();
+      this.chase();
+    }
+    if (held === null) return;
+    const { scope, order } = held;
+    const consequence = 'nothing new begins in the scope; the order itself is carried out when it is read';
+    log.info('switch.heard', { scope, mode: order.mode, by: order.by, why: order.why, consequence });
   }
 
+  /** Looks until everything that was heard is read, or known not to be there. */
   private chase(): void {
-    const before = this.seen;
-    this.cancelChase = () => {};
+    this.cancelChase = null;
+    this.chasing = true;
     const again = (): void => {
-      this.cancelChase = null;
-      if (this.seen === before) this.chases++;
-      else this.refresh().catch(() => undefined);
-      if (this.stopped || this.chases >= CHASES) return;
-      this.cancelChase = this.clock.after(2 ** this.chases, () => this.chase());
+      this.chasing = false;
+      if (this.stopped || !this.heard.unread) return;
+      this.cancelChase = this.clock.after(Math.min(2 ** this.chases++, CHASE_MS), () => this.chase());
     };
-    // Read alone first: that nothing new was found need not be stored each time.
-    const look = this.reading.then(() => this.read());
-    this.reading = look.catch(() => undefined);
-    look.then(again, again);
+    this.look().then((reading) => {
+      // That nothing new was found need not be stored each time.
+      if (reading.found && !this.stopped) this.told(reading).catch(() => undefined);
+      again();
+    }, again);
   }
 
   private tick(): void {

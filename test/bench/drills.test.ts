@@ -196,3 +196,46 @@ describe('the drill of whole trees', () => {
     expect(late.figures.lateEffects).toBeGreaterThan(0);
   });
 });
+
+describe('the drill of kill switches', () => {
+  it('sees each order known and read by every node, and nothing that begins after it', {
+    timeout: 240_000,
+  }, async () => {
+    const { figures } = await drills.run('main', ['kill', '--kills', '24', '--nodes', '2', '--runs', '20']);
+    // How soon is the machine's word.
+    expect(figures).toMatchObject({
+      kills: 24,
+      lateEffects: 0,
+      nodes: 2,
+      perScope: { agent: 2, model: 1, run: 17, tool: 1, user: 3 },
+      knownP99Ms: expect.any(Number),
+      readP99Ms: expect.any(Number),
+      acknowledgedP99Ms: expect.any(Number),
+    });
+    expect(figures.effects).toBeGreaterThan(20);
+    expect(figures.knownP50Ms).toBeLessThanOrEqual(Number(figures.readP50Ms));
+  });
+});
+
+describe('the drill of parked runs', () => {
+  it('parks them, measures a node beside none and beside all, and wakes some', { timeout: 240_000 }, async () => {
+    const { figures } = await drills.run('main', ['parked', '--parked', '60', '--wakes', '10', '--seconds', '0.5']);
+    expect(figures).toMatchObject({ parked: 60, waitForPerson: 30, wakes: 10, wakeP99Ms: expect.any(Number) });
+    for (const name of ['rssMbWithout', 'rssMbWith', 'startMsWithout', 'startMsWith']) {
+      expect(figures[name]).toBeGreaterThan(10);
+    }
+  });
+});
+
+describe('the drill of several nodes', () => {
+  it('counts the steps of one and of two, and starts single tasks beside many', { timeout: 240_000 }, async () => {
+    const args = ['scaling', '--nodes', '1,2', '--seconds', '0.5', '--slots', '4', '--many', '500', '--ones', '3'];
+    const { figures } = await drills.run('main', args);
+    expect(figures).toMatchObject({ slotsPerNode: 4, ones: 3, oneStartsMaxMs: expect.any(Number) });
+    expect(figures.stillQueued).toBeGreaterThan(0);
+    const nodes = figures.nodes as Record<string, Record<string, number>>;
+    expect(nodes['1']).toMatchObject({ efficiency: 1 });
+    expect(nodes['1']?.stepsPerSecond).toBeGreaterThan(0);
+    expect(nodes['2']?.stepsPerSecond).toBeGreaterThan(0);
+  });
+});

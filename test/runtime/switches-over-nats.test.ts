@@ -92,6 +92,20 @@ describe('switches on a real server', () => {
     await operator.cancel(again.run, 'enough');
   });
 
+  it('hold for a moment when they are heard and the server refuses to store them', async () => {
+    const client = await submitter();
+    const bus = await connect({ nkeySeed: embedded.keys.roles.operator.seed });
+    const before = asked;
+    const headers = { 'Nats-Expected-Last-Sequence': '1000000' };
+    await expect(bus.publish(subjects.switchOf('agent:slow'), 'kill', { headers })).rejects.toThrow();
+    const { run } = await client.submit({ input: 'x' }, 'slow');
+    await eventually('question', () => (asked > before ? true : null));
+    const operator = createOperator({ bus, subjects, by: 'olga' });
+    for await (const { scope } of operator.switches()) expect(scope).not.toBe('agent:slow');
+    await operator.cancel(run, 'enough');
+    expect(await client.result(run, { wait: true })).toMatchObject({ code: 'cancelled' });
+  });
+
   it('are set by one line on a bare socket, which is told that the order is stored', async () => {
     const client = await submitter();
     const before = asked;
