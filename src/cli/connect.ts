@@ -69,7 +69,7 @@ export function withClient<T>(place: Place & { user: string }, use: (client: Cli
 
 export { withBus };
 
-function whoAmI(): string {
+export function whoAmI(): string {
   try {
     return userInfo().username.slice(0, 128) || 'operator';
   } catch {

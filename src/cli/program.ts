@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../core/version.ts';
 import { addAgain } from './again.ts';
 import { addAgents } from './agents.ts';
+import { addConsole } from './console.ts';
 import { addCompletion } from './completion.ts';
 import { addDeadLetter } from './deadletter.ts';
 import { addDoctor } from './doctor.ts';
@@ -87,6 +88,7 @@ ${EXIT_HELP}`,
     addHealth,
     addDoctor,
     addVersion,
+    addConsole,
     addCompletion,
   ];
   for (const add of adders) add(program, io);

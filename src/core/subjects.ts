@@ -231,6 +231,11 @@ export class Subjects {
   get workerInbox(): string {
     return `_INBOX_${this.prefix}_worker`;
   }
+
+  /** Below this, consoles receive answers: they must not hear those of nodes. */
+  get consoleInbox(): string {
+    return `_INBOX_${this.prefix}_console`;
+  }
 }
 
 /** The lane of a user: FNV-1a over its characters, stable across processes and versions. */

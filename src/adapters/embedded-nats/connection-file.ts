@@ -19,6 +19,8 @@ export const Connection = z.object({
     worker: z.string(),
     operator: z.string(),
     viewer: z.string(),
+    /** Empty where an older version runs. */
+    console: z.string().default(''),
     /** By user. */
     submitters: z.record(z.string(), z.string()),
   }),
@@ -46,12 +48,13 @@ export async function writeConnection(dir: string, connection: Connection): Prom
 }
 
 export function credentialFiles(keys: Keys): Connection['credentials'] {
-  const { node, worker, operator, viewer } = keys.roles;
+  const { node, worker, operator, viewer, console } = keys.roles;
   return {
     node: node.file,
     worker: worker.file,
     operator: operator.file,
     viewer: viewer.file,
+    console: console.file,
     submitters: Object.fromEntries(keys.submitters.map(({ user, file }) => [user, file])),
   };
 }

@@ -13,7 +13,7 @@ import { encodeToken } from '../../core/tokens.ts';
  * client can use, also one that only speaks the text protocol.
  */
 
-export const ROLES = ['node', 'worker', 'operator', 'viewer'] as const;
+export const ROLES = ['node', 'worker', 'operator', 'viewer', 'console'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** A file named below `dir`, and the secret in it. */
@@ -64,6 +64,7 @@ export async function ensureKeys(dir: string, users: string[], random: (bytes: n
       worker: await role('worker'),
       operator: await role('operator'),
       viewer: await role('viewer'),
+      console: await role('console'),
     },
     submitters: await Promise.all(
       [...new Set(users.map((user) => Name.parse(user)))].map((user) => password(user, `submit-${fileNameOf(user)}`)),
