@@ -28,6 +28,8 @@ export interface OpenConsoleOptions {
   /** Who the login link is for. */
   person: Person;
   source: { address: NatsAddress; subjects: Subjects } | { file: string };
+  /** Folder of the built page; default the one beside this program. */
+  assets?: string;
   log: Log;
 }
 
@@ -50,7 +52,7 @@ export async function openConsole(options: OpenConsoleOptions): Promise<OpenCons
     startConsole({
       ...{ host, port, accounts, proxy, publicUrl, source, log },
       secret: secretOf,
-      assets: join(packageRoot(), 'dist', 'console', 'page', 'assets'),
+      assets: options.assets ?? join(packageRoot(), 'dist', 'console', 'page', 'assets'),
       now: () => systemClock().now(),
     });
   const secretOf = await secret(tokens, options.dir);
