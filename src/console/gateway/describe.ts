@@ -14,9 +14,23 @@ const value = (json: unknown) => said(typeof json === 'string' ? json : (JSON.st
 /** The tool (`tool:NAME`), agent or person that a call goes to. */
 export type CallPeer = (c: string) => string;
 
-export function describeEvent(event: RunEvent, peer: CallPeer): FrameEvent {
+export function describeEvent(event: RunEvent, peer: CallPeer): FrameEvent[] {
   const { from = 'run', to = 'run', text, tone = 'plain' } = tellingOf(event, peer);
-  return { type: event.type, text: clip(text, MAX), tone, from, to, ...('c' in event ? { c: event.c } : {}) };
+  const told = { type: event.type, text: clip(text, MAX), tone, from, to, ...('c' in event ? { c: event.c } : {}) };
+  return [told, ...(event.type === 'decided' ? callsOf(event.decision) : [])];
+}
+
+/** What a decision asks for, on its way to whoever does it. */
+function callsOf(decision: Decision): FrameEvent[] {
+  const base = { type: 'call', tone: 'quiet', from: 'run' } as const;
+  switch (decision.action) {
+    case 'tool_call':
+      return decision.calls.map(({ tool, args }) => ({ ...base, to: `tool:${tool}`, text: value(args) }));
+    case 'ask_human':
+      return [{ ...base, to: 'person', text: said(decision.question) }];
+    default:
+      return [];
+  }
 }
 
 interface Telling {

@@ -57,7 +57,7 @@ export class FollowedRun {
     this.entries.push(entry);
     const { context, path, protocol } = this.fold;
     this.contexts.push(context);
-    const events = entry.events.map((event) => describeEvent(event, this.peers));
+    const events = entry.events.flatMap((event) => describeEvent(event, this.peers));
     const frame: Frame = {
       n: entry.n,
       at: entry.at,

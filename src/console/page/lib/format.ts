@@ -52,3 +52,13 @@ export function topOf(state: string): string {
 export function text(value: unknown): string {
   return typeof value === 'string' ? value : (JSON.stringify(value, null, 2) ?? '');
 }
+
+const ASKED: Record<string, string> = {
+  answer: 'asks a person',
+  release: 'its journal cannot be read on: an operator decides',
+};
+
+/** What a person is wanted for, in a line; the status says it for the command line. */
+export function asked({ requires }: { requires: { kind: string; text: string } | null }): string {
+  return requires === null ? '' : (ASKED[requires.kind] ?? requires.text.split(': proctor')[0] ?? '');
+}

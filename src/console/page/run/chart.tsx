@@ -91,6 +91,7 @@ function Drawn({ layout, state, via, entry }: { layout: ChartLayout; state: stri
   };
   return (
     <div className={`chart chart-${layout.detail} chart-${layout.direction.toLowerCase()}`}>
+      <RootChips layout={layout} via={via} />
       {/* biome-ignore lint/a11y/noStaticElementInteractions: moved about with keys as well as with the pointer */}
       {/* biome-ignore lint/a11y/useAriaPropsSupportedByRole: the group is named for screen readers */}
       <div
@@ -134,7 +135,6 @@ function Drawn({ layout, state, via, entry }: { layout: ChartLayout; state: stri
           ⤢
         </button>
       </div>
-      <RootChips layout={layout} via={via} />
     </div>
   );
 }
@@ -285,7 +285,7 @@ function placeOf(layout: ChartLayout, state: string): Box | null {
 }
 
 /** Below this size texts cannot be read: then not all is shown, but what is active. */
-const LEAST_SCALE = 0.62;
+const LEAST_SCALE = 0.75;
 
 function fit(layout: ChartLayout, { width, height }: { width: number; height: number }, target: Box | null): View {
   if (width === 0) return { x: 0, y: 0, scale: 1 };

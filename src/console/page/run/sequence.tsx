@@ -4,7 +4,7 @@ import { Empty } from '../ui/bits.tsx';
 
 /** Who said what to whom: the run, its model, tools, people, the runs that it delegated to. */
 
-const LANE = 132;
+const LANE = 150;
 const LINE = 34;
 const MAX = 150;
 const FIXED = ['submitter', 'operator', 'node', 'run', 'model'];

@@ -18,20 +18,16 @@ export function Standing({ head, file }: { head: RunHead; file: boolean }) {
       <div className="standing-state">
         <StateName state={head.state} />
         <span className="dim">
-          for <When at={head.since} ago={false} />
+          {over ? <When at={head.since} /> : <>for <When at={head.since} ago={false} /></>}
         </span>
       </div>
       <div className="standing-text">
         {head.end !== null && (
-          <p>
-            {head.end.code === 'completed' ? (
-              <pre className="value answer">{text(head.answer)}</pre>
-            ) : (
-              <>{head.end.error ?? (head.end.detail || 'It ended without an answer.')}</>
-            )}
-          </p>
+          <pre className="value answer">
+            {head.end.code === 'completed' ? text(head.answer) : (head.end.error ?? (head.end.detail || 'It ended without an answer.'))}
+          </pre>
         )}
-        {!over && line !== null && line.waiting_for !== null && (
+        {!over && head.asks.length === 0 && line !== null && line.waiting_for !== null && (
           <p>
             Waits for {line.waiting_for}. <span className="dim">Unblocked by {line.who}.</span>
             {line.orphaned && <strong className="tone-bad"> Nobody will move it: an operator must.</strong>}

@@ -1,5 +1,5 @@
 import type { Cluster, Overview as Figures, RunRow } from '../../wire.ts';
-import { count, usd } from '../lib/format.ts';
+import { asked, count, usd } from '../lib/format.ts';
 import { useLatest } from '../lib/live.ts';
 import { Empty, Link, Loading, Panel, Tag, When } from '../ui/bits.tsx';
 import { StateMark, StateName } from '../ui/mark.tsx';
@@ -16,11 +16,15 @@ export function Overview() {
       <h1 className="view-title">Overview</h1>
       <States figures={figures} />
       <div className="grid">
-        <Attention rows={figures.attention} needs={figures.needs} />
-        <Health cluster={cluster} />
-        <Throughput figures={figures} />
-        <ByAgent figures={figures} />
-        <Recent rows={figures.recent} />
+        <div className="stack">
+          <Attention rows={figures.attention} needs={figures.needs} />
+          <Recent rows={figures.recent} />
+        </div>
+        <div className="stack">
+          <Health cluster={cluster} />
+          <Throughput figures={figures} />
+          <ByAgent figures={figures} />
+        </div>
       </div>
     </div>
   );
@@ -51,7 +55,7 @@ function States({ figures }: { figures: Figures }) {
 
 function Attention({ rows, needs }: { rows: RunRow[]; needs: number }) {
   return (
-    <Panel title="Waiting for a person" aside={needs > rows.length ? `${rows.length} of ${count(needs)}` : undefined} className="wide">
+    <Panel title="Waiting for a person" aside={needs > rows.length ? `${rows.length} of ${count(needs)}` : undefined}>
       {rows.length === 0 ? (
         <Empty title="Nobody is waited for">Runs that need an approval, an answer or a word on a call stand here, the oldest first.</Empty>
       ) : (
@@ -60,7 +64,7 @@ function Attention({ rows, needs }: { rows: RunRow[]; needs: number }) {
             <li key={row.run}>
               <Link to={`/runs/${row.run}`} className="row">
                 <StateName state={row.state} />
-                <span className="row-main">{row.requires?.text}</span>
+                <span className="row-main">{asked(row)}</span>
                 <span className="dim">{row.agent}</span>
                 <When at={row.since} ago={false} />
               </Link>
@@ -206,7 +210,7 @@ function ByAgent({ figures }: { figures: Figures }) {
 
 function Recent({ rows }: { rows: RunRow[] }) {
   return (
-    <Panel title="Newest runs" aside={<Link to="/runs">All runs</Link>} className="wide">
+    <Panel title="Newest runs" aside={<Link to="/runs">All runs</Link>}>
       {rows.length === 0 ? (
         <Empty title="No run yet">
           Hand one in: <code>proctor submit examples/tasks/first.json</code>

@@ -2,7 +2,7 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import type { Fault, RunPage, RunQuery, RunRow, RunSort } from '../../wire.ts';
 import { faultOf, post } from '../lib/api.ts';
-import { count, usd } from '../lib/format.ts';
+import { asked, count, usd } from '../lib/format.ts';
 import { live } from '../lib/live.ts';
 import { go, setQuery } from '../lib/router.ts';
 import { Empty, FaultBox, Link, Loading, When } from '../ui/bits.tsx';
@@ -217,7 +217,7 @@ function Row({ row }: { row: RunRow }) {
         <Link to={`/runs/${row.run}`} className="mono run-link">
           {row.run}
         </Link>
-        {row.requires !== null && <span className="run-note tone-warn">{row.requires.text}</span>}
+        {row.requires !== null && <span className="run-note tone-warn">{asked(row)}</span>}
         {row.requires === null && row.error !== null && <span className="run-note tone-bad">{row.error}</span>}
       </span>
       <span role="cell" className="col-agent clip">
