@@ -6,7 +6,10 @@ import { progress } from './support/report.ts';
 
 /** Pictures of every view of the console, over a cluster that is played for it. */
 
-const { out } = new Command('shots').option('--out <folder>', 'where the pictures go', 'shots').parse().opts<{ out: string }>();
+const { out } = new Command('shots')
+  .option('--out <folder>', 'where the pictures go', 'shots')
+  .parse()
+  .opts<{ out: string }>();
 
 const scene = await openScene();
 try {

@@ -30,7 +30,10 @@ export const AGENTS: AgentInput[] = [
   }),
   agent('refund-desk', 'Pays money back.', { tools: ['pay_back'] }),
   agent('slow', 'Waits for a long report.', { tools: ['long_report'] }),
-  agent('stepper', 'Takes a step whenever it is told to.', { tools: ['tick'], limits: { steps: 5_000, tool_calls: 5_000, wall_ms: 3_600_000 } }),
+  agent('stepper', 'Takes a step whenever it is told to.', {
+    tools: ['tick'],
+    limits: { steps: 5_000, tool_calls: 5_000, wall_ms: 3_600_000 },
+  }),
 ];
 
 const say = (action: Decision, input = 900, output = 120) => ({
@@ -38,44 +41,80 @@ const say = (action: Decision, input = 900, output = 120) => ({
   usage: { input_tokens: input, output_tokens: output, cost_usd: (input * 2.5 + output * 10) / 1e6 },
   model: 'script',
 });
-const call = (reasoning: string, ...calls: [tool: string, args: Record<string, never | string | number>][]): Decision => ({
+const call = (
+  reasoning: string,
+  ...calls: [tool: string, args: Record<string, never | string | number>][]
+): Decision => ({
   action: 'tool_call',
   reasoning,
   calls: calls.map(([tool, args]) => ({ tool, args })),
 });
-const answer = (text: string): Decision => ({ action: 'final_answer', reasoning: 'All that was asked is known now.', answer: text });
+const answer = (text: string): Decision => ({
+  action: 'final_answer',
+  reasoning: 'All that was asked is known now.',
+  answer: text,
+});
 
 type Script = (turn: number, input: ThinkInput) => Decision;
 
 const SCRIPTS: Record<string, Script> = {
   'log-analyst': (turn, { task }) => {
     const { file } = task.input as { file: string };
-    if (turn === 0) return call(`The question is about ${file}. Its end first, and how often errors occur.`, ['read_log', { file, lines: 200 }], ['search_log', { file, pattern: 'ERROR' }]);
-    if (turn === 1) return call('The errors begin at 09:12:04, all from the payment gateway. How large a share of requests is it?', ['calculate', { expression: '184 / 2310 * 100' }]);
-    if (turn === 2) return call('Is the same pattern older than today?', ['search_log', { file, pattern: 'gateway timeout' }]);
-    return answer('Checkout failed because the payment gateway timed out from 09:12:04 to 09:19:40 (184 of 2,310 requests, 8 %). First seen today. Raise the pool of connections, which was exhausted.');
+    if (turn === 0)
+      return call(
+        `The question is about ${file}. Its end first, and how often errors occur.`,
+        ['read_log', { file, lines: 200 }],
+        ['search_log', { file, pattern: 'ERROR' }],
+      );
+    if (turn === 1)
+      return call('The errors begin at 09:12:04, all from the payment gateway. How large a share of requests is it?', [
+        'calculate',
+        { expression: '184 / 2310 * 100' },
+      ]);
+    if (turn === 2)
+      return call('Is the same pattern older than today?', ['search_log', { file, pattern: 'gateway timeout' }]);
+    return answer(
+      'Checkout failed because the payment gateway timed out from 09:12:04 to 09:19:40 (184 of 2,310 requests, 8 %). First seen today. Raise the pool of connections, which was exhausted.',
+    );
   },
   'invoice-clerk': (turn, { task }) => {
     const { invoice } = task.input as { invoice: string };
     if (turn === 0) return call('The order that the invoice names comes first.', ['find_order', { order: invoice }]);
-    if (invoice.startsWith('broken')) return call('The sums differ: checked once more.', ['check_invoice', { invoice }]);
-    return turn === 1 ? call('Now the sums.', ['check_invoice', { invoice }]) : answer(`${invoice} agrees with its order.`);
+    if (invoice.startsWith('broken'))
+      return call('The sums differ: checked once more.', ['check_invoice', { invoice }]);
+    return turn === 1
+      ? call('Now the sums.', ['check_invoice', { invoice }])
+      : answer(`${invoice} agrees with its order.`);
   },
   concierge: (turn, { task }) => {
     if (task.input === 'delegate') {
       return turn === 0
-        ? { action: 'delegate', reasoning: 'Logs are the analyst\'s business.', agent: 'log-analyst', input: { file: 'orders.log' } }
+        ? {
+            action: 'delegate',
+            reasoning: "Logs are the analyst's business.",
+            agent: 'log-analyst',
+            input: { file: 'orders.log' },
+          }
         : answer('The analyst found the cause: see its answer.');
     }
     if (turn === 0) return call('First the order itself.', ['find_order', { order: 'A-17' }]);
-    if (turn === 1) return { action: 'ask_human', reasoning: 'A refund of 49.90 is a matter for a person.', question: 'The parcel of order A-17 counts as delivered, and the customer says that it never came. Refund 49.90 EUR?' };
+    if (turn === 1)
+      return {
+        action: 'ask_human',
+        reasoning: 'A refund of 49.90 is a matter for a person.',
+        question:
+          'The parcel of order A-17 counts as delivered, and the customer says that it never came. Refund 49.90 EUR?',
+      };
     return answer('The refund is on its way.');
   },
   'refund-desk': (turn, { task }) => {
     const { order, amount } = task.input as { order: string; amount: number };
-    return turn === 0 ? call('The refund was approved yesterday.', ['pay_back', { order, amount }]) : answer('Paid back.');
+    return turn === 0
+      ? call('The refund was approved yesterday.', ['pay_back', { order, amount }])
+      : answer('Paid back.');
   },
-  slow: (_turn, { task }) => call('The report takes its time.', ['long_report', { seconds: (task.input as { seconds: number }).seconds }]),
+  slow: (_turn, { task }) =>
+    call('The report takes its time.', ['long_report', { seconds: (task.input as { seconds: number }).seconds }]),
   stepper: (turn, { task }) => {
     const { steps, ms } = task.input as { steps: number; ms: number };
     return turn < steps ? call(`Step ${turn + 1}.`, ['tick', { ms }]) : answer('Done.');
@@ -85,7 +124,11 @@ const SCRIPTS: Record<string, Script> = {
 export const actors: Model = {
   async think(input) {
     await delay(60 + Math.random() * 120);
-    return say(SCRIPTS[input.agent.name]?.(input.step - 1, input) ?? answer('Nothing to do.'), 800 + input.step * 350, 90 + input.step * 8);
+    return say(
+      SCRIPTS[input.agent.name]?.(input.step - 1, input) ?? answer('Nothing to do.'),
+      800 + input.step * 350,
+      90 + input.step * 8,
+    );
   },
 };
 
@@ -98,7 +141,14 @@ export const TOOLS = [
     idempotent: true,
     handler: async ({ file }) => {
       await delay(120);
-      return { file, lines: ['09:12:04 ERROR payments: gateway timeout after 5000 ms', '09:12:05 ERROR checkout: order A-17 not charged', '09:12:09 WARN  pool: 64 of 64 connections in use'] };
+      return {
+        file,
+        lines: [
+          '09:12:04 ERROR payments: gateway timeout after 5000 ms',
+          '09:12:05 ERROR checkout: order A-17 not charged',
+          '09:12:09 WARN  pool: 64 of 64 connections in use',
+        ],
+      };
     },
   }),
   defineTool({

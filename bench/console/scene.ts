@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../src/adapters/clock/system-clock.ts';
 import type { NatsBus } from '../../src/adapters/nats/bus.ts';
-import { connectBus, startSupervisor } from '../../src/app.ts';
 import { type OpenConsole, openConsole } from '../../src/app/console.ts';
+import { connectBus, startSupervisor } from '../../src/app.ts';
 import { type Client, createClient } from '../../src/client/client.ts';
 import { createOperator, type Operator } from '../../src/client/operator.ts';
 import { Subjects } from '../../src/core/subjects.ts';
@@ -73,7 +73,11 @@ export async function openScene({ assets, nodes = 2 }: SceneOptions = {}): Promi
   });
   const bus = await connect('client');
   const tokenFile = join(server.dir, 'accounts.json');
-  const accounts = Object.entries(TOKENS).map(([role, token]) => ({ name: role === 'operator' ? 'olga' : `a-${role}`, role, token }));
+  const accounts = Object.entries(TOKENS).map(([role, token]) => ({
+    name: role === 'operator' ? 'olga' : `a-${role}`,
+    role,
+    token,
+  }));
   await writeFile(tokenFile, JSON.stringify({ accounts }));
   const consoles = new Set<OpenConsole>();
   return {
@@ -126,7 +130,11 @@ export async function playScene({ client, operator }: Scene): Promise<Record<str
   runs.unknown = await submit('refund-desk', { order: 'A-21', amount: 40 });
   runs.paused = await submit('slow', { seconds: 600 });
   runs.executing = await submit('slow', { seconds: 600 });
-  runs.later = await submit('log-analyst', { file: 'later.log' }, { not_before: new Date(Date.now() + 3_600_000).toISOString() });
+  runs.later = await submit(
+    'log-analyst',
+    { file: 'later.log' },
+    { not_before: new Date(Date.now() + 3_600_000).toISOString() },
+  );
   await submit('log-analyst', { file: 'x' }, { limits: { steps: 1 } });
   await operator.pause(runs.paused, 'look at the upstream first');
   await operator.switch('tool:send_mail', 'pause', 'the mail provider refuses us');
@@ -141,7 +149,8 @@ export async function until(operator: Operator, run: string, state: string): Pro
   for (;;) {
     const { status } = await operator.run(run);
     if (status.state.startsWith(state)) return;
-    if (/^(?:completed|failed)/.test(status.state)) throw new Error(`run ${run} ended ${status.state}, before ${state}`);
+    if (/^(?:completed|failed)/.test(status.state))
+      throw new Error(`run ${run} ended ${status.state}, before ${state}`);
     await delay(50);
   }
 }

@@ -54,7 +54,12 @@ export function shotsOf(runs: Record<string, string>): Shot[] {
   ];
 }
 
-export async function takeShots(browser: Browser, scene: Scene, runs: Record<string, string>, out: string): Promise<number> {
+export async function takeShots(
+  browser: Browser,
+  scene: Scene,
+  runs: Record<string, string>,
+  out: string,
+): Promise<number> {
   await mkdir(out, { recursive: true });
   const opened = await scene.console();
   let taken = 0;

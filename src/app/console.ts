@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../adapters/clock/system-clock.ts';
 import type { NatsBus } from '../adapters/nats/bus.ts';
 import { Accounts, type Person, readAccounts } from '../console/gateway/auth/accounts.ts';
-import type { Proxy } from '../console/gateway/auth/guard.ts';
-import { type Console, startConsole } from '../console/gateway/console.ts';
+import type { TrustedProxy } from '../console/gateway/auth/guard.ts';
+import { type RunningConsole, startConsole } from '../console/gateway/console.ts';
 import { MAX_RUN_FILE_BYTES, readRunFile } from '../console/gateway/run-file.ts';
 import { AppError } from '../core/errors.ts';
 import type { Subjects } from '../core/subjects.ts';
@@ -21,7 +21,7 @@ export interface OpenConsoleOptions {
   port?: number | undefined;
   /** Accounts; without them one login link is made. */
   tokenFile?: string | undefined;
-  proxy: Proxy | null;
+  proxy: TrustedProxy | null;
   publicUrl?: URL | undefined;
   /** Where sessions' secret is kept, so that a restart logs nobody out; null: nowhere. */
   dir: string | null;
@@ -56,7 +56,7 @@ export async function openConsole(options: OpenConsoleOptions): Promise<OpenCons
       now: () => systemClock().now(),
     });
   const secretOf = await secret(tokens, options.dir);
-  let running: Console;
+  let running: RunningConsole;
   try {
     running = await start(options.port ?? USUAL_PORT).catch((thrown: unknown) => {
       if (options.port === undefined && thrown instanceof AppError && thrown.code === 'port_taken') return start(0);

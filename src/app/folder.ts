@@ -31,7 +31,10 @@ export async function loginIn(dir: string, login: Login, prefix?: string): Promi
   if (login.role !== 'submitter') {
     const file = credentials[login.role];
     if (file === '') {
-      throw new AppError('no_credential', `${dir} has no key for a ${login.role}: what runs there is of an older version, start it again`);
+      throw new AppError(
+        'no_credential',
+        `${dir} has no key for a ${login.role}: what runs there is of an older version, start it again`,
+      );
     }
     const inbox = login.role === 'console' ? { inboxPrefix: subjects.consoleInbox } : {};
     return { address: { url, nkeySeed: await readSeed(join(dir, file)), ...inbox }, subjects };

@@ -2,7 +2,7 @@ import { type OpenConsoleOptions, openConsole } from '../app/console.ts';
 import { logTo } from '../app/local.ts';
 import { AppError } from '../core/errors.ts';
 import { find, natsOfEnvironment, whoAmI } from './connect.ts';
-import type { ConsoleCommandOptions } from './console.ts';
+import type { ConsoleCommandOptions } from './console-options.ts';
 import { paintFor } from './format.ts';
 import type { Io } from './io.ts';
 
@@ -41,7 +41,10 @@ async function sourceOf(options: ConsoleCommandOptions): Promise<Pick<OpenConsol
 function proxyOf({ proxyHeader, proxyFrom }: ConsoleCommandOptions): OpenConsoleOptions['proxy'] {
   if (proxyHeader === undefined && proxyFrom === undefined) return null;
   if (proxyHeader === undefined || proxyFrom === undefined) {
-    throw new AppError('usage', '--proxy-header and --proxy-from belong together: whose word is believed, and from where');
+    throw new AppError(
+      'usage',
+      '--proxy-header and --proxy-from belong together: whose word is believed, and from where',
+    );
   }
   return { userHeader: proxyHeader, roleHeader: 'x-proctor-role', from: proxyFrom };
 }

@@ -2,20 +2,8 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { collect, wholeNumber } from './arguments.ts';
 import { addCommand } from './command.ts';
 import { DEFAULT_DIR } from './connect.ts';
+import type { ConsoleCommandOptions } from './console-options.ts';
 import type { Io } from './io.ts';
-
-export interface ConsoleCommandOptions {
-  dir: string;
-  prefix?: string;
-  host: string;
-  port?: number;
-  tokenFile?: string;
-  proxyHeader?: string;
-  proxyFrom?: string[];
-  publicUrl?: URL;
-  file?: string;
-  json?: boolean;
-}
 
 export function addConsole(program: Command, io: Io): void {
   addCommand(program, 'console', {
@@ -32,7 +20,11 @@ export function addConsole(program: Command, io: Io): void {
     .option('--dir <folder>', 'data folder of the Proctor to look at; NATS_URL comes before it', DEFAULT_DIR)
     .option('--prefix <name>', 'first token of all subjects (default: what the folder says, else proctor)')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--port <n>', 'port to listen on; 0 for any (default: 4280, or any when that is taken)', wholeNumber(0, 65_535))
+    .option(
+      '--port <n>',
+      'port to listen on; 0 for any (default: 4280, or any when that is taken)',
+      wholeNumber(0, 65_535),
+    )
     .option('--token-file <file>', 'accounts: who may use it, with which role and token')
     .option('--proxy-header <name>', 'header in which a reverse proxy names the user')
     .option('--proxy-from <address>', 'address that the proxy speaks from; may be repeated', collect)
@@ -43,6 +35,7 @@ export function addConsole(program: Command, io: Io): void {
 }
 
 function publicUrl(text: string): URL {
-  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) throw new InvalidArgumentError('Expected an http or https address.');
+  if (!/^https?:\/\//.test(text) || !URL.canParse(text))
+    throw new InvalidArgumentError('Expected an http or https address.');
   return new URL(text);
 }

@@ -204,7 +204,7 @@ export interface StreamEvents {
   hello: { tab: string; known: boolean; now: number; connected: boolean };
   overview: Overview;
   cluster: Cluster;
-  runs: { rows: RunRow[]; /** Raised whenever any run anywhere changed. */ version: number };
+  runs: { rows: RunRow[] /** Raised whenever any run anywhere changed. */; version: number };
   run: { id: string; head: RunHead; frames: Frame[]; steps: TraceStep[] };
   /** The run cannot be shown. */
   gone: { id: string; code: string; message: string };

@@ -1,13 +1,13 @@
 import { Hono } from 'hono';
 import type { Operator, Verdict } from '../../client/operator.ts';
+import { AppError } from '../../core/errors.ts';
 import type { Json } from '../../core/json.ts';
+import { redact } from '../../core/redact.ts';
+import { runScope } from '../../core/switch-scope.ts';
 import type { Person } from './auth/accounts.ts';
 import { type Env, type GuardOptions, mayOrder } from './auth/guard.ts';
 import { checked, DeadLetterBody, NodeOrderBody, ResolveBody, RunOrderBody, SwitchBody } from './bodies.ts';
 import { type ClusterState, collected } from './cluster-state.ts';
-import { AppError } from '../../core/errors.ts';
-import { redact } from '../../core/redact.ts';
-import { runScope } from '../../core/switch-scope.ts';
 
 /** What nodes answer, and orders to them: each stamped with who gives it and why. */
 
@@ -44,7 +44,9 @@ export function clusterApi({ guard, operatorOf, state }: ClusterApiOptions): Hon
       case 'kill':
         return c.json(await by.switch(runScope(run), 'kill', body.why));
       case 'continue':
-        return c.json(await by.continue(run, { why: body.why, ...(body.limits === undefined ? {} : { limits: body.limits }) }));
+        return c.json(
+          await by.continue(run, { why: body.why, ...(body.limits === undefined ? {} : { limits: body.limits }) }),
+        );
       default:
         return c.json(await by[body.order](run, body.why));
     }
@@ -76,7 +78,10 @@ export function clusterApi({ guard, operatorOf, state }: ClusterApiOptions): Hon
   return app;
 }
 
-function verdictOf(said: { verdict: 'done'; result?: Json | undefined } | { verdict: 'repeat' | 'fail' }, why: string): Verdict {
+function verdictOf(
+  said: { verdict: 'done'; result?: Json | undefined } | { verdict: 'repeat' | 'fail' },
+  why: string,
+): Verdict {
   if (said.verdict === 'repeat') return { verdict: 'repeat' };
   if (said.verdict === 'fail') return { verdict: 'fail', why };
   return 'result' in said && said.result !== undefined ? { verdict: 'done', result: said.result } : { verdict: 'done' };

@@ -6,8 +6,8 @@ import type { ChartDetail } from '../chart.ts';
 import type { RunView } from '../wire.ts';
 import { type Env, isOwnPage } from './auth/guard.ts';
 import { checked, QueryBody } from './bodies.ts';
-import { svgOf } from './chart/svg.ts';
 import { mermaidOf } from './chart/mermaid.ts';
+import { svgOf } from './chart/svg.ts';
 import type { Charts } from './charts.ts';
 import type { Follows } from './follows.ts';
 import { runFileOf } from './run-file.ts';
@@ -65,13 +65,21 @@ export function runsApi({ index, follows, charts, now }: RunsApiOptions): Hono<E
     return c.json(runFileOf(run, entries));
   });
   app.get('/charts/:hash', async (c) => {
-    const layout = await charts.layout(c.req.param('hash'), directionOf(c.req.query('direction')), detailOf(c.req.query('detail')));
+    const layout = await charts.layout(
+      c.req.param('hash'),
+      directionOf(c.req.query('direction')),
+      detailOf(c.req.query('detail')),
+    );
     c.header('Cache-Control', 'private, max-age=86400');
     return c.json(layout);
   });
   app.get('/charts/:hash/svg', async (c) => {
     const active = (c.req.query('active') ?? '').slice(0, 500).split(',').filter(Boolean);
-    const layout = await charts.layout(c.req.param('hash'), directionOf(c.req.query('direction')), detailOf(c.req.query('detail')));
+    const layout = await charts.layout(
+      c.req.param('hash'),
+      directionOf(c.req.query('direction')),
+      detailOf(c.req.query('detail')),
+    );
     c.header('Content-Disposition', 'attachment; filename="chart.svg"');
     return c.body(svgOf(layout, active), 200, { 'Content-Type': 'image/svg+xml' });
   });

@@ -47,7 +47,7 @@ const TAB_ID = /^[A-Za-z0-9_-]{16,64}$/;
 export function consoleApp(options: AppOptions): Hono<Env> {
   const { guard, assets, log } = options;
   const app = new Hono<Env>();
-  app.use(secureHeaders({ contentSecurityPolicy: POLICY, xFrameOptions: 'DENY', referrerPolicy: 'no-referrer' }));
+  app.use(secureHeaders({ contentSecurityPolicy: POLICY, xFrameOptions: 'DENY', referrerPolicy: 'no-referrer', strictTransportSecurity: false }));
   app.use(onlyHosts(guard.hosts));
   app.get('/healthz', (c) => c.json({ status: options.connected() ? 'ok' : 'disconnected' }));
   app.route('/api', api(options));
@@ -116,7 +116,12 @@ function openStream(options: AppOptions, env: HttpBindings, id: string, owner: s
   const { outgoing } = env;
   const sink = sseSink(outgoing);
   const state = (): StreamEvents['beat'] => ({ now: now(), connected: connected() });
-  const opened = tabs.connect(id, owner, { ...sink, send: (event, data, at) => sink.send(event, withState(event, data), at) }, lastId);
+  const opened = tabs.connect(
+    id,
+    owner,
+    { ...sink, send: (event, data, at) => sink.send(event, withState(event, data), at) },
+    lastId,
+  );
   function withState(event: string, data: unknown): unknown {
     return event === 'hello' ? { ...(data as object), ...state() } : data;
   }

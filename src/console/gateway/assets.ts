@@ -36,7 +36,8 @@ export class Assets {
       const body = readFileSync(join(folder, name)) as Buffer<ArrayBuffer>;
       this.files.set(`/${name}`, { type, body, gzip: gzipSync(body) });
     }
-    if (!this.files.has('/index.html')) throw new AppError('no_page', `${folder} holds no built page: run npm run build`);
+    if (!this.files.has('/index.html'))
+      throw new AppError('no_page', `${folder} holds no built page: run npm run build`);
   }
 
   /** A file; the page itself for every address that is one of its views. */
@@ -48,7 +49,10 @@ export class Assets {
     c.header('Content-Type', type);
     c.header('Vary', 'Accept-Encoding');
     // The names of built files hold a hash of what is in them.
-    c.header('Cache-Control', asset !== undefined && path !== '/index.html' ? 'public, max-age=31536000, immutable' : 'no-cache');
+    c.header(
+      'Cache-Control',
+      asset !== undefined && path !== '/index.html' ? 'public, max-age=31536000, immutable' : 'no-cache',
+    );
     if (!/\bgzip\b/.test(c.req.header('accept-encoding') ?? '')) return c.body(body);
     c.header('Content-Encoding', 'gzip');
     return c.body(gzip);

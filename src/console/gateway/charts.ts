@@ -16,7 +16,8 @@ export class Charts {
   /** Throws AppError `unknown_chart`. */
   definition(hash: string): ChartDefinition {
     const definition = this.definitions.get(hash);
-    if (definition === undefined) throw new AppError('unknown_chart', 'there is no chart of that hash here: reload the page');
+    if (definition === undefined)
+      throw new AppError('unknown_chart', 'there is no chart of that hash here: reload the page');
     return definition;
   }
 

@@ -1,6 +1,6 @@
 import { statusIn } from '../../client/watch.ts';
-import type { Subjects } from '../../core/subjects.ts';
 import { streamsOf } from '../../core/streams.ts';
+import type { Subjects } from '../../core/subjects.ts';
 import type { Bus } from '../../ports/bus.ts';
 import type { Log } from '../../ports/telemetry.ts';
 import { Journal } from '../../runtime/journal.ts';
@@ -9,7 +9,10 @@ import type { RunSource } from './run-source.ts';
 
 /** What the gateway reads of a cluster, past the nodes: journals, and the last status of every run. It writes nothing. */
 
-export type ConsoleBus = Pick<Bus, 'publish' | 'request' | 'subscribe' | 'flush' | 'last' | 'scan' | 'connected' | 'close'>;
+export type ConsoleBus = Pick<
+  Bus,
+  'publish' | 'request' | 'subscribe' | 'flush' | 'last' | 'scan' | 'connected' | 'close'
+>;
 
 export function clusterRuns(bus: ConsoleBus, subjects: Subjects, log: Log): RunSource {
   // It only reads: the streams are made by the nodes.

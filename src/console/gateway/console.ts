@@ -8,15 +8,15 @@ import type { Log } from '../../ports/telemetry.ts';
 import { type AppOptions, consoleApp } from './app.ts';
 import { Assets } from './assets.ts';
 import type { Accounts } from './auth/accounts.ts';
-import type { Proxy } from './auth/guard.ts';
+import type { TrustedProxy } from './auth/guard.ts';
 import { Sessions } from './auth/sessions.ts';
 import { Charts } from './charts.ts';
 import { type ConsoleBus, clusterRuns, type FollowedList, followList } from './cluster-source.ts';
 import { ClusterState } from './cluster-state.ts';
 import { Figures } from './figures.ts';
 import { Follows } from './follows.ts';
-import { fileRuns, type readRunFile } from './run-file.ts';
 import { RUN_CHART } from './run-chart.ts';
+import { fileRuns, type readRunFile } from './run-file.ts';
 import { RunIndex } from './run-index.ts';
 import { Tabs } from './tabs.ts';
 
@@ -31,7 +31,7 @@ export interface ConsoleOptions {
   accounts: Accounts;
   /** Signs sessions: the same over restarts, and for all gateways behind one address. */
   secret: string;
-  proxy: Proxy | null;
+  proxy: TrustedProxy | null;
   /** Where browsers reach it, when that is not where it listens. */
   publicUrl?: URL | undefined;
   source: { bus: ConsoleBus; subjects: Subjects } | { file: ReturnType<typeof readRunFile> };
@@ -40,13 +40,13 @@ export interface ConsoleOptions {
   log: Log;
 }
 
-export interface Console {
+export interface RunningConsole {
   url: string;
   stop(): Promise<void>;
 }
 
 /** Throws AppError `usage` (an address beyond loopback without accounts or proxy), `port_taken`, `no_page`. */
-export async function startConsole(options: ConsoleOptions): Promise<Console> {
+export async function startConsole(options: ConsoleOptions): Promise<RunningConsole> {
   const { host, port, accounts, proxy, publicUrl, source, now, log } = options;
   if (!isLoopback(host) && !accounts.any && proxy === null) {
     throw new AppError(
@@ -59,9 +59,14 @@ export async function startConsole(options: ConsoleOptions): Promise<Console> {
   const charts = new Charts();
   const chart = charts.add(RUN_CHART);
   // Before the first who looks has to wait for it.
-  charts.layout(chart, 'RIGHT', 'outline').catch((error: Error) => log.warn('console.no_layout', { message: error.message }));
+  charts
+    .layout(chart, 'RIGHT', 'outline')
+    .catch((error: Error) => log.warn('console.no_layout', { message: error.message }));
   const cluster = 'bus' in source ? clusterParts(source, options) : null;
-  const follows = new Follows(cluster?.runs ?? fileRuns((source as { file: ReturnType<typeof readRunFile> }).file), log);
+  const follows = new Follows(
+    cluster?.runs ?? fileRuns((source as { file: ReturnType<typeof readRunFile> }).file),
+    log,
+  );
   const tabs = new Tabs({ index, figures, cluster: cluster?.state ?? null, follows });
   const list: FollowedList | null = 'bus' in source ? await followList({ ...source, log }, index) : null;
   figures.live = true;

@@ -100,7 +100,8 @@ function tellingOf(event: RunEvent, peer: CallPeer): Telling {
     case 'cancel':
     case 'kill': {
       const scope = 'scope' in event && event.scope !== undefined ? ` (switch ${event.scope})` : '';
-      const tone = event.type === 'resume' ? 'plain' : event.type === 'kill' || event.type === 'cancel' ? 'bad' : 'warn';
+      const tone =
+        event.type === 'resume' ? 'plain' : event.type === 'kill' || event.type === 'cancel' ? 'bad' : 'warn';
       return { text: `${event.type} by ${said(event.by)}${scope}${because(event.why)}`, tone, from: 'operator' };
     }
     case 'released':

@@ -72,7 +72,10 @@ export class Figures {
       needs: this.needing.size,
       attention: [...this.needing.values()].sort((a, b) => a.since - b.since).slice(0, ATTENTION),
       recent: this.index.query({ text: '', states: [], needs: false, sort: 'newest', offset: 0, limit: RECENT }).rows,
-      byAgent: [...this.agents].map(([agent, figures]) => ({ agent, ...figures })).sort((a, b) => b.live - a.live || b.ended - a.ended).slice(0, 50),
+      byAgent: [...this.agents]
+        .map(([agent, figures]) => ({ agent, ...figures }))
+        .sort((a, b) => b.live - a.live || b.ended - a.ended)
+        .slice(0, 50),
       series: this.filled(),
       since: this.since,
     };

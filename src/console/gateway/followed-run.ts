@@ -148,7 +148,11 @@ export class FollowedRun {
       end:
         end === null
           ? null
-          : { code: end.code, detail: text(end.detail), error: end.error === undefined ? null : text(end.error.message) },
+          : {
+              code: end.code,
+              detail: text(end.detail),
+              error: end.error === undefined ? null : text(end.error.message),
+            },
       answer: this.answer(),
       moments: momentsOf(fold.wants()),
       asks: this.asks(),

@@ -59,7 +59,8 @@ export class RunIndex {
     const rows = [...this.rows.values()];
     if (sort === 'newest') rows.sort((a, b) => (a.run < b.run ? 1 : -1));
     // What has ended does not age.
-    else if (sort === 'age') rows.sort((a, b) => Number(isOver(a.state)) - Number(isOver(b.state)) || a.since - b.since);
+    else if (sort === 'age')
+      rows.sort((a, b) => Number(isOver(a.state)) - Number(isOver(b.state)) || a.since - b.since);
     else if (sort === 'cost') rows.sort((a, b) => b.cost_usd - a.cost_usd);
     else rows.sort((a, b) => b.step - a.step);
     this.order = { key: sort, version: this.version, rows };

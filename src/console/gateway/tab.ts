@@ -163,7 +163,10 @@ export class Tab {
     const { sink } = this;
     if (sink === null) return;
     this.sentAt = performance.now();
-    if (sink.behind() > MAX_BEHIND) return this.schedule();
+    if (sink.behind() > MAX_BEHIND) {
+      this.schedule();
+      return;
+    }
     if (this.overviewChanged) {
       this.overviewChanged = false;
       sink.send('overview', this.sources.figures.overview());

@@ -21,13 +21,39 @@ const VIEWS: { path: string; name: string; icon: string; show: (rest: string[], 
     path: 'runs',
     name: 'Runs',
     icon: 'M2 3h12v2H2zM2 7h12v2H2zM2 11h12v2H2z',
-    show: ([run], { query }) => (run === undefined ? <Runs query={query} /> : <RunPage key={run} run={run} query={query} />),
+    show: ([run], { query }) =>
+      run === undefined ? <Runs query={query} /> : <RunPage key={run} run={run} query={query} />,
   },
-  { path: 'nodes', name: 'Nodes', icon: 'M6 1h4v4H6zM1 11h4v4H1zM11 11h4v4h-4zM7.4 5h1.2v3H13v3h-1.2V9.2H4.2V11H3V8h4.4z', show: () => <Nodes /> },
-  { path: 'switches', name: 'Kill switches', icon: 'M7 1h2v7H7zM4.2 3.4l1.2 1.4a4.4 4.4 0 1 0 5.2 0l1.2-1.4a6.2 6.2 0 1 1-7.6 0z', show: () => <Switches /> },
-  { path: 'agents', name: 'Agents', icon: 'M8 1a3 3 0 1 1 0 6a3 3 0 0 1 0-6zM2 15c0-4 2.6-6.4 6-6.4s6 2.4 6 6.4z', show: ([name]) => <Agents chosen={name ?? null} /> },
-  { path: 'tools', name: 'Tools', icon: 'M13.6 4.2a4 4 0 0 1-5.3 4.7L4 14l-2-2l5.1-4.3A4 4 0 0 1 11.800 2.4L9.6 4.6l.5 1.3l1.3.5z', show: ([name]) => <Tools chosen={name ?? null} /> },
-  { path: 'dead-letters', name: 'Dead letters', icon: 'M1 3h14v10H1zM2.6 4.6v.6L8 9l5.4-3.800v-.6z', show: ([id]) => <DeadLetters chosen={id ?? null} /> },
+  {
+    path: 'nodes',
+    name: 'Nodes',
+    icon: 'M6 1h4v4H6zM1 11h4v4H1zM11 11h4v4h-4zM7.4 5h1.2v3H13v3h-1.2V9.2H4.2V11H3V8h4.4z',
+    show: () => <Nodes />,
+  },
+  {
+    path: 'switches',
+    name: 'Kill switches',
+    icon: 'M7 1h2v7H7zM4.2 3.4l1.2 1.4a4.4 4.4 0 1 0 5.2 0l1.2-1.4a6.2 6.2 0 1 1-7.6 0z',
+    show: () => <Switches />,
+  },
+  {
+    path: 'agents',
+    name: 'Agents',
+    icon: 'M8 1a3 3 0 1 1 0 6a3 3 0 0 1 0-6zM2 15c0-4 2.6-6.4 6-6.4s6 2.4 6 6.4z',
+    show: ([name]) => <Agents chosen={name ?? null} />,
+  },
+  {
+    path: 'tools',
+    name: 'Tools',
+    icon: 'M13.6 4.2a4 4 0 0 1-5.3 4.7L4 14l-2-2l5.1-4.3A4 4 0 0 1 11.800 2.4L9.6 4.6l.5 1.3l1.3.5z',
+    show: ([name]) => <Tools chosen={name ?? null} />,
+  },
+  {
+    path: 'dead-letters',
+    name: 'Dead letters',
+    icon: 'M1 3h14v10H1zM2.6 4.6v.6L8 9l5.4-3.800v-.6z',
+    show: ([id]) => <DeadLetters chosen={id ?? null} />,
+  },
 ];
 
 export function App() {
@@ -120,7 +146,9 @@ function Shell({ me, left }: { me: Me; left: () => void }) {
       <main id="main" className="main" tabIndex={-1}>
         <Stale file={me.file} />
         {view?.show(rest, place) ?? (
-          <FaultBox fault={{ code: 'not_found', message: 'There is no view at this address: choose one at the side.' }} />
+          <FaultBox
+            fault={{ code: 'not_found', message: 'There is no view at this address: choose one at the side.' }}
+          />
         )}
       </main>
     </div>

@@ -20,7 +20,10 @@ const WAYS = [
 
 function overlap(a: Box, b: Box): boolean {
   // What only touches does not overlap.
-  const [ox, oy] = [Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x), Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y)];
+  const [ox, oy] = [
+    Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x),
+    Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y),
+  ];
   return ox > 0.5 && oy > 0.5;
 }
 
@@ -32,7 +35,9 @@ function inside(a: Box, b: Box): boolean {
 function clashes({ nodes, edges }: ChartLayout): string[] {
   const parents = new Set(nodes.flatMap(({ id }) => (id.includes('.') ? [id.slice(0, id.lastIndexOf('.'))] : [])));
   const leaves = nodes.filter(({ id }) => !parents.has(id) || nodes.every((other) => !other.id.startsWith(`${id}.`)));
-  const labels = edges.flatMap(({ id, labels }) => labels.map((label, index) => ({ name: `label ${index} of ${id} (${label.text})`, box: label })));
+  const labels = edges.flatMap(({ id, labels }) =>
+    labels.map((label, index) => ({ name: `label ${index} of ${id} (${label.text})`, box: label })),
+  );
   const heads = nodes.map((node) => ({ name: `name of ${node.id}`, box: headOf(node) }));
   const texts = [...labels, ...heads];
   const found: string[] = [];
@@ -59,7 +64,8 @@ describe.each(Object.entries(MACHINES))('%s', (_name, machine) => {
   const layouts = new Map<string, ChartLayout>();
 
   beforeAll(async () => {
-    for (const [direction, detail] of WAYS) layouts.set(`${direction} ${detail}`, await layoutChart(definition, direction, detail));
+    for (const [direction, detail] of WAYS)
+      layouts.set(`${direction} ${detail}`, await layoutChart(definition, direction, detail));
   });
 
   it.each(WAYS)('%s %s has no text on a text and none on a state', (direction, detail) => {
@@ -71,10 +77,15 @@ describe.each(Object.entries(MACHINES))('%s', (_name, machine) => {
   it.each(WAYS)('%s %s places every state and every transition', (direction, detail: ChartDetail) => {
     const layout = layouts.get(`${direction} ${detail}`) as ChartLayout;
     const page: Box = { x: 0, y: 0, width: layout.width, height: layout.height };
-    const places = layout.nodes.flatMap((node) => [{ id: node.id, box: node as Box }, ...node.rows.map((row) => ({ id: row.id, box: row as Box }))]);
+    const places = layout.nodes.flatMap((node) => [
+      { id: node.id, box: node as Box },
+      ...node.rows.map((row) => ({ id: row.id, box: row as Box })),
+    ]);
     for (const { id, box } of places) expect(inside(box, page), id).toBe(true);
     const shown = places.map(({ id }) => id);
-    const wanted = definition.nodes.filter(({ id }) => id !== '' && (detail === 'full' || id.split('.').length <= 2)).map(({ id }) => id);
+    const wanted = definition.nodes
+      .filter(({ id }) => id !== '' && (detail === 'full' || id.split('.').length <= 2))
+      .map(({ id }) => id);
     expect(wanted.filter((id) => !shown.includes(id))).toEqual([]);
     const chips = [...layout.root, ...layout.nodes.flatMap((node) => node.chips)];
     const drawn = new Set([...layout.edges, ...chips].flatMap(({ members }) => members));

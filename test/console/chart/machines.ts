@@ -24,7 +24,11 @@ export function largeMachine(): AnyStateMachine {
   });
   const lane = (name: string) => ({
     initial: 'off',
-    states: { off: { on: { [`${name}_ON`]: 'on' } }, on: { on: { [`${name}_OFF`]: 'off', [`${name}_BLINK`]: { target: 'on', reenter: true } } }, broken: {} },
+    states: {
+      off: { on: { [`${name}_ON`]: 'on' } },
+      on: { on: { [`${name}_OFF`]: 'off', [`${name}_BLINK`]: { target: 'on', reenter: true } } },
+      broken: {},
+    },
   });
   return createMachine({
     id: 'plant',

@@ -11,7 +11,7 @@ import { SESSION_MS, type Sessions } from './sessions.ts';
 export type Env = { Bindings: HttpBindings; Variables: { person: Person } };
 
 /** A reverse proxy that logs people in and says who they are. */
-export interface Proxy {
+export interface TrustedProxy {
   /** Header with the name, and one with the role; a name without a role is a viewer's. */
   userHeader: string;
   roleHeader: string;
@@ -23,7 +23,7 @@ export interface GuardOptions {
   accounts: Accounts;
   sessions: Sessions;
   cookie: string;
-  proxy: Proxy | null;
+  proxy: TrustedProxy | null;
   /** Host names that a browser may call this by; null for any. */
   hosts: ReadonlySet<string> | null;
   /** The page is reached over TLS. */
@@ -72,7 +72,7 @@ export function logIn(c: Context<Env>, options: GuardOptions, person: Person): v
 }
 
 function personOf(c: Context<Env>, { accounts, sessions, cookie, proxy }: GuardOptions): Person | null {
-  if (proxy !== null && proxy.from.includes(addressOf(c))) {
+  if (proxy?.from.includes(addressOf(c)) === true) {
     const name = c.req.header(proxy.userHeader)?.slice(0, 128) ?? '';
     const role = ROLES.find((one) => one === c.req.header(proxy.roleHeader)) ?? 'viewer';
     if (name !== '') return { name, role };

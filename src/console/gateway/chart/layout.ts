@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import ELK, { type ElkExtendedEdge, type ElkNode, type LayoutOptions } from 'elkjs/lib/elk.bundled.js';
 import type { Box, ChartDefinition, ChartDetail, ChartLayout, Chip, PlacedNode, Point } from '../../chart.ts';
-import { type DrawnEdge, STAYS, type Simplified, simplify } from './simplify.ts';
+import { type DrawnEdge, type Simplified, STAYS, simplify } from './simplify.ts';
 
 /**
  * Places a chart with ELK, on the server: the page only draws. Options do not inherit in ELK, so every compound gets
@@ -78,7 +78,11 @@ function elkGraph(simple: Simplified, direction: Direction, breaking: string): E
     const own = chips.get(id) ?? [];
     const rows = lists.get(id);
     if (rows !== undefined) {
-      const { width, height } = flow(rows.map(({ name }) => rowWidth(name)), listWidth(rows), ROW_HEIGHT);
+      const { width, height } = flow(
+        rows.map(({ name }) => rowWidth(name)),
+        listWidth(rows),
+        ROW_HEIGHT,
+      );
       const chipsSize = stacked(own);
       return {
         id: named(id),
@@ -149,7 +153,8 @@ function stacked(chips: Chip[]): { width: number; height: number } {
 function placeChips(chips: Chip[], { x, y, width }: Box, below: number): PlacedNode['chips'] {
   let line = 0;
   return chips.map((chip) => {
-    if (chip.text === STAYS) return { ...chip, x: x + width - CORNER, y: y + 5, width: CORNER - 4, height: CHIP_HEIGHT };
+    if (chip.text === STAYS)
+      return { ...chip, x: x + width - CORNER, y: y + 5, width: CORNER - 4, height: CHIP_HEIGHT };
     const at = y + below + line++ * (CHIP_HEIGHT + 3);
     return { ...chip, x: x + PAD, y: at, width: chipWidth(chip.text), height: CHIP_HEIGHT };
   });
@@ -195,7 +200,11 @@ function readLayout(
     const own = chips.get(node.id) ?? [];
     const below = node.kind === 'compound' || node.kind === 'parallel' ? HEAD - 2 : NODE_HEIGHT - 3;
     const after = stacked(own).height;
-    const cells = flow((rows ?? []).map(({ name }) => rowWidth(name)), listWidth(rows ?? []), ROW_HEIGHT);
+    const cells = flow(
+      (rows ?? []).map(({ name }) => rowWidth(name)),
+      listWidth(rows ?? []),
+      ROW_HEIGHT,
+    );
     return [
       {
         ...{ id: node.id, name: node.name, description: node.description, deep: node.deep, depth, x, y, width, height },

@@ -23,7 +23,8 @@ export function mermaidOf({ name, nodes, edges }: ChartDefinition): string {
   write('', 1);
   for (const edge of edges) {
     // Mermaid has no arrow from the whole chart: those stand as a note.
-    if (edge.source === '') lines.push(`  %% anywhere: ${word(textOf(edge))} --> ${word(edge.target ?? 'where it is')}`);
+    if (edge.source === '')
+      lines.push(`  %% anywhere: ${word(textOf(edge))} --> ${word(edge.target ?? 'where it is')}`);
     else lines.push(`  ${of(edge.source)} --> ${of(edge.target ?? edge.source)}: ${word(textOf(edge)) || 'always'}`);
   }
   return `${lines.join('\n')}\n`;

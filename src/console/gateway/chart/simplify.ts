@@ -56,7 +56,10 @@ export function simplify({ nodes, edges }: ChartDefinition, detail: ChartDetail)
   const bundle = (key: (edge: ChartEdge) => string, isMany: (edges: ChartEdge[]) => boolean, tell: typeof tellInto) => {
     const open = detail === 'outline' ? [] : left.filter(({ kind }) => kind !== 'always');
     const bundles = [...grouped(open, key).values()].filter(isMany);
-    for (const together of grouped(bundles, (members) => `${tell(members).at}\n${members.map(endsOf).join()}`).values()) {
+    for (const together of grouped(
+      bundles,
+      (members) => `${tell(members).at}\n${members.map(endsOf).join()}`,
+    ).values()) {
       const members = together.flat();
       const { at, text } = tell(members);
       addChip(place(at), text, members);
@@ -70,7 +73,8 @@ export function simplify({ nodes, edges }: ChartDefinition, detail: ChartDetail)
   );
   bundle(
     ({ event, target }) => `${event}\n${target}`,
-    (members) => new Set(members.map(({ source }) => parentOf(source))).size > 1 && countSources(members) >= MANY_SOURCES,
+    (members) =>
+      new Set(members.map(({ source }) => parentOf(source))).size > 1 && countSources(members) >= MANY_SOURCES,
     tellInto,
   );
 
@@ -90,13 +94,13 @@ export function simplify({ nodes, edges }: ChartDefinition, detail: ChartDetail)
   lift('source');
   lift('target');
 
-  const drawn = [
-    ...grouped(left, (edge) => `${ends.get(edge)?.source}\n${ends.get(edge)?.target}`).values(),
-  ].map((members): DrawnEdge => {
-    const { source, target } = ends.get(members[0] as ChartEdge) ?? { source: '', target: '' };
-    const ids = members.map(({ id }) => id);
-    return { id: ids[0] ?? '', source, target, members: ids, labels: labelsOf(members, detail) };
-  });
+  const drawn = [...grouped(left, (edge) => `${ends.get(edge)?.source}\n${ends.get(edge)?.target}`).values()].map(
+    (members): DrawnEdge => {
+      const { source, target } = ends.get(members[0] as ChartEdge) ?? { source: '', target: '' };
+      const ids = members.map(({ id }) => id);
+      return { id: ids[0] ?? '', source, target, members: ids, labels: labelsOf(members, detail) };
+    },
+  );
   return { nodes: nodes.filter(({ id }) => !inList.has(id)), lists, edges: drawn, chips };
 }
 
@@ -148,9 +152,12 @@ function listsOf(nodes: ChartNode[], edges: ChartEdge[]): Map<string, ChartNode[
 function labelsOf(members: ChartEdge[], detail: ChartDetail): DrawnEdge['labels'] {
   const always = members.filter(({ kind }) => kind === 'always');
   if (always.length === members.length && (detail === 'outline' || always.length > 2)) {
-    return [{ text: detail === 'outline' ? 'always' : `[one of ${always.length}]`, title: always.map(describe).join('\n') }];
+    return [
+      { text: detail === 'outline' ? 'always' : `[one of ${always.length}]`, title: always.map(describe).join('\n') },
+    ];
   }
-  const eventOnly = detail === 'outline' || (members.length > 2 && new Set(members.map(({ event }) => event)).size === 1);
+  const eventOnly =
+    detail === 'outline' || (members.length > 2 && new Set(members.map(({ event }) => event)).size === 1);
   const byEvent = [...grouped(members, eventOnly ? ({ event }) => event || 'always' : labelOf)];
   const labels = byEvent.map(([text, edges]) => ({ text, title: edges.map(describe).join('\n') }));
   if (labels.length <= 2) return labels;

@@ -15,7 +15,9 @@ export function svgOf(layout: ChartLayout, active: readonly string[] = []): stri
   for (const node of layout.nodes) {
     const inner = node.kind === 'compound' || node.kind === 'parallel' || node.kind === 'list';
     const cls = `box ${inner ? 'compound' : ''} ${node.kind === 'parallel' ? 'parallel' : ''} ${isActive(node.id) ? 'active' : ''}`;
-    parts.push(`<g><title>${escape(`${node.id} ${node.description}`)}</title>${rect(node, cls, node.kind === 'history' ? 13 : 6)}`);
+    parts.push(
+      `<g><title>${escaped(`${node.id} ${node.description}`)}</title>${rect(node, cls, node.kind === 'history' ? 13 : 6)}`,
+    );
     if (node.kind === 'final') parts.push(rect(inset(node, 3), 'box', 4));
     const shown = node.kind === 'history' ? (node.deep ? 'H*' : 'H') : node.name;
     const x = inner ? node.x + 12 : node.x + node.width / 2;
@@ -25,7 +27,7 @@ export function svgOf(layout: ChartLayout, active: readonly string[] = []): stri
       parts.push(text(row.x + row.width / 2, row.y + 14, 'label', row.name, 'middle'));
     }
     for (const chip of node.chips) {
-      parts.push(`<g><title>${escape(chip.title)}</title>${rect(chip, 'chip', 9)}`);
+      parts.push(`<g><title>${escaped(chip.title)}</title>${rect(chip, 'chip', 9)}`);
       parts.push(`${text(chip.x + chip.width / 2, chip.y + 12.5, 'small', chip.text, 'middle')}</g>`);
     }
     parts.push('</g>');
@@ -36,14 +38,14 @@ export function svgOf(layout: ChartLayout, active: readonly string[] = []): stri
   for (const { points } of layout.edges) parts.push(line(points));
   for (const { labels } of layout.edges) {
     for (const label of labels) {
-      parts.push(`<g><title>${escape(label.title)}</title>${rect(label, 'plate', 2)}`);
+      parts.push(`<g><title>${escaped(label.title)}</title>${rect(label, 'plate', 2)}`);
       parts.push(`${text(label.x + label.width / 2, label.y + 11, 'label', label.text, 'middle')}</g>`);
     }
   }
   const { width, height, name } = layout;
   const arrow =
     '<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="#8791a1"/></marker>';
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img"><title>${escape(name)}</title><style>${STYLE}</style><defs>${arrow}</defs>${parts.join('')}</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img"><title>${escaped(name)}</title><style>${STYLE}</style><defs>${arrow}</defs>${parts.join('')}</svg>\n`;
 }
 
 function inset({ x, y, width, height }: Box, by: number): Box {
@@ -55,7 +57,7 @@ function rect({ x, y, width, height }: Box, cls: string, radius: number): string
 }
 
 function text(x: number, y: number, cls: string, value: string, anchor: string): string {
-  return `<text class="${cls.trim()}" x="${x}" y="${y}" text-anchor="${anchor}">${escape(value)}</text>`;
+  return `<text class="${cls.trim()}" x="${x}" y="${y}" text-anchor="${anchor}">${escaped(value)}</text>`;
 }
 
 function line(points: Point[]): string {
@@ -63,6 +65,6 @@ function line(points: Point[]): string {
   return `<path class="line" marker-end="url(#arrow)" d="M${points.map(({ x, y }) => `${x} ${y}`).join('L')}"/>`;
 }
 
-function escape(value: string): string {
+function escaped(value: string): string {
   return value.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }

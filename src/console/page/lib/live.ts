@@ -39,7 +39,9 @@ class Live {
     const source = new EventSource(`/api/stream?tab=${this.tab}`);
     this.source = source;
     for (const name of NAMES) {
-      source.addEventListener(name, (event) => this.hear(name, JSON.parse((event as MessageEvent<string>).data) as never));
+      source.addEventListener(name, (event) =>
+        this.hear(name, JSON.parse((event as MessageEvent<string>).data) as never),
+      );
     }
     source.addEventListener('error', () => this.lost());
     this.guard();

@@ -42,6 +42,7 @@ export function useGet<T>(path: string | null, every?: number): Loaded<T> {
   });
   const [round, setRound] = useState(0);
   const reload = useCallback(() => setRound((n) => n + 1), []);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a round asks once more
   useEffect(() => {
     if (path === null) return;
     const abort = new AbortController();
@@ -52,7 +53,11 @@ export function useGet<T>(path: string | null, every?: number): Loaded<T> {
           (data) => setState({ path, data, fault: null }),
           (thrown: unknown) => {
             if (abort.signal.aborted) return;
-            setState((before) => ({ path, data: isSame(before.path, path) ? before.data : null, fault: faultOf(thrown) }));
+            setState((before) => ({
+              path,
+              data: isSame(before.path, path) ? before.data : null,
+              fault: faultOf(thrown),
+            }));
           },
         )
         .finally(() => {

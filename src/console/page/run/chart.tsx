@@ -12,6 +12,13 @@ interface View extends Point {
   scale: number;
 }
 
+const WAYS: Record<string, Point> = {
+  ArrowLeft: { x: 40, y: 0 },
+  ArrowRight: { x: -40, y: 0 },
+  ArrowUp: { x: 0, y: 40 },
+  ArrowDown: { x: 0, y: -40 },
+};
+
 export interface ChartProps {
   hash: string;
   detail: ChartDetail;
@@ -45,7 +52,7 @@ function Drawn({ layout, state, via, entry }: { layout: ChartLayout; state: stri
     return () => observer.disconnect();
   }, []);
   const target = useMemo(() => placeOf(layout, state), [layout, state]);
-  const fitted = useMemo(() => fit(layout, size, target), [layout, size, target]);
+  const fitted = useMemo(() => placed(layout, size, target), [layout, size, target]);
   // Until somebody takes hold of it the chart keeps what is active in view; afterwards it stays where it was put.
   const shown = touched.current && view !== null ? view : fitted;
   const move = (next: View) => {
@@ -77,23 +84,22 @@ function Drawn({ layout, state, via, entry }: { layout: ChartLayout; state: stri
     move({ ...shown, x: shown.x + event.clientX - grip.current.x, y: shown.y + event.clientY - grip.current.y });
     grip.current = { x: event.clientX, y: event.clientY };
   };
-  const keys: Record<string, () => void> = {
-    '+': () => zoom(1.25),
-    '-': () => zoom(0.8),
-    '0': () => {
-      touched.current = false;
-      setView(null);
-    },
-    ArrowLeft: () => move({ ...shown, x: shown.x + 40 }),
-    ArrowRight: () => move({ ...shown, x: shown.x - 40 }),
-    ArrowUp: () => move({ ...shown, y: shown.y + 40 }),
-    ArrowDown: () => move({ ...shown, y: shown.y - 40 }),
+  const refit = () => {
+    touched.current = false;
+    setView(null);
+  };
+  const press = (key: string): boolean => {
+    const way = WAYS[key];
+    if (way !== undefined) move({ ...shown, x: shown.x + way.x, y: shown.y + way.y });
+    else if (key === '+') zoom(1.25);
+    else if (key === '-') zoom(0.8);
+    else if (key === '0') refit();
+    else return false;
+    return true;
   };
   return (
     <div className={`chart chart-${layout.detail} chart-${layout.direction.toLowerCase()}`}>
       <RootChips layout={layout} via={via} />
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: moved about with keys as well as with the pointer */}
-      {/* biome-ignore lint/a11y/useAriaPropsSupportedByRole: the group is named for screen readers */}
       <div
         ref={box}
         className="chart-pane"
@@ -102,10 +108,8 @@ function Drawn({ layout, state, via, entry }: { layout: ChartLayout; state: stri
         // biome-ignore lint/a11y/noNoninteractiveTabindex: so that keys reach it
         tabIndex={0}
         onKeyDown={(event) => {
-          const act = keys[event.key];
-          if (act === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+          if (event.ctrlKey || event.metaKey || event.altKey || !press(event.key)) return;
           event.preventDefault();
-          act();
         }}
         onPointerDown={(event) => {
           if (event.button !== 0) return;
@@ -131,7 +135,7 @@ function Drawn({ layout, state, via, entry }: { layout: ChartLayout; state: stri
         <button type="button" className="tool" aria-label="Smaller" title="Smaller (-)" onClick={() => zoom(0.8)}>
           −
         </button>
-        <button type="button" className="tool" aria-label="Fit" title="Fit (0)" onClick={keys['0']}>
+        <button type="button" className="tool" aria-label="Fit" title="Fit (0)" onClick={refit}>
           ⤢
         </button>
       </div>
@@ -143,7 +147,17 @@ function Arrows() {
   return (
     <defs>
       {['quiet', 'near', 'taken'].map((kind) => (
-        <marker key={kind} id={`arrow-${kind}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto">
+        <marker
+          key={kind}
+          id={`arrow-${kind}`}
+          viewBox="0 0 8 8"
+          refX="7"
+          refY="4"
+          markerWidth="7"
+          markerHeight="7"
+          markerUnits="userSpaceOnUse"
+          orient="auto"
+        >
           <path d="M0 0.5L8 4L0 7.5z" className={`arrow-${kind}`} />
         </marker>
       ))}
@@ -151,7 +165,17 @@ function Arrows() {
   );
 }
 
-const Scene = memo(function Scene({ layout, state, via, entry }: { layout: ChartLayout; state: string; via: string[]; entry: number }) {
+const Scene = memo(function Scene({
+  layout,
+  state,
+  via,
+  entry,
+}: {
+  layout: ChartLayout;
+  state: string;
+  via: string[];
+  entry: number;
+}) {
   const taken = new Set(via);
   const isActive = (id: string) => state === id || state.startsWith(`${id}.`);
   return (
@@ -202,11 +226,26 @@ function Node({ node, isActive, taken }: { node: PlacedNode; isActive: (id: stri
   const active = isActive(node.id);
   const top = node.id.split('.')[0] ?? '';
   return (
-    <g className={`node kind-${node.kind} depth-${Math.min(node.depth, 3)} st-${top} ${active ? 'active' : ''}`} data-state={node.id}>
+    <g
+      className={`node kind-${node.kind} depth-${Math.min(node.depth, 3)} st-${top} ${active ? 'active' : ''}`}
+      data-state={node.id}
+    >
       <title>{node.description === '' ? node.id : `${node.id}: ${node.description}`}</title>
-      <rect x={node.x} y={node.y} width={node.width} height={node.height} rx={node.kind === 'history' ? 13 : 7} className="node-box" />
+      <rect
+        x={node.x}
+        y={node.y}
+        width={node.width}
+        height={node.height}
+        rx={node.kind === 'history' ? 13 : 7}
+        className="node-box"
+      />
       {node.kind === 'final' && <rect {...inset(node, 3)} rx="5" className="node-inner" />}
-      <text x={inner ? node.x + 12 : node.x + node.width / 2} y={node.y + (node.kind === 'history' ? 17 : 19)} textAnchor={inner ? 'start' : 'middle'} className={inner ? 'node-top' : 'node-name'}>
+      <text
+        x={inner ? node.x + 12 : node.x + node.width / 2}
+        y={node.y + (node.kind === 'history' ? 17 : 19)}
+        textAnchor={inner ? 'start' : 'middle'}
+        className={inner ? 'node-top' : 'node-name'}
+      >
         {node.kind === 'history' ? (node.deep ? 'H*' : 'H') : node.name}
       </text>
       {node.rows.map((row) => (
@@ -237,7 +276,11 @@ function RootChips({ layout, via }: { layout: ChartLayout; via: string[] }) {
     <p className="chart-root">
       <span className="dim">from anywhere:</span>
       {layout.root.map((chip) => (
-        <span key={chip.text} title={chip.title} className={chip.members.some((id) => via.includes(id)) ? 'root-chip taken' : 'root-chip'}>
+        <span
+          key={chip.text}
+          title={chip.title}
+          className={chip.members.some((id) => via.includes(id)) ? 'root-chip taken' : 'root-chip'}
+        >
           {chip.text}
         </span>
       ))}
@@ -279,7 +322,8 @@ function towards(from: Point, to: Point, by: number): Point {
 function placeOf(layout: ChartLayout, state: string): Box | null {
   let best: PlacedNode | null = null;
   for (const node of layout.nodes) {
-    if ((state === node.id || state.startsWith(`${node.id}.`)) && (best === null || node.depth > best.depth)) best = node;
+    if ((state === node.id || state.startsWith(`${node.id}.`)) && (best === null || node.depth > best.depth))
+      best = node;
   }
   return best;
 }
@@ -287,7 +331,7 @@ function placeOf(layout: ChartLayout, state: string): Box | null {
 /** Below this size texts cannot be read: then not all is shown, but what is active. */
 const LEAST_SCALE = 0.75;
 
-function fit(layout: ChartLayout, { width, height }: { width: number; height: number }, target: Box | null): View {
+function placed(layout: ChartLayout, { width, height }: { width: number; height: number }, target: Box | null): View {
   if (width === 0) return { x: 0, y: 0, scale: 1 };
   const whole = Math.min((width - 16) / layout.width, (height - 16) / layout.height, 1.15);
   const scale = Math.max(whole, layout.detail === 'outline' ? 0.45 : LEAST_SCALE);
@@ -295,6 +339,9 @@ function fit(layout: ChartLayout, { width, height }: { width: number; height: nu
     const free = room - size * scale;
     return free >= 0 ? free / 2 : Math.min(8, Math.max(free - 8, room / 2 - at * scale));
   };
-  const { x, y } = target === null ? { x: layout.width / 2, y: layout.height / 2 } : { x: target.x + target.width / 2, y: target.y + target.height / 2 };
+  const { x, y } =
+    target === null
+      ? { x: layout.width / 2, y: layout.height / 2 }
+      : { x: target.x + target.width / 2, y: target.y + target.height / 2 };
   return { scale, x: along(width, layout.width, x), y: along(height, layout.height, y) };
 }

@@ -14,14 +14,26 @@ export function Context({ run, n }: { run: string; n: number }) {
   return (
     <>
       <div className="switcher">
-        <button type="button" className={`filter ${changed ? 'chosen' : ''}`} aria-pressed={changed} onClick={() => setChanged(true)}>
+        <button
+          type="button"
+          className={`filter ${changed ? 'chosen' : ''}`}
+          aria-pressed={changed}
+          onClick={() => setChanged(true)}
+        >
           Changes <span className="num dim">{changes.length}</span>
         </button>
-        <button type="button" className={`filter ${changed ? '' : 'chosen'}`} aria-pressed={!changed} onClick={() => setChanged(false)}>
+        <button
+          type="button"
+          className={`filter ${changed ? '' : 'chosen'}`}
+          aria-pressed={!changed}
+          onClick={() => setChanged(false)}
+        >
           All of it
         </button>
       </div>
-      {changed && data.before === null && <Empty title="The first entry">There is nothing before it to differ from.</Empty>}
+      {changed && data.before === null && (
+        <Empty title="The first entry">There is nothing before it to differ from.</Empty>
+      )}
       {changed && data.before !== null && changes.length === 0 && <Empty title="Nothing changed with this entry" />}
       {changed && changes.length > 0 && (
         <dl className="diff">
@@ -81,7 +93,10 @@ function Tree({ value, changed, path }: { value: unknown; changed: Set<string>; 
             {nested ? (
               <details open={isNew || path === ''}>
                 <summary>
-                  {name} <span className="dim num">{Array.isArray(inner) ? `[${inner.length}]` : `{${Object.keys(inner).length}}`}</span>
+                  {name}{' '}
+                  <span className="dim num">
+                    {Array.isArray(inner) ? `[${inner.length}]` : `{${Object.keys(inner).length}}`}
+                  </span>
                 </summary>
                 <Tree value={inner} changed={changed} path={below} />
               </details>

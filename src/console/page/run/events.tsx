@@ -17,7 +17,8 @@ export function Events({ frames, at, choose }: { frames: Frame[]; at: number; ch
   return (
     <>
       <label className="check-line">
-        <input type="checkbox" checked={all} onChange={(event) => setAll(event.target.checked)} /> also what nodes do: claims, timers, parking
+        <input type="checkbox" checked={all} onChange={(event) => setAll(event.target.checked)} /> also what nodes do:
+        claims, timers, parking
       </label>
       {rows.length === 0 && <Empty title="Nothing yet" />}
       <ul className="events">

@@ -12,11 +12,23 @@ type Order = 'cancel' | 'pause' | 'resume' | 'kill' | 'retry' | 'continue' | 're
 const ORDERS: Record<Order, { name: string; tells: string; danger?: boolean }> = {
   pause: { name: 'Pause', tells: 'Calls under way are not cut off; the run begins nothing more until it is resumed.' },
   resume: { name: 'Resume', tells: 'The run goes on where it was held.' },
-  cancel: { name: 'Cancel', tells: 'The run ends as cancelled, in good order: its result carries what was found so far.', danger: true },
-  kill: { name: 'Kill', tells: 'A switch over this run and all that it delegated: nothing new begins anywhere, calls under way are aborted.', danger: true },
+  cancel: {
+    name: 'Cancel',
+    tells: 'The run ends as cancelled, in good order: its result carries what was found so far.',
+    danger: true,
+  },
+  kill: {
+    name: 'Kill',
+    tells:
+      'A switch over this run and all that it delegated: nothing new begins anywhere, calls under way are aborted.',
+    danger: true,
+  },
   retry: { name: 'Retry', tells: 'The task is handed in once more, from its start, as a new run.' },
   continue: { name: 'Continue', tells: 'A new run goes on where this one ended, with its limits anew.' },
-  release: { name: 'Read again', tells: 'The entry that could not be folded is folded again, by the code that runs now.' },
+  release: {
+    name: 'Read again',
+    tells: 'The entry that could not be folded is folded again, by the code that runs now.',
+  },
   fail: { name: 'Give it up', tells: 'The held run ends as failed.', danger: true },
 };
 
@@ -38,12 +50,19 @@ export function RunHeader({ head }: { head: RunHead }) {
         <h1>
           <CopyId id={head.run} short={false} />
         </h1>
-        {head.end !== null && <Tag tone={head.end.code === 'completed' ? 'good' : 'bad'}>{head.end.code.replaceAll('_', ' ')}</Tag>}
+        {head.end !== null && (
+          <Tag tone={head.end.code === 'completed' ? 'good' : 'bad'}>{head.end.code.replaceAll('_', ' ')}</Tag>
+        )}
         {head.reading && <Tag>reading its journal, {count(head.n)} entries so far</Tag>}
         {may && (
           <div className="run-orders">
             {offered(head).map((one) => (
-              <button key={one} type="button" className={`button small ${ORDERS[one].danger === true ? 'warn' : ''}`} onClick={() => setOrder(one)}>
+              <button
+                key={one}
+                type="button"
+                className={`button small ${ORDERS[one].danger === true ? 'warn' : ''}`}
+                onClick={() => setOrder(one)}
+              >
                 {ORDERS[one].name}
               </button>
             ))}
@@ -52,7 +71,8 @@ export function RunHeader({ head }: { head: RunHead }) {
       </div>
       <dl className="run-facts">
         <Fact name="Agent">
-          <Link to={`/agents/${encodeURIComponent(head.agent)}`}>{head.agent}</Link> <span className="dim num">{head.agent_version}</span>
+          <Link to={`/agents/${encodeURIComponent(head.agent)}`}>{head.agent}</Link>{' '}
+          <span className="dim num">{head.agent_version}</span>
         </Fact>
         <Fact name="User">{head.user}</Fact>
         <Fact name="Node">{head.node ?? <span className="dim">none</span>}</Fact>
@@ -70,7 +90,10 @@ export function RunHeader({ head }: { head: RunHead }) {
         </Fact>
         <Fact name="Time">
           <span className="num">{span(took)}</span>
-          <span className="dim num"> model {span(totals.think_ms)}, tools {span(totals.tool_ms)}</span>
+          <span className="dim num">
+            {' '}
+            model {span(totals.think_ms)}, tools {span(totals.tool_ms)}
+          </span>
         </Fact>
         {head.progress !== null && head.ended_at === null && (
           <Fact name="Progress">
@@ -136,7 +159,13 @@ function told(order: Order, answer: { run?: string; acknowledged?: boolean; node
     );
   }
   if (order === 'kill') {
-    return <p>{answer.acknowledged === true ? `Every node knows: ${answer.nodes?.join(', ')}.` : 'Stored; no node has answered yet.'}</p>;
+    return (
+      <p>
+        {answer.acknowledged === true
+          ? `Every node knows: ${answer.nodes?.join(', ')}.`
+          : 'Stored; no node has answered yet.'}
+      </p>
+    );
   }
   return <p>Stored: the run obeys as soon as a node has read it.</p>;
 }
@@ -157,7 +186,13 @@ function Used({ used, of, show = count }: { used: number; of: number; show?: (n:
     <span className="used" title={`${show(used)} of ${show(of)}`}>
       <span className="num">{show(used)}</span>
       <span className="dim num"> of {show(of)}</span>
-      <meter className={part > 0.9 ? 'near' : ''} min={0} max={1} value={part} aria-label={`${Math.round(part * 100)} percent used`} />
+      <meter
+        className={part > 0.9 ? 'near' : ''}
+        min={0}
+        max={1}
+        value={part}
+        aria-label={`${Math.round(part * 100)} percent used`}
+      />
     </span>
   );
 }

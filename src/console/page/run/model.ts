@@ -64,7 +64,9 @@ export function useRun(id: string): Followed {
     const first = run?.frames[0]?.n ?? 0;
     if (first === 0) return;
     void get<Frame[]>(`/api/runs/${id}/frames?to=${first}`).then((frames) => {
-      setRun((before) => (before?.frames[0]?.n === first ? { ...before, frames: [...frames, ...before.frames] } : before));
+      setRun((before) =>
+        before?.frames[0]?.n === first ? { ...before, frames: [...frames, ...before.frames] } : before,
+      );
     });
   };
   return { run, fault, older };

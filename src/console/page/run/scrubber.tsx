@@ -21,7 +21,13 @@ const PLAY_MS = 550;
 export function Scrubber({ frames, missing, at, running, choose, older }: ScrubberProps) {
   const [playing, setPlaying] = useState(false);
   const last = frames.length - 1;
-  const index = at === null ? last : Math.max(0, frames.findIndex(({ n }) => n === at));
+  const index =
+    at === null
+      ? last
+      : Math.max(
+          0,
+          frames.findIndex(({ n }) => n === at),
+        );
   const frame = frames[index];
   const to = (next: number) => {
     const found = frames[Math.min(last, Math.max(0, next))];
@@ -47,26 +53,62 @@ export function Scrubber({ frames, missing, at, running, choose, older }: Scrubb
   return (
     <div className="scrubber">
       <div className="scrub-buttons">
-        <button type="button" className="tool" aria-label="First entry" title="First entry" disabled={index === 0} onClick={() => to(0)}>
+        <button
+          type="button"
+          className="tool"
+          aria-label="First entry"
+          title="First entry"
+          disabled={index === 0}
+          onClick={() => to(0)}
+        >
           ⇤
         </button>
-        <button type="button" className="tool" aria-label="Entry before" title="Entry before" disabled={index === 0} onClick={() => to(index - 1)}>
+        <button
+          type="button"
+          className="tool"
+          aria-label="Entry before"
+          title="Entry before"
+          disabled={index === 0}
+          onClick={() => to(index - 1)}
+        >
           ‹
         </button>
-        <button type="button" className="tool" aria-label={playing ? 'Stop playing' : 'Play'} title={playing ? 'Stop' : 'Play from here'} onClick={play}>
+        <button
+          type="button"
+          className="tool"
+          aria-label={playing ? 'Stop playing' : 'Play'}
+          title={playing ? 'Stop' : 'Play from here'}
+          onClick={play}
+        >
           {playing ? '❚❚' : '▶'}
         </button>
-        <button type="button" className="tool" aria-label="Next entry" title="Next entry" disabled={index >= last} onClick={() => to(index + 1)}>
+        <button
+          type="button"
+          className="tool"
+          aria-label="Next entry"
+          title="Next entry"
+          disabled={index >= last}
+          onClick={() => to(index + 1)}
+        >
           ›
         </button>
-        <button type="button" className="tool wide-tool tone-bad" disabled={nextFailure === undefined} title="Jump to the next entry in which something failed" onClick={() => to(nextFailure ?? 0)}>
+        <button
+          type="button"
+          className="tool wide-tool tone-bad"
+          disabled={nextFailure === undefined}
+          title="Jump to the next entry in which something failed"
+          onClick={() => to(nextFailure ?? 0)}
+        >
           ✕ failure
         </button>
       </div>
       <div className="scrub-line">
         <div className="scrub-strip" aria-hidden="true">
           {frames.map((one, i) => (
-            <i key={one.n} className={`st-${topOf(one.state)} ${one.failed ? 'bad' : ''} ${i <= index ? 'past' : ''}`} />
+            <i
+              key={one.n}
+              className={`st-${topOf(one.state)} ${one.failed ? 'bad' : ''} ${i <= index ? 'past' : ''}`}
+            />
           ))}
         </div>
         <input

@@ -33,7 +33,12 @@ export function Sequence({ frames, at, choose }: { frames: Frame[]; at: number; 
   return (
     <div className="sequence">
       {all.length > MAX && <p className="note dim">{`The last ${MAX} of ${all.length} messages.`}</p>}
-      <svg width={lanes.length * LANE} height={height} role="img" aria-label={`${messages.length} messages between ${lanes.join(', ')}`}>
+      <svg
+        width={lanes.length * LANE}
+        height={height}
+        role="img"
+        aria-label={`${messages.length} messages between ${lanes.join(', ')}`}
+      >
         <defs>
           <marker id="seq-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
             <path d="M0 0L8 4L0 8z" className="arrow-near" />
@@ -65,7 +70,13 @@ export function Sequence({ frames, at, choose }: { frames: Frame[]; at: number; 
               onKeyDown={(event) => event.key === 'Enter' && choose(message.n)}
             >
               <title>{`entry ${message.n}, ${exact(message.at)}\n${message.text}`}</title>
-              <rect x={Math.min(a, b) - 60} y={y - 20} width={Math.abs(a - b) + 120} height={LINE - 4} className="hit" />
+              <rect
+                x={Math.min(a, b) - 60}
+                y={y - 20}
+                width={Math.abs(a - b) + 120}
+                height={LINE - 4}
+                className="hit"
+              />
               <line x1={a} y1={y} x2={b} y2={y} markerEnd="url(#seq-arrow)" />
               <text x={(a + b) / 2} y={y - 5} textAnchor="middle">
                 {clipTo(message.text, Math.max(18, Math.abs(a - b) / 6.2))}

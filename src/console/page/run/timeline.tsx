@@ -7,7 +7,14 @@ import { Empty, Link, Tag } from '../ui/bits.tsx';
 
 type Step = RunView['steps'][number];
 
-const TONES: Record<string, string> = { ok: 'good', error: 'bad', refused: 'bad', unknown: 'bad', unavailable: 'bad', open: 'plain' };
+const TONES: Record<string, string> = {
+  ok: 'good',
+  error: 'bad',
+  refused: 'bad',
+  unknown: 'bad',
+  unavailable: 'bad',
+  open: 'plain',
+};
 const WORDS: Record<string, string> = { open: 'under way', ok: 'ok' };
 
 export function Timeline({ steps, at, choose }: { steps: Step[]; at: number; choose: (entry: number) => void }) {
@@ -31,11 +38,26 @@ export function Timeline({ steps, at, choose }: { steps: Step[]; at: number; cho
   );
 }
 
-function StepItem({ step, now, future, choose }: { step: Step; now: boolean; future: boolean; choose: (entry: number) => void }) {
+function StepItem({
+  step,
+  now,
+  future,
+  choose,
+}: {
+  step: Step;
+  now: boolean;
+  future: boolean;
+  choose: (entry: number) => void;
+}) {
   const { observation, cost, action } = step;
   return (
     <li className={`step ${now ? 'now' : ''} ${future ? 'future' : ''}`} data-step={step.step}>
-      <button type="button" className="step-head" onClick={() => choose(step.entry)} title={`Show the run at entry ${step.entry}`}>
+      <button
+        type="button"
+        className="step-head"
+        onClick={() => choose(step.entry)}
+        title={`Show the run at entry ${step.entry}`}
+      >
         <span className="step-n num">{step.step}</span>
         <span className="step-action">
           {action.type.replaceAll('_', ' ')}
@@ -49,14 +71,18 @@ function StepItem({ step, now, future, choose }: { step: Step; now: boolean; fut
         <time className="num dim">{clock(Date.parse(step.timestamp))}</time>
       </button>
       {step.thought !== null && <p className="thought">{step.thought}</p>}
-      {step.calls.length === 0 && action.args !== null && action.type !== 'plan' && <pre className="value">{text(action.args)}</pre>}
+      {step.calls.length === 0 && action.args !== null && action.type !== 'plan' && (
+        <pre className="value">{text(action.args)}</pre>
+      )}
       {step.calls.map((call) => (
         <div key={call.c} className="call">
           <code className="call-head">
             {call.tool}
             <span className="dim">({short(call.args ?? action.args)})</span>
           </code>
-          {call.observation.preview !== '' && <pre className={`value tone-${TONES[call.observation.status] ?? 'plain'}`}>{call.observation.preview}</pre>}
+          {call.observation.preview !== '' && (
+            <pre className={`value tone-${TONES[call.observation.status] ?? 'plain'}`}>{call.observation.preview}</pre>
+          )}
           {call.attempts > 1 && <Tag tone="warn">{`${call.attempts} attempts`}</Tag>}
           {call.child_run !== undefined && <Link to={`/runs/${call.child_run}`}>the run that it delegated to</Link>}
         </div>

@@ -4,8 +4,8 @@ import { faultOf, post } from '../lib/api.ts';
 import { text } from '../lib/format.ts';
 import { useGet } from '../lib/use.ts';
 import { Countdown, When } from '../ui/bits.tsx';
-import { useMay } from '../ui/me.ts';
 import { StateName } from '../ui/mark.tsx';
+import { useMay } from '../ui/me.ts';
 
 /** Where the run stands: what it waits for, since when, until when, and who can unblock it. */
 export function Standing({ head, file }: { head: RunHead; file: boolean }) {
@@ -18,13 +18,21 @@ export function Standing({ head, file }: { head: RunHead; file: boolean }) {
       <div className="standing-state">
         <StateName state={head.state} />
         <span className="dim">
-          {over ? <When at={head.since} /> : <>for <When at={head.since} ago={false} /></>}
+          {over ? (
+            <When at={head.since} />
+          ) : (
+            <>
+              for <When at={head.since} ago={false} />
+            </>
+          )}
         </span>
       </div>
       <div className="standing-text">
         {head.end !== null && (
           <pre className="value answer">
-            {head.end.code === 'completed' ? text(head.answer) : (head.end.error ?? (head.end.detail || 'It ended without an answer.'))}
+            {head.end.code === 'completed'
+              ? text(head.answer)
+              : (head.end.error ?? (head.end.detail || 'It ended without an answer.'))}
           </pre>
         )}
         {!over && head.asks.length === 0 && line !== null && line.waiting_for !== null && (
@@ -63,7 +71,12 @@ function Resolve({ run, ask }: { run: string; ask: RunHead['asks'][number] }) {
     try {
       setFault(null);
       const answer = verdict === 'done' && result !== '' ? { result } : {};
-      await post(`/api/runs/${run}/resolve`, { c: ask.c, why: why || (ask.unknown ? '' : 'answered'), verdict, ...answer });
+      await post(`/api/runs/${run}/resolve`, {
+        c: ask.c,
+        why: why || (ask.unknown ? '' : 'answered'),
+        verdict,
+        ...answer,
+      });
       setSent(true);
     } catch (thrown) {
       setFault(faultOf(thrown));
@@ -72,7 +85,9 @@ function Resolve({ run, ask }: { run: string; ask: RunHead['asks'][number] }) {
   if (sent) return <p role="status">Sent: the run goes on when a node has read it.</p>;
   return (
     <form className="resolve" onSubmit={(event) => event.preventDefault()}>
-      <p className="strong">{ask.unknown ? `Did ${ask.tool} take effect? Nobody knows: look at what it works on.` : ask.question}</p>
+      <p className="strong">
+        {ask.unknown ? `Did ${ask.tool} take effect? Nobody knows: look at what it works on.` : ask.question}
+      </p>
       {!may && <p className="dim">An approver or operator can answer here.</p>}
       {may && (
         <>

@@ -6,7 +6,17 @@ import { useNow } from '../lib/use.ts';
 
 /** Small parts that all views use. */
 
-export function Link({ to, children, className, label }: { to: string; children: ReactNode; className?: string; label?: string }) {
+export function Link({
+  to,
+  children,
+  className,
+  label,
+}: {
+  to: string;
+  children: ReactNode;
+  className?: string;
+  label?: string;
+}) {
   const follow = (event: MouseEvent) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
     event.preventDefault();
@@ -52,7 +62,17 @@ export function CopyId({ id, short = true }: { id: string; short?: boolean }) {
   );
 }
 
-export function Panel({ title, aside, children, className = '' }: { title: string; aside?: ReactNode; children: ReactNode; className?: string }) {
+export function Panel({
+  title,
+  aside,
+  children,
+  className = '',
+}: {
+  title: string;
+  aside?: ReactNode;
+  children: ReactNode;
+  className?: string;
+}) {
   return (
     <section className={`panel ${className}`} aria-label={title}>
       <header className="panel-head">
@@ -106,7 +126,15 @@ export function FaultBox({ fault, retry }: { fault: Fault; retry?: () => void })
   );
 }
 
-export function Tag({ children, tone = 'plain', title }: { children: ReactNode; tone?: string | undefined; title?: string }) {
+export function Tag({
+  children,
+  tone = 'plain',
+  title,
+}: {
+  children: ReactNode;
+  tone?: string | undefined;
+  title?: string;
+}) {
   return (
     <span className={`tag tone-${tone}`} title={title}>
       {children}
@@ -133,7 +161,17 @@ export interface TabSpec {
 }
 
 /** Tabs with arrow keys, as the ARIA pattern has them. */
-export function TabList({ tabs, chosen, choose, label }: { tabs: TabSpec[]; chosen: string; choose: (id: string) => void; label: string }) {
+export function TabList({
+  tabs,
+  chosen,
+  choose,
+  label,
+}: {
+  tabs: TabSpec[];
+  chosen: string;
+  choose: (id: string) => void;
+  label: string;
+}) {
   return (
     <div
       role="tablist"

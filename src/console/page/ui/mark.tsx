@@ -14,7 +14,13 @@ const LINES = new Set(['idle', 'completed', 'failed']);
 export function StateMark({ state, size = 12 }: { state: string; size?: number }) {
   const top = topOf(state);
   return (
-    <svg className={`mark st-${top} ${LINES.has(top) ? 'mark-line' : ''}`} viewBox="0 0 16 16" width={size} height={size} aria-hidden="true">
+    <svg
+      className={`mark st-${top} ${LINES.has(top) ? 'mark-line' : ''}`}
+      viewBox="0 0 16 16"
+      width={size}
+      height={size}
+      aria-hidden="true"
+    >
       <path d={SHAPES[top] ?? SHAPES.idle} />
     </svg>
   );

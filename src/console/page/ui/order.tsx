@@ -61,13 +61,26 @@ export function OrderDialog({ title, children, action, danger = false, confirm, 
           <>
             <div className="dialog-text">{children}</div>
             <label htmlFor={`${id}-why`}>Why (kept in the journal, with your name)</label>
-            <textarea id={`${id}-why`} rows={2} maxLength={1024} value={why} onChange={(event) => setWhy(event.target.value)} required />
+            <textarea
+              id={`${id}-why`}
+              rows={2}
+              maxLength={1024}
+              value={why}
+              onChange={(event) => setWhy(event.target.value)}
+              required
+            />
             {confirm !== undefined && (
               <>
                 <label htmlFor={`${id}-confirm`}>
                   Type <code>{confirm}</code> to confirm
                 </label>
-                <input id={`${id}-confirm`} autoComplete="off" spellCheck={false} value={typed} onChange={(event) => setTyped(event.target.value)} />
+                <input
+                  id={`${id}-confirm`}
+                  autoComplete="off"
+                  spellCheck={false}
+                  value={typed}
+                  onChange={(event) => setTyped(event.target.value)}
+                />
               </>
             )}
             {fault !== null && (

@@ -2,7 +2,17 @@ import type { SeriesPoint } from '../../wire.ts';
 import { clock } from '../lib/format.ts';
 
 /** A small series of bars, with a part of each in another colour. */
-export function Spark({ points, of, part, label }: { points: SeriesPoint[]; of: (p: SeriesPoint) => number; part?: (p: SeriesPoint) => number; label: string }) {
+export function Spark({
+  points,
+  of,
+  part,
+  label,
+}: {
+  points: SeriesPoint[];
+  of: (p: SeriesPoint) => number;
+  part?: (p: SeriesPoint) => number;
+  label: string;
+}) {
   const shown = points.slice(-60);
   const max = Math.max(1e-9, ...shown.map(of));
   const width = 240;
@@ -11,7 +21,13 @@ export function Spark({ points, of, part, label }: { points: SeriesPoint[]; of: 
   const from = 60 - shown.length;
   const total = shown.reduce((sum, point) => sum + of(point), 0);
   return (
-    <svg className="spark" viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`${label}, last 10 minutes: ${Math.round(total * 1e4) / 1e4}`} preserveAspectRatio="none">
+    <svg
+      className="spark"
+      viewBox={`0 0 ${width} ${height}`}
+      role="img"
+      aria-label={`${label}, last 10 minutes: ${Math.round(total * 1e4) / 1e4}`}
+      preserveAspectRatio="none"
+    >
       <line x1="0" y1={height - 0.5} x2={width} y2={height - 0.5} className="spark-axis" />
       {shown.map((point, index) => {
         const tall = (of(point) / max) * (height - 4);

@@ -12,7 +12,11 @@ export function Agents({ chosen }: { chosen: string | null }) {
       {data === null && fault === null && <Loading what="the agents" />}
       <div className="cards">
         {data?.map((agent) => (
-          <Link key={agent.name} to={`/agents/${encodeURIComponent(agent.name)}`} className={`card ${agent.name === chosen ? 'chosen' : ''}`}>
+          <Link
+            key={agent.name}
+            to={`/agents/${encodeURIComponent(agent.name)}`}
+            className={`card ${agent.name === chosen ? 'chosen' : ''}`}
+          >
             <span className="card-title">
               {agent.name} <span className="dim num">{agent.version}</span>
             </span>
@@ -20,8 +24,8 @@ export function Agents({ chosen }: { chosen: string | null }) {
             <span className="card-foot">
               <code>{agent.model}</code>
               <span className="dim num">
-                {agent.nodes.reduce((sum, { active }) => sum + active, 0)} live on {agent.nodes.filter(({ unusable }) => unusable === undefined).length}{' '}
-                of {agent.nodes.length} nodes
+                {agent.nodes.reduce((sum, { active }) => sum + active, 0)} live on{' '}
+                {agent.nodes.filter(({ unusable }) => unusable === undefined).length} of {agent.nodes.length} nodes
               </span>
             </span>
             {agent.nodes.some(({ unusable }) => unusable !== undefined) && (
@@ -41,18 +45,33 @@ function Agent({ name }: { name: string }) {
   if (data === null) return <Loading what={name} />;
   const { definition, versions, current, at, by, source } = data;
   return (
-    <Panel title={`${definition.name} ${definition.version}`} aside={<Link to={`/runs?q=${encodeURIComponent(name)}`}>Its runs</Link>}>
+    <Panel
+      title={`${definition.name} ${definition.version}`}
+      aside={<Link to={`/runs?q=${encodeURIComponent(name)}`}>Its runs</Link>}
+    >
       <Facts
         of={[
           ['Model', <code key="m">{definition.model}</code>],
           ['Tools', definition.tools.length === 0 ? 'none' : definition.tools.join(', ')],
           ['Delegates to', definition.delegates_to.length === 0 ? 'nobody' : definition.delegates_to.join(', ')],
           ['Versions', versions.map((one) => (one === current ? `${one} (in force)` : one)).join(', ')],
-          ['Stored', <span key="s"><When at={at} /> by {by}, from {source}</span>],
-          ['Limits', `${definition.limits.steps} steps, ${definition.limits.wall_ms / 1_000} s, $${definition.limits.cost_usd}, ${definition.limits.tool_calls} calls`],
+          [
+            'Stored',
+            <span key="s">
+              <When at={at} /> by {by}, from {source}
+            </span>,
+          ],
+          [
+            'Limits',
+            `${definition.limits.steps} steps, ${definition.limits.wall_ms / 1_000} s, $${definition.limits.cost_usd}, ${definition.limits.tool_calls} calls`,
+          ],
         ]}
       />
-      {definition.instructions === undefined ? <Empty title="No instructions" /> : <pre className="pre">{definition.instructions}</pre>}
+      {definition.instructions === undefined ? (
+        <Empty title="No instructions" />
+      ) : (
+        <pre className="pre">{definition.instructions}</pre>
+      )}
       <details>
         <summary>Whole definition</summary>
         <pre className="pre">{text(definition)}</pre>

@@ -12,13 +12,18 @@ export function DeadLetters({ chosen }: { chosen: string | null }) {
       <h1 className="view-title">Dead letters</h1>
       {fault !== null && <FaultBox fault={fault} retry={reload} />}
       {data === null && fault === null && <Loading what="the dead letters" />}
-      {data?.length === 0 && <Empty title="None">Messages that could not be worked on are kept here, each with what was wrong.</Empty>}
+      {data?.length === 0 && (
+        <Empty title="None">Messages that could not be worked on are kept here, each with what was wrong.</Empty>
+      )}
       {data !== null && data.length > 0 && (
         <Panel title={`${data.length} kept`} aside={<span className="dim">newest first</span>}>
           <ul className="rows">
             {data.toReversed().map((letter) => (
               <li key={letter.id}>
-                <Link to={`/dead-letters/${encodeURIComponent(letter.id)}`} className={`row ${letter.id === chosen ? 'chosen' : ''}`}>
+                <Link
+                  to={`/dead-letters/${encodeURIComponent(letter.id)}`}
+                  className={`row ${letter.id === chosen ? 'chosen' : ''}`}
+                >
                   <Tag tone="bad">{letter.code}</Tag>
                   <span className="row-main">
                     {letter.field !== undefined && <code>{letter.field}</code>} {letter.message}
@@ -61,8 +66,18 @@ function Letter({ id, reload }: { id: string; reload: () => void }) {
         )
       }
     >
-      {told !== null && <p role="status" className="note">{typeof told === 'string' ? told : told.message}</p>}
-      <Facts of={[['Subject', <code key="s">{data.subject}</code>], ['What was wrong', data.message], ['Size', `${data.bytes} bytes`]]} />
+      {told !== null && (
+        <p role="status" className="note">
+          {typeof told === 'string' ? told : told.message}
+        </p>
+      )}
+      <Facts
+        of={[
+          ['Subject', <code key="s">{data.subject}</code>],
+          ['What was wrong', data.message],
+          ['Size', `${data.bytes} bytes`],
+        ]}
+      />
       <pre className="pre">{data.body}</pre>
     </Panel>
   );

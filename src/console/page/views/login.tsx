@@ -28,7 +28,13 @@ export function Login({ done }: { done: () => void }) {
           <h1>Proctor</h1>
         </div>
         <label htmlFor={id}>Token</label>
-        <input id={id} type="password" autoComplete="current-password" value={token} onChange={(event) => setToken(event.target.value)} />
+        <input
+          id={id}
+          type="password"
+          autoComplete="current-password"
+          value={token}
+          onChange={(event) => setToken(event.target.value)}
+        />
         {fault !== null && (
           <p role="alert" className="tone-bad">
             {fault.message}
@@ -38,8 +44,8 @@ export function Login({ done }: { done: () => void }) {
           Log in
         </button>
         <p className="dim">
-          The token stands in the token file, or in the link that <code>proctor up</code> and <code>proctor console</code> print. A link logs in
-          once: start the console again for another.
+          The token stands in the token file, or in the link that <code>proctor up</code> and{' '}
+          <code>proctor console</code> print. A link logs in once: start the console again for another.
         </p>
       </form>
     </main>

@@ -26,7 +26,11 @@ export function Nodes() {
       <h1 className="view-title">Nodes</h1>
       {error !== null && <FaultBox fault={{ code: 'no_node', message: error }} />}
       {nodes.map((node) => (
-        <NodePanel key={`${node.node}.${node.instance}`} node={node} give={(one) => setOrder({ node: node.node, order: one })} />
+        <NodePanel
+          key={`${node.node}.${node.instance}`}
+          node={node}
+          give={(one) => setOrder({ node: node.node, order: one })}
+        />
       ))}
       {health !== null && (
         <div className="grid">
@@ -35,8 +39,12 @@ export function Nodes() {
               <thead>
                 <tr>
                   <th scope="col">Queue</th>
-                  <th scope="col" className="right">Waiting</th>
-                  <th scope="col" className="right">Oldest</th>
+                  <th scope="col" className="right">
+                    Waiting
+                  </th>
+                  <th scope="col" className="right">
+                    Oldest
+                  </th>
                 </tr>
               </thead>
               <tbody>
@@ -50,7 +58,10 @@ export function Nodes() {
               </tbody>
             </table>
           </Panel>
-          <Panel title="Runs without an owner" aside={<span className="dim">their lease has passed three times over</span>}>
+          <Panel
+            title="Runs without an owner"
+            aside={<span className="dim">their lease has passed three times over</span>}
+          >
             {health.stale.length === 0 ? (
               <Empty title="None">Every live run has an owner, a wake-up or somebody who decides.</Empty>
             ) : (

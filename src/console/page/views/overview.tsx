@@ -57,7 +57,9 @@ function Attention({ rows, needs }: { rows: RunRow[]; needs: number }) {
   return (
     <Panel title="Waiting for a person" aside={needs > rows.length ? `${rows.length} of ${count(needs)}` : undefined}>
       {rows.length === 0 ? (
-        <Empty title="Nobody is waited for">Runs that need an approval, an answer or a word on a call stand here, the oldest first.</Empty>
+        <Empty title="Nobody is waited for">
+          Runs that need an approval, an answer or a word on a call stand here, the oldest first.
+        </Empty>
       ) : (
         <ul className="rows">
           {rows.slice(0, 8).map((row) => (
@@ -96,7 +98,9 @@ function Health({ cluster }: { cluster: Cluster | null }) {
       )}
       <ul className="checks">
         <Check good={nodes.length > 0} to="/nodes" name="Nodes">
-          {nodes.length === 0 ? 'none answers' : `${nodes.length} up, ${nodes.reduce((sum, node) => sum + node.active_runs, 0)} runs in work`}
+          {nodes.length === 0
+            ? 'none answers'
+            : `${nodes.length} up, ${nodes.reduce((sum, node) => sum + node.active_runs, 0)} runs in work`}
         </Check>
         <Check good={waiting < 100} to="/nodes" name="Queue">
           {waiting === 0 ? 'empty' : `${count(waiting)} wait`}
@@ -107,7 +111,12 @@ function Health({ cluster }: { cluster: Cluster | null }) {
           )}
         </Check>
         <Check good={switches.length === 0} to="/switches" name="Kill switches">
-          {switches.length === 0 ? 'none in force' : `${switches.length} in force: ${switches.slice(0, 2).map(({ scope }) => scope).join(', ')}`}
+          {switches.length === 0
+            ? 'none in force'
+            : `${switches.length} in force: ${switches
+                .slice(0, 2)
+                .map(({ scope }) => scope)
+                .join(', ')}`}
         </Check>
         <Check good={(health?.dead_letters ?? 0) === 0} to="/dead-letters" name="Dead letters">
           {health?.dead_letters ?? 0}
@@ -158,7 +167,17 @@ function Throughput({ figures }: { figures: Figures }) {
   );
 }
 
-function Meter({ name, value, more, children }: { name: string; value: string; more?: string; children: React.ReactNode }) {
+function Meter({
+  name,
+  value,
+  more,
+  children,
+}: {
+  name: string;
+  value: string;
+  more?: string;
+  children: React.ReactNode;
+}) {
   return (
     <div className="meter">
       <div className="meter-head">
@@ -182,10 +201,18 @@ function ByAgent({ figures }: { figures: Figures }) {
             <thead>
               <tr>
                 <th scope="col">Agent</th>
-                <th scope="col" className="right">Live</th>
-                <th scope="col" className="right">Ended</th>
-                <th scope="col" className="right">Failed</th>
-                <th scope="col" className="right">Cost</th>
+                <th scope="col" className="right">
+                  Live
+                </th>
+                <th scope="col" className="right">
+                  Ended
+                </th>
+                <th scope="col" className="right">
+                  Failed
+                </th>
+                <th scope="col" className="right">
+                  Cost
+                </th>
               </tr>
             </thead>
             <tbody>
@@ -196,7 +223,13 @@ function ByAgent({ figures }: { figures: Figures }) {
                   </td>
                   <td className="right num">{count(live)}</td>
                   <td className="right num">{count(ended)}</td>
-                  <td className="right num">{failed === 0 ? '0' : <Tag tone="bad">{`${count(failed)} · ${Math.round((100 * failed) / Math.max(1, ended))} %`}</Tag>}</td>
+                  <td className="right num">
+                    {failed === 0 ? (
+                      '0'
+                    ) : (
+                      <Tag tone="bad">{`${count(failed)} · ${Math.round((100 * failed) / Math.max(1, ended))} %`}</Tag>
+                    )}
+                  </td>
                   <td className="right num">{usd(cost_usd)}</td>
                 </tr>
               ))}

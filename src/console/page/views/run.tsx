@@ -34,7 +34,17 @@ function entryIn(query: URLSearchParams, { frames }: RunModel): number | null {
   return frames.some((frame) => frame.n === n) ? n : null;
 }
 
-function Shown({ run, at, older, query }: { run: RunModel; at: number | null; older: () => void; query: URLSearchParams }) {
+function Shown({
+  run,
+  at,
+  older,
+  query,
+}: {
+  run: RunModel;
+  at: number | null;
+  older: () => void;
+  query: URLSearchParams;
+}) {
   const { head, frames, steps } = run;
   const file = useContext(MeContext)?.file !== null;
   const [detail, setDetail] = useState<ChartDetail>('outline');
@@ -54,10 +64,20 @@ function Shown({ run, at, older, query }: { run: RunModel; at: number | null; ol
         className="chart-panel"
         aside={
           <>
-            <button type="button" className={`filter ${detail === 'outline' ? 'chosen' : ''}`} aria-pressed={detail === 'outline'} onClick={() => setDetail('outline')}>
+            <button
+              type="button"
+              className={`filter ${detail === 'outline' ? 'chosen' : ''}`}
+              aria-pressed={detail === 'outline'}
+              onClick={() => setDetail('outline')}
+            >
               Outline
             </button>
-            <button type="button" className={`filter ${detail === 'full' ? 'chosen' : ''}`} aria-pressed={detail === 'full'} onClick={() => setDetail('full')}>
+            <button
+              type="button"
+              className={`filter ${detail === 'full' ? 'chosen' : ''}`}
+              aria-pressed={detail === 'full'}
+              onClick={() => setDetail('full')}
+            >
               Every transition
             </button>
             <details className="menu">
@@ -78,7 +98,14 @@ function Shown({ run, at, older, query }: { run: RunModel; at: number | null; ol
         }
       >
         <Chart hash={head.chart} detail={detail} state={frame?.state ?? head.state} via={frame?.via ?? []} entry={n} />
-        <Scrubber frames={frames} missing={frames[0]?.n ?? 0} at={at} running={head.ended_at === null} choose={choose} older={older} />
+        <Scrubber
+          frames={frames}
+          missing={frames[0]?.n ?? 0}
+          at={at}
+          running={head.ended_at === null}
+          choose={choose}
+          older={older}
+        />
       </Panel>
       <div className="run-columns">
         <section className="panel tall" aria-label="What happened">
@@ -87,7 +114,14 @@ function Shown({ run, at, older, query }: { run: RunModel; at: number | null; ol
             chosen={left}
             choose={(one) => setQuery({ left: one === 'steps' ? null : one })}
             tabs={[
-              { id: 'steps', title: <>Steps <span className="num dim">{steps.length}</span></> },
+              {
+                id: 'steps',
+                title: (
+                  <>
+                    Steps <span className="num dim">{steps.length}</span>
+                  </>
+                ),
+              },
               { id: 'sequence', title: 'Sequence' },
               { id: 'events', title: 'Events' },
             ]}
@@ -105,7 +139,14 @@ function Shown({ run, at, older, query }: { run: RunModel; at: number | null; ol
             choose={(one) => setQuery({ right: one === 'context' ? null : one })}
             tabs={[
               { id: 'context', title: 'Context' },
-              { id: 'entry', title: <>Entry <span className="num dim">{n}</span></> },
+              {
+                id: 'entry',
+                title: (
+                  <>
+                    Entry <span className="num dim">{n}</span>
+                  </>
+                ),
+              },
               { id: 'task', title: 'Task' },
             ]}
           />

@@ -1,3 +1,5 @@
+// biome-ignore-all lint/a11y/useSemanticElements: of a table whose rows exist only while they are in view
+// biome-ignore-all lint/a11y/useFocusableInteractive: rows are read, their links are followed
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import type { Fault, RunPage, RunQuery, RunRow, RunSort } from '../../wire.ts';
@@ -35,7 +37,10 @@ export function Runs({ query }: { query: URLSearchParams }) {
         />
         <label className="sort">
           <span>Sort</span>
-          <select value={sort} onChange={(event) => setQuery({ sort: event.target.value === 'newest' ? null : event.target.value })}>
+          <select
+            value={sort}
+            onChange={(event) => setQuery({ sort: event.target.value === 'newest' ? null : event.target.value })}
+          >
             {Object.entries(SORTS).map(([id, name]) => (
               <option key={id} value={id}>
                 {name}
@@ -46,11 +51,28 @@ export function Runs({ query }: { query: URLSearchParams }) {
       </div>
       <fieldset className="filters">
         <legend className="sr">States</legend>
-        <Filter name="All" on={state === null && !needs} n={sum(list.page?.counts)} choose={() => setQuery({ state: null, needs: null })} />
+        <Filter
+          name="All"
+          on={state === null && !needs}
+          n={sum(list.page?.counts)}
+          choose={() => setQuery({ state: null, needs: null })}
+        />
         {STATES.map((one) => (
-          <Filter key={one} name={one} state={one} on={state === one} n={list.page?.counts[one] ?? 0} choose={() => setQuery({ state: state === one ? null : one, needs: null })} />
+          <Filter
+            key={one}
+            name={one}
+            state={one}
+            on={state === one}
+            n={list.page?.counts[one] ?? 0}
+            choose={() => setQuery({ state: state === one ? null : one, needs: null })}
+          />
         ))}
-        <Filter name="Need a person" on={needs} n={list.page?.needs ?? 0} choose={() => setQuery({ needs: needs ? null : '1', state: null })} />
+        <Filter
+          name="Need a person"
+          on={needs}
+          n={list.page?.needs ?? 0}
+          choose={() => setQuery({ needs: needs ? null : '1', state: null })}
+        />
       </fieldset>
       {list.fault !== null && list.page === null && <FaultBox fault={list.fault} retry={list.again} />}
       {list.fault === null && list.page === null && <Loading what="the runs" />}
@@ -72,9 +94,22 @@ export function Runs({ query }: { query: URLSearchParams }) {
   );
 }
 
-const sum = (counts: Record<string, number> | undefined) => Object.values(counts ?? {}).reduce((total, n) => total + n, 0);
+const sum = (counts: Record<string, number> | undefined) =>
+  Object.values(counts ?? {}).reduce((total, n) => total + n, 0);
 
-function Filter({ name, state, on, n, choose }: { name: string; state?: string; on: boolean; n: number; choose: () => void }) {
+function Filter({
+  name,
+  state,
+  on,
+  n,
+  choose,
+}: {
+  name: string;
+  state?: string;
+  on: boolean;
+  n: number;
+  choose: () => void;
+}) {
   return (
     <button type="button" className={`filter ${on ? 'chosen' : ''}`} aria-pressed={on} onClick={choose}>
       {state !== undefined && <StateMark state={state} />}
@@ -103,8 +138,12 @@ function useRunList(filter: Pick<RunQuery, 'text' | 'states' | 'needs' | 'sort'>
   const ask = useCallback(
     async (offset: number) => {
       try {
-        const answer = await post<RunPage>('/api/runs/query', { ...(JSON.parse(key) as typeof filter), offset, limit: PAGE });
-        answer.rows.forEach((row, index) => rows.current.set(offset + index, row));
+        const answer = await post<RunPage>('/api/runs/query', {
+          ...(JSON.parse(key) as typeof filter),
+          offset,
+          limit: PAGE,
+        });
+        for (const [index, row] of answer.rows.entries()) rows.current.set(offset + index, row);
         setFault(null);
         setPage(answer);
       } catch (thrown) {
@@ -170,7 +209,12 @@ function useRunList(filter: Pick<RunQuery, 'text' | 'states' | 'needs' | 'sort'>
 
 function Table({ list, total }: { list: RunList; total: number }) {
   const parent = useRef<HTMLDivElement>(null);
-  const virtual = useVirtualizer({ count: total, getScrollElement: () => parent.current, estimateSize: () => ROW, overscan: 12 });
+  const virtual = useVirtualizer({
+    count: total,
+    getScrollElement: () => parent.current,
+    estimateSize: () => ROW,
+    overscan: 12,
+  });
   const items = virtual.getVirtualItems();
   const [from, to] = [items[0]?.index ?? 0, items.at(-1)?.index ?? 0];
   const { need } = list;
@@ -196,8 +240,20 @@ function Table({ list, total }: { list: RunList; total: number }) {
           {items.map(({ index, start }) => {
             const row = list.row(index);
             return (
-              <div key={row?.run ?? index} role="row" aria-rowindex={index + 1} className="run-row" style={{ transform: `translateY(${start}px)` }}>
-                {row === undefined ? <span role="cell" className="dim">…</span> : <Row row={row} />}
+              <div
+                key={row?.run ?? index}
+                role="row"
+                aria-rowindex={index + 1}
+                className="run-row"
+                style={{ transform: `translateY(${start}px)` }}
+              >
+                {row === undefined ? (
+                  <span role="cell" className="dim">
+                    …
+                  </span>
+                ) : (
+                  <Row row={row} />
+                )}
               </div>
             );
           })}

@@ -44,19 +44,28 @@ export function Switches() {
       <h1 className="view-title">Kill switches</h1>
       <Panel title="In force" aside={<span className="dim">oldest first</span>}>
         {cluster.switches.length === 0 ? (
-          <Empty title="Nothing is stopped">A switch holds for everything in its scope, now and later, until somebody revives it.</Empty>
+          <Empty title="Nothing is stopped">
+            A switch holds for everything in its scope, now and later, until somebody revives it.
+          </Empty>
         ) : (
           <ul className="rows">
             {cluster.switches.map((one) => (
               <li key={one.revision} className="row">
                 <Tag tone={one.mode === 'kill' ? 'bad' : 'warn'}>{one.mode}</Tag>
                 <span className="row-main">
-                  <code className="strong">{one.scope}</code> <span className="dim">by {one.by}: {one.why || 'no reason given'}</span>
+                  <code className="strong">{one.scope}</code>{' '}
+                  <span className="dim">
+                    by {one.by}: {one.why || 'no reason given'}
+                  </span>
                 </span>
                 <span className="num dim">{hitsOf(one)}</span>
                 <When at={one.at} />
                 {may && (
-                  <button type="button" className="button small" onClick={() => setOrder({ scope: one.scope, mode: 'revive' })}>
+                  <button
+                    type="button"
+                    className="button small"
+                    onClick={() => setOrder({ scope: one.scope, mode: 'revive' })}
+                  >
                     Revive
                   </button>
                 )}
@@ -117,7 +126,9 @@ export function Switches() {
             return <Told done={done} />;
           }}
         >
-          {order.mode === 'revive' ? 'What is in the scope may go on. Runs that were killed stay ended.' : MODES[order.mode]}
+          {order.mode === 'revive'
+            ? 'What is in the scope may go on. Runs that were killed stay ended.'
+            : MODES[order.mode]}
         </OrderDialog>
       )}
     </div>
@@ -169,7 +180,14 @@ function NewSwitch({ set }: { set: (order: { scope: string; mode: Mode }) => voi
             ))}
           </select>
           {kind !== 'global' && (
-            <input aria-label={HINTS[kind]} placeholder={HINTS[kind]} value={name} maxLength={200} spellCheck={false} onChange={(event) => setName(event.target.value)} />
+            <input
+              aria-label={HINTS[kind]}
+              placeholder={HINTS[kind]}
+              value={name}
+              maxLength={200}
+              spellCheck={false}
+              onChange={(event) => setName(event.target.value)}
+            />
           )}
         </div>
         <fieldset className="modes">

@@ -25,9 +25,15 @@ export function Tools({ chosen }: { chosen: string | null }) {
                   <th scope="col">Risk</th>
                   <th scope="col">Repeatable</th>
                   <th scope="col">From</th>
-                  <th scope="col" className="right">Calls</th>
-                  <th scope="col" className="right">Errors</th>
-                  <th scope="col" className="right">Average</th>
+                  <th scope="col" className="right">
+                    Calls
+                  </th>
+                  <th scope="col" className="right">
+                    Errors
+                  </th>
+                  <th scope="col" className="right">
+                    Average
+                  </th>
                 </tr>
               </thead>
               <tbody>
@@ -47,9 +53,13 @@ export function Tools({ chosen }: { chosen: string | null }) {
                       {tool.requires_approval && <Tag tone="warn">approval</Tag>}
                     </td>
                     <td>{tool.idempotent ? 'yes' : 'no'}</td>
-                    <td>{tool.from === 'node' ? 'the nodes' : `${tool.workers} worker${tool.workers === 1 ? '' : 's'}`}</td>
+                    <td>
+                      {tool.from === 'node' ? 'the nodes' : `${tool.workers} worker${tool.workers === 1 ? '' : 's'}`}
+                    </td>
                     <td className="right num">{tool.from === 'node' ? '–' : count(tool.calls)}</td>
-                    <td className="right num">{tool.errors === 0 ? '–' : <span className="tone-bad">{count(tool.errors)}</span>}</td>
+                    <td className="right num">
+                      {tool.errors === 0 ? '–' : <span className="tone-bad">{count(tool.errors)}</span>}
+                    </td>
                     <td className="right num">{tool.average_ms === null ? '–' : span(tool.average_ms)}</td>
                   </tr>
                 ))}
@@ -77,8 +87,12 @@ function Tool({ name }: { name: string }) {
               <tr>
                 <th scope="col">Worker</th>
                 <th scope="col">Version</th>
-                <th scope="col" className="right">Calls</th>
-                <th scope="col" className="right">Errors</th>
+                <th scope="col" className="right">
+                  Calls
+                </th>
+                <th scope="col" className="right">
+                  Errors
+                </th>
                 <th scope="col">Last error</th>
               </tr>
             </thead>
