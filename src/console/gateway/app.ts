@@ -47,7 +47,14 @@ const TAB_ID = /^[A-Za-z0-9_-]{16,64}$/;
 export function consoleApp(options: AppOptions): Hono<Env> {
   const { guard, assets, log } = options;
   const app = new Hono<Env>();
-  app.use(secureHeaders({ contentSecurityPolicy: POLICY, xFrameOptions: 'DENY', referrerPolicy: 'no-referrer', strictTransportSecurity: false }));
+  app.use(
+    secureHeaders({
+      contentSecurityPolicy: POLICY,
+      xFrameOptions: 'DENY',
+      referrerPolicy: 'no-referrer',
+      strictTransportSecurity: false,
+    }),
+  );
   app.use(onlyHosts(guard.hosts));
   app.get('/healthz', (c) => c.json({ status: options.connected() ? 'ok' : 'disconnected' }));
   app.route('/api', api(options));

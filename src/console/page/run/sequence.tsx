@@ -36,7 +36,7 @@ export function Sequence({ frames, at, choose }: { frames: Frame[]; at: number; 
       <svg
         width={lanes.length * LANE}
         height={height}
-        role="img"
+        role="group"
         aria-label={`${messages.length} messages between ${lanes.join(', ')}`}
       >
         <defs>
@@ -57,6 +57,7 @@ export function Sequence({ frames, at, choose }: { frames: Frame[]; at: number; 
         {messages.map((message, index) => {
           const y = 62 + index * LINE;
           const [a, b] = [x(message.from), x(message.to)];
+          const shown = clipTo(message.text, Math.max(18, Math.abs(a - b) / 6.2));
           return (
             // biome-ignore lint/a11y/useSemanticElements: a button cannot stand in a drawing
             <g
@@ -65,7 +66,7 @@ export function Sequence({ frames, at, choose }: { frames: Frame[]; at: number; 
               className={`message tone-${message.tone} ${message.n > at ? 'future' : ''} ${message.n === at ? 'now' : ''}`}
               role="button"
               tabIndex={0}
-              aria-label={`entry ${message.n}, ${message.from} to ${message.to}: ${message.text}`}
+              aria-label={`${shown}; entry ${message.n}, ${message.from} to ${message.to}: ${message.text}`}
               onClick={() => choose(message.n)}
               onKeyDown={(event) => event.key === 'Enter' && choose(message.n)}
             >
@@ -79,7 +80,7 @@ export function Sequence({ frames, at, choose }: { frames: Frame[]; at: number; 
               />
               <line x1={a} y1={y} x2={b} y2={y} markerEnd="url(#seq-arrow)" />
               <text x={(a + b) / 2} y={y - 5} textAnchor="middle">
-                {clipTo(message.text, Math.max(18, Math.abs(a - b) / 6.2))}
+                {shown}
               </text>
             </g>
           );
