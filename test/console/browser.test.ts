@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { playScene, TOKENS } from '../../bench/console/scene.ts';
@@ -10,7 +9,6 @@ import { openStage, type Stage } from './support.ts';
 
 /** The page before the real stack: a server, two nodes, a worker, a gateway and a browser. */
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const WAIT = { timeout: 15_000 };
 
 interface Violation {
@@ -35,7 +33,8 @@ async function journalOf(run: string): Promise<JournalEntry[]> {
   return entries;
 }
 
-const shownState = (page: Page) => page.locator('.scrub-told .state').innerText();
+const shownState = async (page: Page) =>
+  (await page.locator('.scrub-told .state > span').allTextContents()).join('.').replaceAll(' ', '_');
 
 describe('every view', () => {
   it('shows what it is for, asks nobody else, and has no serious accessibility fault', async () => {
@@ -48,7 +47,7 @@ describe('every view', () => {
         .waitFor({ ...WAIT, state: 'attached' });
       await prepare?.(page);
       // The policy of the page lets no foreign script in: it is given to the page by the browser's own protocol.
-      await page.evaluate(axe);
+      await page.evaluate(axe.source);
       const violations = (await page.evaluate('axe.run().then((result) => result.violations)')) as Violation[];
       const found = violations.map(
         ({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join(' | ')}`,
@@ -106,7 +105,7 @@ describe('a run', () => {
     const seenInChart: string[] = [];
     for (let n = 0; n < told.length; n++) {
       await page.locator('.scrub-told strong', { hasText: new RegExp(`^${n}$`) }).waitFor(WAIT);
-      seen.push((await shownState(page)).trim().replace(/\s+/, '.').replaceAll(' ', '_'));
+      seen.push(await shownState(page));
       seenInChart.push((await page.locator('.cell.active').getAttribute('data-state')) ?? '');
       if (n < told.length - 1) await page.getByRole('button', { name: 'Next entry' }).click();
     }
@@ -120,7 +119,7 @@ describe('a run', () => {
     const { page, context } = await stage.page();
     await page.goto(`${stage.gateway.url}/runs/${runs.failed}?n=2&right=entry`);
     await page.locator('.scrub-told strong', { hasText: /^2$/ }).waitFor(WAIT);
-    const entry = JSON.parse(await page.locator('#panel-right pre').innerText()) as { n: number };
+    const entry = JSON.parse((await page.locator('#panel-right pre').textContent()) ?? '') as { n: number };
     expect(entry.n).toBe(2);
     await page.getByRole('button', { name: 'failure' }).click();
     await page.locator('.step.now .tone-bad').first().waitFor(WAIT);
@@ -203,7 +202,7 @@ describe('the page', () => {
   }, 90_000);
 
   it('keeps hostile texts of tasks, tools and models as texts', async () => {
-    const evil = '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>${7*7}javascript:alert(1)"\'';
+    const evil = '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>{{7*7}}javascript:alert(1)"\'';
     const { run } = await stage.scene.client.submit(
       { input: { file: evil, question: evil }, session_id: evil.slice(0, 100) },
       'log-analyst',

@@ -4,7 +4,7 @@ import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { deleteCookie } from 'hono/cookie';
 import { secureHeaders } from 'hono/secure-headers';
-import { type AppError, toAppError } from '../../core/errors.ts';
+import { AppError, toAppError } from '../../core/errors.ts';
 import { VERSION } from '../../core/version.ts';
 import type { Log } from '../../ports/telemetry.ts';
 import type { Me, StreamEvents } from '../wire.ts';
@@ -42,6 +42,7 @@ const POLICY = {
   frameAncestors: ["'none'"],
 };
 const BEAT_MS = 4_000;
+const NOT_JSON = new AppError('invalid_request', 'body: expected JSON');
 const TAB_ID = /^[A-Za-z0-9_-]{16,64}$/;
 
 export function consoleApp(options: AppOptions): Hono<Env> {
@@ -60,7 +61,7 @@ export function consoleApp(options: AppOptions): Hono<Env> {
   app.route('/api', api(options));
   app.get('*', (c) => assets.serve(c));
   app.onError((thrown, c) => {
-    const error = toAppError(thrown, 'internal');
+    const error = thrown instanceof SyntaxError ? NOT_JSON : toAppError(thrown, 'internal');
     const status = statusOf(error);
     if (status === 500) log.error('console.failed', { path: c.req.path, message: error.message });
     const message = error.code === 'internal' ? 'the console failed: its log says why' : error.message;
@@ -73,7 +74,16 @@ function api(options: AppOptions): Hono<Env> {
   const { guard, tabs, cluster } = options;
   const app = new Hono<Env>();
   const attempts = new Attempts(options.now);
-  app.use(bodyLimit({ maxSize: MAX_BODY }));
+  app.use(
+    bodyLimit({
+      maxSize: MAX_BODY,
+      onError: (c) => {
+        // The rest of the body is not read.
+        c.header('Connection', 'close');
+        return c.json({ code: 'too_large', message: `a request has at most ${MAX_BODY} bytes` }, 413);
+      },
+    }),
+  );
   app.use(async (c, next) => {
     await next();
     if (!c.res.headers.has('Cache-Control')) c.res.headers.set('Cache-Control', 'no-store');

@@ -31,14 +31,10 @@ export function Sequence({ frames, at, choose }: { frames: Frame[]; at: number; 
   const x = (who: string) => 66 + lanes.indexOf(who) * LANE;
   const height = 56 + messages.length * LINE;
   return (
-    <div className="sequence">
+    <section className="sequence" aria-label={`${messages.length} messages between ${lanes.join(', ')}`}>
       {all.length > MAX && <p className="note dim">{`The last ${MAX} of ${all.length} messages.`}</p>}
-      <svg
-        width={lanes.length * LANE}
-        height={height}
-        role="group"
-        aria-label={`${messages.length} messages between ${lanes.join(', ')}`}
-      >
+      <svg width={lanes.length * LANE} height={height}>
+        <title>Messages in order</title>
         <defs>
           <marker id="seq-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
             <path d="M0 0L8 4L0 8z" className="arrow-near" />
@@ -86,7 +82,7 @@ export function Sequence({ frames, at, choose }: { frames: Frame[]; at: number; 
           );
         })}
       </svg>
-    </div>
+    </section>
   );
 }
 
