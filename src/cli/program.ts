@@ -8,6 +8,7 @@ import { addDeadLetter } from './deadletter.ts';
 import { addDoctor } from './doctor.ts';
 import { Ended, EXIT, EXIT_HELP, exitCodeOf, failureLine } from './failure.ts';
 import { addHealth } from './health.ts';
+import { addInspect } from './inspect.ts';
 import type { Io } from './io.ts';
 import { addNatsConfig } from './nats-config.ts';
 import { addNodes } from './nodes.ts';
@@ -89,6 +90,7 @@ ${EXIT_HELP}`,
     addDoctor,
     addVersion,
     addConsole,
+    addInspect,
     addCompletion,
   ];
   for (const add of adders) add(program, io);
