@@ -13,9 +13,11 @@ const { out } = new Command('shots')
 
 const scene = await openScene();
 try {
+  // First, so that its figures have something to tell.
+  const gateway = await scene.console();
   const runs = await playScene(scene);
   const browser = await startBrowser();
-  progress(`${await takeShots(browser, scene, runs, out)} pictures in ${out}`);
+  progress(`${await takeShots(browser, gateway, runs, out)} pictures in ${out}`);
   await browser.close();
 } finally {
   await scene.stop();

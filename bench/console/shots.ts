@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import type { Scene } from './scene.ts';
+import type { OpenConsole } from '../../src/app/console.ts';
 import { TOKENS } from './scene.ts';
 
 /** Pictures of every view: light and dark, wide and narrow. */
@@ -56,12 +56,11 @@ export function shotsOf(runs: Record<string, string>): Shot[] {
 
 export async function takeShots(
   browser: Browser,
-  scene: Scene,
+  opened: OpenConsole,
   runs: Record<string, string>,
   out: string,
 ): Promise<number> {
   await mkdir(out, { recursive: true });
-  const opened = await scene.console();
   let taken = 0;
   for (const [size, viewport] of Object.entries(SIZES)) {
     for (const colorScheme of ['light', 'dark'] as const) {
@@ -83,6 +82,5 @@ export async function takeShots(
   await anonymous.goto(opened.url);
   await anonymous.getByLabel('Token').waitFor();
   await anonymous.screenshot({ path: join(out, 'login-wide-light.png') });
-  await opened.stop();
   return taken + 1;
 }

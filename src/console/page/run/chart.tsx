@@ -334,7 +334,7 @@ const LEAST_SCALE = 0.75;
 function placed(layout: ChartLayout, { width, height }: { width: number; height: number }, target: Box | null): View {
   if (width === 0) return { x: 0, y: 0, scale: 1 };
   const whole = Math.min((width - 16) / layout.width, (height - 16) / layout.height, 1.15);
-  const scale = Math.max(whole, layout.detail === 'outline' ? 0.45 : LEAST_SCALE);
+  const scale = Math.max(whole, layout.detail === 'outline' ? 0.6 : LEAST_SCALE);
   const along = (room: number, size: number, at: number) => {
     const free = room - size * scale;
     return free >= 0 ? free / 2 : Math.min(8, Math.max(free - 8, room / 2 - at * scale));
