@@ -60,6 +60,26 @@ module.exports = {
       'the client',
     ),
     only(
+      'console',
+      '^src/console/[^/]+\\.ts$',
+      ['^src/console/[^/]+\\.ts$', '^src/core/', '^src/client/'],
+      'what gateway and page say to each other',
+    ),
+    only(
+      'console-gateway',
+      '^src/console/gateway/',
+      [
+        '^src/console/(?:gateway/|[^/]+\\.ts$)',
+        '^src/(?:core|client|ports)/',
+        '^machines/',
+        // It folds journals as nodes do, and writes none.
+        '^src/runtime/(?:decision-trace|fold|journal)\\.ts$',
+        ...packages('hono', '@hono/node-server', 'elkjs', 'xstate', 'zod'),
+        NODE,
+      ],
+      'the HTTP server of the console',
+    ),
+    only(
       'cli',
       '^src/cli/',
       ['^src/cli/', '^src/app(?:/|\\.ts$)', '^src/core/', '^src/client/', '^node_modules/', NODE],
@@ -92,6 +112,8 @@ module.exports = {
     // The TypeScript compiler of this project has no JavaScript API; without swc nothing would be read at all.
     parser: 'swc',
     tsPreCompilationDeps: true,
+    // Its parser reads no JSX: the imports of the page are checked by test/architecture.test.ts itself.
+    exclude: { path: '^src/console/page/' },
     doNotFollow: { path: 'node_modules' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
   },

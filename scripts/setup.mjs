@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 /**
  * Makes a clone ready: dependencies, build, nats-server. Runs before `npm start` and `npm test`, so it may use nothing
- * but Node itself, and does only what is not done yet, saying each thing in one line. `--no-nats` leaves the server out.
+ * but Node itself, and does only what is not done yet, saying each thing in one line. `--no-nats` leaves the server out; a
+ * browser is looked for before the tests alone.
  */
 import { dirname } from 'node:path';
 import { env } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { build, buildIsStale } from './setup/build.mjs';
+import { chromiumIsMissing, ensureChromium } from './setup/chromium.mjs';
 import { dependenciesAreStale, installDependencies } from './setup/dependencies.mjs';
 import { withFolderLock } from './setup/folder-lock.mjs';
 import { ensureNatsServer, natsServerIsMissing } from './setup/nats-server.mjs';
@@ -16,6 +18,9 @@ const OLDEST_NODE = [20, 19];
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const wantsNats = !process.argv.includes('--no-nats');
+// Only the tests and the pictures of the page drive a browser.
+// biome-ignore lint/style/noProcessEnv: npm tells its scripts which one is run
+const wantsBrowser = ['pretest', 'preshots'].includes(env.npm_lifecycle_event);
 
 try {
   checkNode();
@@ -35,7 +40,12 @@ function checkNode() {
 }
 
 function somethingIsMissing() {
-  return dependenciesAreStale(root) || buildIsStale(root) || (wantsNats && natsServerIsMissing(env));
+  return (
+    dependenciesAreStale(root) ||
+    buildIsStale(root) ||
+    (wantsNats && natsServerIsMissing(env)) ||
+    (wantsBrowser && chromiumIsMissing(env))
+  );
 }
 
 /** Whoever waited for the lock finds most of it done, so everything is asked again. */
@@ -43,5 +53,6 @@ function makeReady() {
   if (dependenciesAreStale(root)) installDependencies(root);
   if (buildIsStale(root)) build(root);
   if (wantsNats) ensureNatsServer(env);
+  if (wantsBrowser) ensureChromium(env);
   say('ready');
 }

@@ -46,7 +46,7 @@ describe('the sources', () => {
   it('are all examined', async () => {
     const onDisk = await glob(
       FOLDERS.map((folder) => `${folder}/**/*.ts`),
-      { cwd: root },
+      { cwd: root, ignore: ['src/console/page/**'] },
     );
     expect(onDisk.length).toBeGreaterThan(50);
     expect(sorted(sourcesOf(result))).toEqual(sorted(onDisk));
@@ -62,6 +62,24 @@ describe('the sources', () => {
     const ruled = new Set((config.forbidden ?? []).map(({ name }) => name));
     for (const name of ['app', 'app.ts', 'index.ts', 'testing.ts']) folders.delete(name);
     expect([...folders].filter((folder) => folder === undefined || !ruled.has(folder))).toEqual([]);
+  });
+
+  it('of the page import what is bundled into it, and no more than types of what it shares with the gateway', async () => {
+    const allowed = /^(?:react|react-dom\/client|@tanstack\/react-virtual|\.{1,2}\/.*)$/;
+    let checked = 0;
+    for (const path of await glob('src/console/page/**/*.{ts,tsx}', { cwd: root, absolute: true })) {
+      const text = await readFile(path, 'utf8');
+      for (const [line, what = ''] of text.matchAll(/^(?:import|export)\b[^'"();=]*['"]([^'"]+)['"];/gm)) {
+        checked++;
+        expect(what, `${path}: ${line}`).toMatch(allowed);
+        if (!what.startsWith('.')) continue;
+        const target = join(dirname(path), what);
+        if (target.startsWith(join(root, 'src/console/page/'))) continue;
+        expect(target, `${path}: ${line}`).toMatch(/src\/console\/(?:chart|wire)\.ts$/);
+        expect(line, path).toMatch(/^import type /);
+      }
+    }
+    expect(checked).toBeGreaterThan(50);
   });
 
   it('in src/ports import types only', async () => {
@@ -92,6 +110,8 @@ describe('the rules', () => {
     'src/client/a.ts': "import '../adapters/two/a.ts';",
     'src/cli/a.ts': "import '../ports/a.ts';",
     'src/cli/b.ts': "import './nowhere.ts';",
+    'src/console/wire.ts': "import '../ports/a.ts';",
+    'src/console/gateway/a.ts': "import '../../adapters/two/a.ts'; import '../../runtime/c.ts';",
     'src/app.ts': "import './adapters/one/a.ts'; import './runtime/a.ts'; import '../machines/a.ts';",
   };
 
@@ -100,10 +120,14 @@ describe('the rules', () => {
     'adapters: src/adapters/two/a.ts -> machines/a.ts',
     'cli: src/cli/a.ts -> src/ports/a.ts',
     'client: src/client/a.ts -> src/adapters/two/a.ts',
+    'console-gateway: src/console/gateway/a.ts -> src/adapters/two/a.ts',
+    'console-gateway: src/console/gateway/a.ts -> src/runtime/c.ts',
+    'console: src/console/wire.ts -> src/ports/a.ts',
     'core: src/core/a.ts -> fs',
     'machines: machines/a.ts -> src/ports/a.ts',
     'nothing-imports-cli: src/runtime/c.ts -> src/cli/a.ts',
     'only-app-joins: src/client/a.ts -> src/adapters/two/a.ts',
+    'only-app-joins: src/console/gateway/a.ts -> src/adapters/two/a.ts',
     'only-app-joins: src/runtime/a.ts -> src/adapters/one/a.ts',
     'policy: src/policy/a.ts -> src/ports/a.ts',
     'ports: src/ports/a.ts -> net',

@@ -27,10 +27,21 @@ export function build(root) {
     rmSync(next, { recursive: true, force: true });
     throw new SetupError('the build failed: what the compiler said is above.');
   }
+  buildPage(root, join(next, 'console', 'page', 'assets'));
   writeFileSync(join(next, '.stamp'), stamp);
   if (existsSync(dist)) renameSync(dist, old);
   renameSync(next, dist);
   rmSync(old, { recursive: true, force: true });
+}
+
+/** The console's page, by Vite: it has no process of its own, so its warnings come out here. */
+function buildPage(root, outDir) {
+  say('building the page of the console (vite)');
+  const vite = join(root, 'scripts', 'setup', 'page.mjs');
+  const { status } = spawnSync(process.execPath, [vite, outDir], { cwd: root, stdio: ['ignore', 2, 2] });
+  if (status === 0) return;
+  rmSync(join(root, 'dist.next'), { recursive: true, force: true });
+  throw new SetupError('the build of the page failed: what Vite said is above.');
 }
 
 function hashOfSources(root) {
@@ -47,7 +58,7 @@ function hashOfSources(root) {
 function filesBelow(root, folder) {
   if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && /\.(ts|json)$/.test(entry.name))
+    .filter((entry) => entry.isFile() && /\.(tsx?|json|css|html|svg)$/.test(entry.name))
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(root.length + 1))
     .sort();
 }

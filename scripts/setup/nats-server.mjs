@@ -3,8 +3,8 @@
  * installed. Nothing is ever downloaded from elsewhere.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync } from 'node:fs';
-import { basename, delimiter, dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { find, installPackage, isExecutable, isRoot } from './debian.mjs';
 import { SetupError, say } from './say.mjs';
 
 const CHOICES = `a nats-server (2.9 or newer) is needed and none was found. Choose one:
@@ -25,18 +25,10 @@ export function natsServerIsMissing(env) {
 
 export function ensureNatsServer(env) {
   if (!natsServerIsMissing(env)) return;
-  if (find('apt-get', env) === null || output('id', ['-u'], env) !== '0') throw new SetupError(CHOICES);
+  if (find('apt-get', env) === null || !isRoot(env)) throw new SetupError(CHOICES);
   say('no nats-server found; installing the Debian package (apt-get install -y nats-server)');
-  const updated = !knowsPackage(env);
-  if (updated) update(env);
-  if (!apt(['install', '-y', '--no-install-recommends', 'nats-server'], env)) {
-    // The known version may be gone from the mirror by now.
-    if (updated) throw new SetupError(`apt-get failed: what it said is above. Else, ${CHOICES}`);
-    update(env);
-    if (!apt(['install', '-y', '--no-install-recommends', 'nats-server'], env)) {
-      throw new SetupError(`apt-get failed: what it said is above. Else, ${CHOICES}`);
-    }
-  }
+  if (!installPackage('nats-server', env))
+    throw new SetupError(`apt-get failed: what it said is above. Else, ${CHOICES}`);
   if (natsServerIsMissing(env)) throw new SetupError(`the package brought no nats-server. Else, ${CHOICES}`);
   stopService(env);
 }
@@ -46,42 +38,4 @@ function stopService(env) {
   if (!existsSync('/run/systemd/system') || find('systemctl', env) === null) return;
   say('disabling the service that the package started (systemctl disable --now nats-server)');
   spawnSync('systemctl', ['disable', '--now', 'nats-server'], { env, stdio: ['ignore', 2, 2] });
-}
-
-function knowsPackage(env) {
-  return /Candidate: (?!\(none\))/.test(output('apt-cache', ['policy', 'nats-server'], { ...env, LC_ALL: 'C' }));
-}
-
-function update(env) {
-  say('reading package lists (apt-get update)');
-  apt(['update'], env);
-}
-
-function apt(args, env) {
-  const quiet = { ...env, DEBIAN_FRONTEND: 'noninteractive' };
-  return spawnSync('apt-get', ['-q', ...args], { env: quiet, stdio: ['ignore', 2, 2] }).status === 0;
-}
-
-function output(command, args, env) {
-  return (spawnSync(command, args, { env, encoding: 'utf8' }).stdout ?? '').trim();
-}
-
-/** The first executable of that name on the PATH, or in the sbin folder beside one of its bin folders, where Debian's is. */
-function find(name, env) {
-  for (const folder of (env.PATH ?? '').split(delimiter).filter((part) => part !== '')) {
-    const places = basename(folder) === 'bin' ? [folder, join(dirname(folder), 'sbin')] : [folder];
-    for (const place of places) {
-      if (isExecutable(join(place, name))) return join(place, name);
-    }
-  }
-  return null;
-}
-
-function isExecutable(path) {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

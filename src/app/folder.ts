@@ -6,7 +6,9 @@ import { type Connection, readConnection, readPassword, readSeed } from './local
 
 /** How to log in to the Proctor whose data folder is at hand. */
 
-export type Login = { role: 'operator' | 'node' | 'worker' | 'approver' } | { role: 'submitter'; user: string };
+export type Login =
+  | { role: 'operator' | 'node' | 'worker' | 'approver' | 'console' }
+  | { role: 'submitter'; user: string };
 
 export interface Found {
   address: NatsAddress;
@@ -29,7 +31,15 @@ export async function loginIn(dir: string, login: Login, prefix?: string): Promi
   const subjects = new Subjects(prefix ?? connection.prefix);
   const { url, credentials } = connection;
   if (login.role !== 'submitter') {
-    return { address: { url, nkeySeed: await readSeed(join(dir, credentials[login.role])) }, subjects };
+    const file = credentials[login.role];
+    if (file === '') {
+      throw new AppError(
+        'no_credential',
+        `${dir} has no key for a ${login.role}: what runs there is of an older version, start it again`,
+      );
+    }
+    const inbox = login.role === 'console' ? { inboxPrefix: subjects.consoleInbox } : {};
+    return { address: { url, nkeySeed: await readSeed(join(dir, file)), ...inbox }, subjects };
   }
   const file = credentials.submitters[login.user];
   if (file === undefined) {

@@ -27,9 +27,16 @@ export interface UpFacts {
   users: string[];
   /** Where /healthz, /readyz and /metrics answer; null without --http. */
   http: string | null;
+  /** Where the page is, and a link that logs in once; null without it. */
+  console: { url: string; login: string } | null;
 }
 
-export function upFacts(options: NamedStackOptions, stack: Stack, ops: Ops): UpFacts {
+export function upFacts(
+  options: NamedStackOptions,
+  stack: Stack,
+  ops: Ops,
+  console: UpFacts['console'] = null,
+): UpFacts {
   return {
     version: VERSION,
     url: withoutLogin(stack.url),
@@ -43,6 +50,7 @@ export function upFacts(options: NamedStackOptions, stack: Stack, ops: Ops): UpF
     root: options.root,
     users: stack.embedded === null ? [] : options.users,
     http: ops.url,
+    console,
   };
 }
 
@@ -62,6 +70,7 @@ export function bannerText(io: Io, up: UpFacts, stack: Stack, options: NamedStac
     ['tools', up.tools.join(', ')],
     ['files', `the file tools see ${up.root}`],
     ...(up.http === null ? [] : [['http', `${up.http}: /healthz /readyz /metrics`] as [string, string]]),
+    ...(up.console === null ? [] : [['console', `${up.console.login}  (logs in once)`] as [string, string]]),
     ...(up.users.length === 0 ? [] : [['users', up.users.join(', ')] as [string, string]]),
   ];
   return [

@@ -4,10 +4,12 @@ import { addAgain } from './again.ts';
 import { addAgents } from './agents.ts';
 import { addApprovals } from './approvals.ts';
 import { addCompletion } from './completion.ts';
+import { addConsole } from './console.ts';
 import { addDeadLetter } from './deadletter.ts';
 import { addDoctor } from './doctor.ts';
 import { Ended, EXIT, EXIT_HELP, exitCodeOf, failureLine } from './failure.ts';
 import { addHealth } from './health.ts';
+import { addInspect } from './inspect.ts';
 import type { Io } from './io.ts';
 import { addKeys } from './keys.ts';
 import { addNatsConfig } from './nats-config.ts';
@@ -93,6 +95,8 @@ ${EXIT_HELP}`,
     addHealth,
     addDoctor,
     addVersion,
+    addConsole,
+    addInspect,
     addCompletion,
   ];
   for (const add of adders) add(program, io);

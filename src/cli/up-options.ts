@@ -40,6 +40,9 @@ export interface UpOptions extends NodeOptions {
   prefix: string;
   port?: number;
   user?: string[];
+  /** False: without the page. */
+  console: boolean;
+  consolePort?: number;
   once?: string;
   agent: string;
 }

@@ -5,6 +5,7 @@ import { bannerText, joinedText, upFacts } from './banner.ts';
 import { EXIT, failureLine } from './failure.ts';
 import type { Io } from './io.ts';
 import { forceQuit, onQuit } from './quit.ts';
+import { startUpConsole, type UpConsole } from './up-console.ts';
 import {
   memberOptions,
   type NamedStackOptions,
@@ -21,10 +22,13 @@ const GIVE_UP_MS = 5_000;
 
 export async function up(io: Io, options: UpOptions): Promise<void> {
   const settings = await stackOptions(io, options);
-  await run(io, options, settings, (stack, ops) => {
-    const facts = upFacts(settings, stack, ops);
+  let page: UpConsole | null = null;
+  const tell = async (stack: Stack, ops: Ops) => {
+    if (options.console) page = startUpConsole({ ...settings, port: options.consolePort });
+    const facts = upFacts(settings, stack, ops, (await page?.started) ?? null);
     io.out(options.json === true ? JSON.stringify(facts) : bannerText(io, facts, stack, settings));
-  });
+  };
+  await run(io, options, settings, tell, async () => page?.stop());
 }
 
 export async function supervisor(io: Io, options: NodeOptions & { prefix?: string }): Promise<void> {
@@ -44,14 +48,17 @@ async function run(
   io: Io,
   options: NodeOptions,
   settings: NamedStackOptions,
-  tell: (stack: Stack, ops: Ops) => void,
+  tell: (stack: Stack, ops: Ops) => Promise<void> | void,
+  /** Before the node and the server end. */
+  stopping: () => Promise<void> = async () => {},
 ): Promise<void> {
   let stack: Stack | null = null;
   const ops = await opsOf(options, settings, () => stack);
   const quit = onQuit(() => forceQuit(stack));
   try {
     stack = await startStack({ ...settings, telemetry: ops.telemetry });
-    if (!quit.wasAsked) tell(stack, ops);
+    // Who wants to stop does not wait for it.
+    if (!quit.wasAsked) void tell(stack, ops);
     const why = await Promise.race([quit.asked, stack.failed]);
     if (why instanceof AppError) {
       io.err(failureLine(why));
@@ -64,6 +71,7 @@ async function run(
         ? 'no run is in work'
         : `${runs} run${runs === 1 ? '' : 's'} in work: calls that must not be cut off get up to 25 s`;
     io.err(`Stopping: ${waits}. ${elsewhere(stack)} Ctrl-C again forces it.`);
+    await stopping();
     await stack.stop();
     io.err('Stopped.');
   } finally {

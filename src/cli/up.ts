@@ -49,6 +49,12 @@ export function addUp(program: Command, io: Io): void {
     .option('--dir <folder>', 'folder for keys and data; made when missing', DEFAULT_DIR)
     .option('--prefix <name>', 'first token of all subjects', 'proctor')
     .option('--port <n>', 'port of the server when it is free; 0 for any (default: 4222)', wholeNumber(0, 65_535))
+    .option('--no-console', 'without the page to watch runs on')
+    .option(
+      '--console-port <n>',
+      'port of that page; 0 for any (default: 4280, or any when that is taken)',
+      wholeNumber(0, 65_535),
+    )
     .option('--user <name>', 'who may submit; may be repeated (default: default)', collect);
   addNodeOptions(command)
     .option('--once <file>', 'run one task, print its outcome as the last line of stdout, and stop')

@@ -266,6 +266,11 @@ export class Subjects {
   get workerInbox(): string {
     return `_INBOX_${this.prefix}_worker`;
   }
+
+  /** Below this, consoles receive answers: they must not hear those of nodes. */
+  get consoleInbox(): string {
+    return `_INBOX_${this.prefix}_console`;
+  }
 }
 
 /** The parts of a decision's id; null when it has another form. */

@@ -29,6 +29,7 @@ beforeEach(async () => {
   await cp(join(repository, 'tsconfig.build.json'), join(root, 'tsconfig.build.json'));
   await put('src/greeting.ts', "export const greeting: string = 'hello';");
   await put('src/main.ts', "import { greeting } from './greeting.ts'; process.stdout.write(greeting);");
+  await put('src/console/page/index.html', '<!doctype html><title>page</title>');
   await symlink(join(repository, 'node_modules'), join(root, 'modules'));
   await fake('npm', install);
   await fake('nats-server', 'exit 0');
@@ -47,6 +48,7 @@ rm -rf node_modules && mkdir -p node_modules/thing node_modules/@types
 ln -s ../modules/typescript node_modules/typescript
 ln -s ../../modules/@types/node node_modules/@types/node
 ln -s ../modules/undici-types node_modules/undici-types
+ln -s ../modules/vite node_modules/vite
 cp package-lock.json node_modules/.package-lock.json`;
 
 async function put(path: string, text: string): Promise<void> {
@@ -81,6 +83,7 @@ describe('the set-up of a fresh clone', () => {
     expect(said.split('\n').filter((line) => line.startsWith('proctor: '))).toEqual([
       'proctor: installing dependencies (npm ci --ignore-scripts)',
       'proctor: building (tsc -p tsconfig.build.json)',
+      'proctor: building the page of the console (vite)',
       'proctor: ready',
     ]);
     expect(status).toBe(0);
@@ -175,6 +178,29 @@ describe('two set-ups at once', () => {
     const { pid } = spawnSync('true');
     await put('.proctor/setup.lock', `${pid}\n`);
     expect(setUp().status).toBe(0);
+  });
+});
+
+describe('the browser of the tests', () => {
+  it('is installed before the tests on Debian as root, and for nothing else', async () => {
+    await fake('id', 'echo 0');
+    await fake('apt-cache', 'echo "  Candidate: 1.0"');
+    await fake('apt-get', `echo "apt-get $*" >> calls; touch ${bin}/chromium; chmod +x ${bin}/chromium`);
+    expect(setUp().status).toBe(0);
+    expect((await calls()).filter((call) => call.startsWith('apt-get'))).toEqual([]);
+    environment = { ...environment, npm_lifecycle_event: 'pretest' };
+    expect(setUp().status).toBe(0);
+    expect((await calls()).filter((call) => call.startsWith('apt-get'))).toEqual([
+      'apt-get -q install -y --no-install-recommends chromium',
+    ]);
+    expect(setUp()).toEqual({ status: 0, said: '' });
+  });
+
+  it('that cannot be installed is told, and the set-up goes on', async () => {
+    environment = { ...environment, npm_lifecycle_event: 'pretest' };
+    const { status, said } = setUp();
+    expect(status).toBe(0);
+    expect(said).toContain('apt-get install chromium');
   });
 });
 

@@ -21,6 +21,8 @@ export const Connection = z.object({
     /** Folders of versions before approvals do not name it. */
     approver: z.string().default('keys/approver.nk'),
     viewer: z.string(),
+    /** Empty where an older version runs. */
+    console: z.string().default(''),
     /** By user. */
     submitters: z.record(z.string(), z.string()),
   }),
@@ -48,13 +50,14 @@ export async function writeConnection(dir: string, connection: Connection): Prom
 }
 
 export function credentialFiles(keys: Keys): Connection['credentials'] {
-  const { node, worker, operator, approver, viewer } = keys.roles;
+  const { node, worker, operator, approver, viewer, console } = keys.roles;
   return {
     node: node.file,
     worker: worker.file,
     operator: operator.file,
     approver: approver.file,
     viewer: viewer.file,
+    console: console.file,
     submitters: Object.fromEntries(keys.submitters.map(({ user, file }) => [user, file])),
   };
 }

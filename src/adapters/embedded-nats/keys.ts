@@ -14,7 +14,7 @@ import { encodeToken } from '../../core/tokens.ts';
  * client can use, also one that only speaks the text protocol.
  */
 
-export const ROLES = ['node', 'worker', 'operator', 'approver', 'viewer'] as const;
+export const ROLES = ['node', 'worker', 'operator', 'approver', 'viewer', 'console'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** A file named below `dir`, and the secret in it. */
@@ -80,6 +80,7 @@ export async function ensureKeys(
       operator: await role('operator'),
       approver: await role('approver'),
       viewer: await role('viewer'),
+      console: await role('console'),
     },
     submitters: await Promise.all(
       [...new Set(users.map((user) => Name.parse(user)))].map((user) => password(user, `submit-${fileNameOf(user)}`)),

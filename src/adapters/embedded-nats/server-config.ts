@@ -38,7 +38,16 @@ const MAX_PAYLOAD = 1024 * 1024;
 /** The text of nats.conf; it holds passwords. */
 export function serverConfig(config: ServerConfig): string {
   const p = config.prefix;
-  const inbox = new Subjects(p).workerInbox;
+  const subjects = new Subjects(p);
+  const inbox = subjects.workerInbox;
+  const forConsole = subjects.consoleInbox;
+  const events = subjects.stream('EVT');
+  // It reads streams, asks nodes and gives orders; it writes to nothing but the switches.
+  const consolePublish = [
+    ...[`${p}.api.>`, `${p}.switch.>`, '$JS.API.INFO', '$JS.API.STREAM.INFO.*', '$JS.API.STREAM.MSG.GET.*'],
+    ...['$JS.API.DIRECT.GET.>', `$JS.API.CONSUMER.CREATE.${events}`, `$JS.API.CONSUMER.MSG.NEXT.${events}.*`],
+    `$JS.API.CONSUMER.DELETE.${events}.*`,
+  ];
   const { roles, submitters, approvers } = config.keys;
   const approvals = [`${p}.apr.open`, `${p}.apr.open.*`, `${p}.in.*.decision.*`];
   const requests = [`${p}.apr.req.>`, `${p}.apr.note.>`];
@@ -64,8 +73,11 @@ ${exportLines('service', approvals, approve)}${exportLines('stream', requests, a
     ]
     users: [
       { nkey: ${roles.node.publicKey}, permissions: {
-          publish: { allow: ${list([`${p}.>`, '$JS.>', '$KV.>', '$O.>', '$SRV.>', '_INBOX.>', `${inbox}.>`, '_R_.>'])} },
-          subscribe: { allow: ${list([`${p}.>`, '$JS.EVENT.>', '$KV.>', '$SRV.>', '_INBOX.>'])} } } }
+          publish: { allow: ${list([`${p}.>`, '$JS.>', '$KV.>', '$O.>', '$SRV.>', '_INBOX.>', `${inbox}.>`, `${forConsole}.>`, '_R_.>'])} },
+          subscribe: { allow: ${list([`${p}.>`, '$JS.EVENT.>', '$KV.>', '$SRV.>', '_INBOX.>', `${forConsole}.>`])} } } }
+      { nkey: ${roles.console.publicKey}, permissions: {
+          publish: { allow: ${list(consolePublish)} },
+          subscribe: { allow: ${list([`${p}.jrn.>`, `${p}.evt.>`, `${forConsole}.>`])} } } }
       { nkey: ${roles.worker.publicKey}, permissions: {
           publish: { allow: ${list([`${p}.beat.>`, `${p}.idem.>`])} },
           subscribe: { allow: ${list([`${p}.tool.*.call`, `${p}.tool.*.cancel.>`, `${p}.tool.*.result.>`, `${p}.switch.>`, '$SRV.>', `${inbox}.>`])} },

@@ -51,8 +51,7 @@ afterEach(() => {
 
 function login(who: string): Login {
   const { roles, submitters } = embedded.keys;
-  if (who === 'node' || who === 'worker' || who === 'operator' || who === 'approver' || who === 'viewer')
-    return roles[who];
+  if (who in roles) return roles[who as keyof typeof roles];
   if (who === 'fin@x') return embedded.keys.approvers[0] ?? null;
   const submitter = submitters.find((candidate) => candidate.user === who);
   if (submitter === undefined) throw new Error(`no such user: ${who}`);
@@ -190,6 +189,21 @@ const TABLE: Row[] = [
   ['may not', 'viewer', 'publish', subjects.api('runs')],
   ['may not', 'viewer', 'publish', subjects.switchOf('global')],
   ['may not', 'viewer', 'publish', '$JS.API.DIRECT.GET.PROCTOR_JRN'],
+  ['may', 'console', 'publish', subjects.api('runs')],
+  ['may', 'console', 'publish', subjects.switchOf('global')],
+  ['may', 'console', 'publish', '$JS.API.DIRECT.GET.PROCTOR_JRN'],
+  ['may', 'console', 'publish', '$JS.API.CONSUMER.CREATE.PROCTOR_EVT'],
+  ['may', 'console', 'subscribe', 'proctor.jrn.>'],
+  ['may', 'console', 'subscribe', `${subjects.consoleInbox}.>`],
+  ['may not', 'console', 'publish', subjects.journal(RUN, 7)],
+  ['may not', 'console', 'publish', subjects.inbox({ run: RUN, kind: 'cancel', id: 'x' })],
+  ['may not', 'console', 'publish', subjects.task('agent')],
+  ['may not', 'console', 'publish', '$JS.API.STREAM.PURGE.PROCTOR_JRN'],
+  ['may not', 'console', 'publish', '$JS.API.STREAM.MSG.DELETE.PROCTOR_JRN'],
+  ['may not', 'console', 'publish', '$JS.API.CONSUMER.CREATE.PROCTOR_JRN'],
+  ['may not', 'console', 'publish', '_INBOX.somebody'],
+  ['may not', 'console', 'subscribe', '_INBOX.>'],
+  ['may not', 'console', 'subscribe', 'proctor.in.>'],
   ['may', 'node', 'publish', subjects.journal(RUN, 7)],
   ['may', 'node', 'publish', subjects.agentVersion('agent', '1')],
   ['may', 'node', 'publish', '$JS.API.INFO'],

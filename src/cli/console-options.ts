@@ -1,0 +1,12 @@
+export interface ConsoleCommandOptions {
+  dir: string;
+  prefix?: string;
+  host: string;
+  port?: number;
+  tokenFile?: string;
+  proxyHeader?: string;
+  proxyFrom?: string[];
+  publicUrl?: URL;
+  file?: string;
+  json?: boolean;
+}

@@ -1,0 +1,95 @@
+import type { Overview, RunRow, SeriesPoint } from '../wire.ts';
+import { isOver, type RunIndex, topOf } from './run-index.ts';
+
+/** Figures over all runs, kept up to date change by change; the series begins when the gateway does. */
+
+const BUCKET_MS = 10_000;
+const BUCKETS = 180;
+const ATTENTION = 50;
+const RECENT = 12;
+
+export class Figures {
+  private readonly index: RunIndex;
+  private readonly counts = new Map<string, number>();
+  private readonly agents = new Map<string, { live: number; ended: number; failed: number; cost_usd: number }>();
+  private readonly needing = new Map<string, RunRow>();
+  private readonly series: SeriesPoint[] = [];
+  private readonly since: number;
+  private readonly now: () => number;
+  /** What was there before the gateway counts into no bucket. */
+  live = false;
+
+  constructor(index: RunIndex, now: () => number) {
+    this.index = index;
+    this.now = now;
+    this.since = now();
+    index.onChange((row, before) => this.change(row, before));
+  }
+
+  private change(row: RunRow, before: RunRow | null): void {
+    if (before !== null) this.count(before, -1);
+    this.count(row, 1);
+    if (row.requires === null) this.needing.delete(row.run);
+    else this.needing.set(row.run, row);
+    if (!this.live) return;
+    const bucket = this.bucket();
+    if (before === null) bucket.started++;
+    if (isOver(row.state) && (before === null || !isOver(before.state))) {
+      bucket.ended++;
+      if (topOf(row.state) === 'failed') bucket.failed++;
+    }
+    bucket.cost_usd += Math.max(0, row.cost_usd - (before?.cost_usd ?? 0));
+    bucket.steps += Math.max(0, row.step - (before?.step ?? 0));
+  }
+
+  private count(row: RunRow, by: 1 | -1): void {
+    const state = topOf(row.state);
+    this.counts.set(state, (this.counts.get(state) ?? 0) + by);
+    const agent = this.agents.get(row.agent) ?? { live: 0, ended: 0, failed: 0, cost_usd: 0 };
+    if (isOver(row.state)) agent.ended += by;
+    else agent.live += by;
+    if (state === 'failed') agent.failed += by;
+    agent.cost_usd = Math.max(0, agent.cost_usd + by * row.cost_usd);
+    this.agents.set(row.agent, agent);
+  }
+
+  private bucket(): SeriesPoint {
+    const at = Math.floor(this.now() / BUCKET_MS) * BUCKET_MS;
+    let last = this.series.at(-1);
+    if (last === undefined || last.at < at) {
+      last = { at, started: 0, ended: 0, failed: 0, cost_usd: 0, steps: 0 };
+      this.series.push(last);
+      if (this.series.length > BUCKETS) this.series.shift();
+    }
+    return last;
+  }
+
+  overview(): Overview {
+    this.bucket();
+    return {
+      counts: Object.fromEntries(this.counts),
+      total: this.index.size,
+      needs: this.needing.size,
+      attention: [...this.needing.values()].sort((a, b) => a.since - b.since).slice(0, ATTENTION),
+      recent: this.index.query({ text: '', states: [], needs: false, sort: 'newest', offset: 0, limit: RECENT }).rows,
+      byAgent: [...this.agents]
+        .map(([agent, figures]) => ({ agent, ...figures }))
+        .sort((a, b) => b.live - a.live || b.ended - a.ended)
+        .slice(0, 50),
+      series: this.filled(),
+      since: this.since,
+    };
+  }
+
+  /** With the buckets in which nothing happened. */
+  private filled(): SeriesPoint[] {
+    const [first, last] = [this.series[0], this.series.at(-1)];
+    if (first === undefined || last === undefined) return [];
+    const from = Math.max(first.at, last.at - (BUCKETS - 1) * BUCKET_MS);
+    const byTime = new Map(this.series.map((point) => [point.at, point]));
+    return Array.from({ length: (last.at - from) / BUCKET_MS + 1 }, (_, i) => {
+      const at = from + i * BUCKET_MS;
+      return byTime.get(at) ?? { at, started: 0, ended: 0, failed: 0, cost_usd: 0, steps: 0 };
+    });
+  }
+}

@@ -1,0 +1,205 @@
+import type { Frame, RunRow, StreamEvents, Watch } from '../wire.ts';
+import type { ClusterState } from './cluster-state.ts';
+import type { Figures } from './figures.ts';
+import type { Follow, FollowListener, Follows } from './follows.ts';
+import type { RunIndex } from './run-index.ts';
+
+/**
+ * One tab of a browser and what it watches. What changes is told at once when it was quiet before, and else at most four
+ * times a second; of rows and figures only the newest counts.
+ */
+
+const INTERVAL_MS = 250;
+/** What is not sent yet beyond this many bytes waits: a slow reader gets the newest later. */
+const MAX_BEHIND = 1024 * 1024;
+/** Frames that a watcher gets at once; the page asks for older ones. */
+const MAX_FRAMES = 400;
+
+export interface TabSources {
+  index: RunIndex;
+  figures: Figures;
+  /** Null for a run in a file. */
+  cluster: ClusterState | null;
+  follows: Follows;
+}
+
+export interface TabSink {
+  /** `id` comes back when the browser lost the stream and opens it again. */
+  send(event: string, data: unknown, id?: string): void;
+  /** Bytes that the reader has not taken yet. */
+  behind(): number;
+}
+
+const NOTHING: Watch = { overview: false, cluster: false, runs: [], run: null };
+
+export class Tab {
+  readonly id: string;
+  /** Who opened it: nobody else may say what it watches. */
+  readonly owner: string;
+  private readonly sources: TabSources;
+  private sink: TabSink | null = null;
+  private watched: Watch = NOTHING;
+  private rows = new Set<string>();
+  private changed = new Map<string, RunRow>();
+  private overviewChanged = false;
+  private listChanged = false;
+  private frames: Frame[] = [];
+  private stepsFrom: number | null = null;
+  private headChanged = false;
+  private follow: Follow | null = null;
+  private timer: NodeJS.Timeout | null = null;
+  private sentAt = 0;
+  private endCluster: () => void = () => {};
+
+  constructor(id: string, owner: string, sources: TabSources) {
+    this.id = id;
+    this.owner = owner;
+    this.sources = sources;
+  }
+
+  get connected(): boolean {
+    return this.sink !== null;
+  }
+
+  /** The stream is (again) there: everything that is watched is told anew, from where the tab is. */
+  connect(sink: TabSink, lastId: string): void {
+    this.sink = sink;
+    this.sentAt = 0;
+    this.tellAll();
+    if (this.follow !== null) this.tellFrom(this.follow, fromId(lastId, this.follow.run));
+  }
+
+  disconnect(sink: TabSink): void {
+    if (this.sink === sink) this.sink = null;
+  }
+
+  /** Resolves when it listens. */
+  async watch(watch: Watch): Promise<void> {
+    const before = this.watched;
+    this.watched = watch;
+    this.rows = new Set(watch.runs);
+    if (watch.cluster !== before.cluster) {
+      this.endCluster();
+      this.endCluster = () => {};
+      if (watch.cluster && this.sources.cluster !== null) {
+        this.endCluster = this.sources.cluster.watch((state) => this.sink?.send('cluster', state));
+      }
+    }
+    this.endFollow();
+    this.tellAll();
+    if (watch.run !== null) await this.startFollow(watch.run);
+  }
+
+  private tellAll(): void {
+    const { overview, runs } = this.watched;
+    this.overviewChanged = overview;
+    for (const run of runs) {
+      const row = this.sources.index.get(run);
+      if (row !== null) this.changed.set(run, row);
+    }
+    this.schedule();
+  }
+
+  private async startFollow({ id, from }: { id: string; from: number }): Promise<void> {
+    try {
+      const follow = await this.sources.follows.get(id);
+      if (this.watched.run?.id !== id) return;
+      this.endFollow();
+      this.follow = follow;
+      follow.listeners.add(this.hearRun);
+      follow.failed.add(this.hearEnd);
+      this.tellFrom(follow, from);
+    } catch (thrown) {
+      this.hearEnd(thrown as { code: string; message: string });
+    }
+  }
+
+  private tellFrom({ view }: Follow, from: number): void {
+    this.frames = view.frames.slice(Math.max(from, view.next - MAX_FRAMES));
+    this.stepsFrom = 0;
+    this.headChanged = true;
+    this.schedule();
+  }
+
+  private readonly hearRun: FollowListener = ({ frames, stepsFrom }) => {
+    this.frames.push(...frames);
+    if (this.frames.length > MAX_FRAMES) this.frames = this.frames.slice(-MAX_FRAMES);
+    this.stepsFrom = Math.min(this.stepsFrom ?? stepsFrom, stepsFrom);
+    this.headChanged = true;
+    this.schedule();
+  };
+
+  private readonly hearEnd = ({ code, message }: { code: string; message: string }) => {
+    const { run } = this.watched;
+    if (run !== null) this.sink?.send('gone', { id: run.id, code, message });
+  };
+
+  private endFollow(): void {
+    this.follow?.listeners.delete(this.hearRun);
+    this.follow?.failed.delete(this.hearEnd);
+    this.follow = null;
+    this.frames = [];
+    this.stepsFrom = null;
+    this.headChanged = false;
+  }
+
+  /** A run changed, somewhere. */
+  runChanged(row: RunRow): void {
+    this.overviewChanged ||= this.watched.overview;
+    this.listChanged = true;
+    if (this.rows.has(row.run)) this.changed.set(row.run, row);
+    if (this.overviewChanged || this.changed.size > 0 || this.rows.size > 0) this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.timer !== null || this.sink === null) return;
+    const wait = Math.max(0, this.sentAt + INTERVAL_MS - performance.now());
+    // Even when it was quiet, what belongs together gets the moment to arrive together.
+    this.timer = setTimeout(() => this.flush(), Math.max(8, wait));
+  }
+
+  private flush(): void {
+    this.timer = null;
+    const { sink } = this;
+    if (sink === null) return;
+    this.sentAt = performance.now();
+    if (sink.behind() > MAX_BEHIND) {
+      this.schedule();
+      return;
+    }
+    if (this.overviewChanged) {
+      this.overviewChanged = false;
+      sink.send('overview', this.sources.figures.overview());
+    }
+    if (this.changed.size > 0 || (this.listChanged && this.rows.size > 0)) {
+      sink.send('runs', { rows: [...this.changed.values()], version: this.sources.index.version });
+      this.changed.clear();
+    }
+    this.listChanged = false;
+    if (this.headChanged && this.follow !== null) this.flushRun(sink, this.follow);
+  }
+
+  private flushRun(sink: TabSink, { run, view, reading }: Follow): void {
+    const head = view.head(reading);
+    if (head === null) return;
+    const from = this.stepsFrom ?? view.steps.length;
+    const data: StreamEvents['run'] = { id: run, head, frames: this.frames, steps: view.steps.slice(from) };
+    sink.send('run', data, `${run}/${head.n}`);
+    this.frames = [];
+    this.stepsFrom = null;
+    this.headChanged = false;
+  }
+
+  close(): void {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.endCluster();
+    this.endFollow();
+    this.sink = null;
+  }
+}
+
+/** The first entry that a tab does not have, by the id of the last event that it got. */
+function fromId(id: string, run: string): number {
+  const n = id.startsWith(`${run}/`) ? Number(id.slice(run.length + 1)) : Number.NaN;
+  return Number.isSafeInteger(n) ? n + 1 : 0;
+}
