@@ -36,7 +36,8 @@ const SETTLE_MS = 1_000;
 
 interface Tree {
   root: string;
-  starts: TreeEffect[];
+  /** When each of its runs began, by run: the first time counts. */
+  starts: Map<string, number>;
   effects: TreeEffect[];
   putAt: number;
   ackAt: number;
@@ -63,13 +64,23 @@ export async function treeDrill({ tries, nodes, atOnce, seed, lateMs }: TreeDril
     }
     const trees = new Map<string, Tree>();
     const treeOf = (name: string): Tree => {
-      const tree = trees.get(name) ?? { root: '', starts: [], effects: [], putAt: 0, ackAt: Number.POSITIVE_INFINITY };
+      const tree = trees.get(name) ?? {
+        root: '',
+        starts: new Map(),
+        effects: [],
+        putAt: 0,
+        ackAt: Number.POSITIVE_INFINITY,
+      };
       trees.set(name, tree);
       return tree;
     };
     const hear = (data: string): TreeEffect => JSON.parse(data) as TreeEffect;
     bus.subscribe(TREE_EFFECTS, ({ data }) => void treeOf(hear(data).tree).effects.push(hear(data)));
-    bus.subscribe(TREE_STARTS, ({ data }) => void treeOf(hear(data).tree).starts.push(hear(data)));
+    bus.subscribe(TREE_STARTS, ({ data }) => {
+      const { tree, run, at } = hear(data);
+      const { starts } = treeOf(tree);
+      if (!starts.has(run)) starts.set(run, at);
+    });
     bus.subscribe(`${subjects.prefix}.evt.${ROOT}.>`, ({ data }) => {
       const { user, run } = StatusEvent.parse(JSON.parse(data));
       treeOf(user).root = run;
@@ -84,7 +95,7 @@ export async function treeDrill({ tries, nodes, atOnce, seed, lateMs }: TreeDril
       const size = FEWEST + random.int(DESCENDANTS + 1 - FEWEST);
       await bus.publish(subjects.task(ROOT, name), '{"input":"x"}');
       const until = performance.now() + PATIENCE_MS;
-      while ((tree.root === '' || tree.starts.length < size) && performance.now() < until) await delay(2);
+      while ((tree.root === '' || tree.starts.size < size) && performance.now() < until) await delay(2);
       tree.putAt = wallClock();
       const { acknowledged } = await operator.switch(`run:${tree.root}`, 'kill', 'a drill');
       if (acknowledged) tree.ackAt = wallClock();
@@ -106,9 +117,12 @@ export async function treeDrill({ tries, nodes, atOnce, seed, lateMs }: TreeDril
       lateEffects: late.length,
       unacknowledged,
       /** Below the root, of which so many began before the order was put, and between that and now. */
-      descendants: all.reduce((sum, { starts }) => sum + starts.length - 1, 0),
-      attachedLate: all.reduce((sum, { starts, putAt }) => sum + starts.filter(({ at }) => at > putAt).length, 0),
-      largest: Math.max(...all.map(({ starts }) => starts.length - 1)),
+      descendants: all.reduce((sum, { starts }) => sum + starts.size - 1, 0),
+      attachedLate: all.reduce(
+        (sum, { starts, putAt }) => sum + [...starts.values()].filter((at) => at > putAt).length,
+        0,
+      ),
+      largest: Math.max(...all.map(({ starts }) => starts.size - 1)),
       effects: all.reduce((sum, { effects }) => sum + effects.length, 0),
       acknowledgedP50Ms: round(quantile(ackMs, 0.5)),
       acknowledgedP99Ms: round(quantile(ackMs, 0.99)),

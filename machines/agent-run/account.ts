@@ -34,7 +34,7 @@ export function beginStep(context: RunContext, event: ChartEventOf<'decided'>): 
     update.tools_used = withNames(context.tools_used, made);
   }
   if (event.decision.action === 'delegate') {
-    update.children = context.children + calls.length;
+    update.children = context.children + calls.filter((call) => call.status !== 'refused').length;
     Object.assign(update, freshTeam(context));
   }
   return update;

@@ -213,10 +213,15 @@ export function callFailed(
   const open = call?.idempotent === true && (event.effect_open ?? call.effect_open) === true;
   return {
     ...(open ? { open: withOpen(context, call) } : {}),
-    ...withCall(context, event.c, ['ready', 'started', 'person', 'approval', 'child', 'child_ready'], () => ({
-      status: 'failed',
-      outcome: event.n,
-    })),
+    ...withCall(
+      context,
+      event.c,
+      ['ready', 'started', 'person', 'approval', 'child', 'child_ready', 'stopping'],
+      () => ({
+        status: 'failed',
+        outcome: event.n,
+      }),
+    ),
     tool_ms: context.tool_ms + ms,
   };
 }

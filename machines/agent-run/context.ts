@@ -69,6 +69,7 @@ export function acceptedContext(event: ChartEventOf<'accepted'>): RunContext {
     planning: agent.planning && plan === null,
     review: agent.review,
     ...(agent.team === undefined ? {} : { team: { ...agent.team, restarts: [] } }),
+    ...(event.ancestors.length === 0 ? {} : { ancestors: event.ancestors }),
     accepted_at: event.at,
     not_before: task.not_before === undefined ? event.at : Math.max(event.at, Date.parse(task.not_before)),
     plan,

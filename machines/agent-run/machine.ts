@@ -120,7 +120,8 @@ const chart = setup({
     callsAreNot: ({ context }, params: { are: CallsAre }) => callsAre(context) !== params.are,
     lastCall: ({ context, event }) => 'c' in event && completesStep(context, event.c),
     open: ({ context, event }) => 'c' in event && isCall(context, event.c, OPEN),
-    failable: ({ context, event }) => 'c' in event && isCall(context, event.c, ['ready', 'started', 'child_ready']),
+    failable: ({ context, event }) =>
+      'c' in event && isCall(context, event.c, ['ready', 'started', 'child_ready', 'stopping']),
     ready: ({ context, event }) => 'c' in event && isCall(context, event.c, ['ready']),
     awaitsPerson: ({ context, event }) => 'c' in event && isCall(context, event.c, ['person']),
     awaitsApproval: ({ context, event }) => 'c' in event && isCall(context, event.c, ['approval']),

@@ -81,9 +81,9 @@ function startedWhenStopped(calls: RunCall[]): RunCall[] {
 function givenUp(context: RunContext, event: Ended): Partial<RunContext> {
   const calls = context.calls.map((call): RunCall => {
     if (call.c === event.c) return { ...call, status: 'failed', outcome: event.n };
-    if (call.status === 'child') return { ...call, status: 'stopping', given_up: true };
-    // It may have been started all the same: whoever takes it finds that it is not wanted.
-    return call.status === 'child_ready' ? { ...call, status: 'failed', outcome: event.n } : call;
+    // One whose start is not journalled yet may be at work all the same.
+    const begun = call.status === 'child' || call.status === 'child_ready';
+    return begun ? { ...call, status: 'stopping', given_up: true } : call;
   });
   return { calls };
 }
@@ -96,11 +96,8 @@ function withStatus(calls: RunCall[], c: string, status: RunCall['status'], outc
 
 /** A member was told to stop: whoever comes next need not tell it again. */
 export function memberStopped(context: RunContext, { c, run }: ChartEventOf<'member_stopped'>): Partial<RunContext> {
-  return {
-    calls: context.calls.map((call) =>
-      call.c === c && call.status === 'stopping' && call.child === run ? { ...call, told: true } : call,
-    ),
-  };
+  const isMeant = (call: RunCall) => call.c === c && call.status === 'stopping' && (call.child ?? run) === run;
+  return { calls: context.calls.map((call) => (isMeant(call) ? { ...call, told: true, child: run } : call)) };
 }
 
 /** The members of a new step have not been started again yet. */

@@ -36,8 +36,10 @@ async function ps(io: Io, options: PsOptions): Promise<void> {
   }
   const paint = paintFor(io);
   const now = Date.now();
+  const delegated = runs.some((run) => run.ancestors !== undefined);
   const rows = runs.map((run) => [
     run.run,
+    ...(delegated ? [run.ancestors?.at(-1) ?? '-'] : []),
     line(run.agent),
     line(run.user),
     paintState(paint, run.state),
@@ -45,5 +47,11 @@ async function ps(io: Io, options: PsOptions): Promise<void> {
     run.progress === null ? '-' : `${Math.round(run.progress)}%`,
     ago(run.at, now),
   ]);
-  io.out(table(io, ['run', 'agent', 'user', 'state', 'step', 'progress', 'age'], rows));
+  io.out(
+    table(
+      io,
+      ['run', ...(delegated ? ['delegated by'] : []), 'agent', 'user', 'state', 'step', 'progress', 'age'],
+      rows,
+    ),
+  );
 }

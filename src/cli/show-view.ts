@@ -59,6 +59,8 @@ export function showText(
   const parts = [facts(pairs), `\n${limitsTable(io, details, now)}`];
   const calls = context.end === null ? callsTable(io, details) : null;
   if (calls !== null) parts.push(`\n${calls}`);
+  const members = membersTable(io, details);
+  if (members !== null) parts.push(`\n${members}`);
   return parts.join('\n');
 }
 
@@ -134,15 +136,29 @@ function limitsTable(io: Io, { context, limits }: RunDetails, now: number): stri
   return table(io, ['limit', 'used', 'of'], rows);
 }
 
+/** Those that it delegated to in its step, each with the state of its run. */
+function membersTable(io: Io, { status, member_states: states = {} }: RunDetails): string | null {
+  if (status.members === undefined) return null;
+  const paint = paintFor(io);
+  const rows = status.members.map(({ c, agent, run, attempt = 0, status: call }) => {
+    const state = run === undefined ? undefined : states[run];
+    return [c, line(agent), run ?? '-', state === undefined ? call : paintState(paint, state), String(attempt)];
+  });
+  return table(io, ['member', 'agent', 'run', 'state', 'started again'], rows);
+}
+
 function callsTable(io: Io, { context }: RunDetails): string | null {
-  const open = context.calls.filter((call) => call.outcome === undefined && call.status !== 'refused');
+  const isOpen = ({ outcome, status }: RunDetails['context']['calls'][number]) =>
+    outcome === undefined && status !== 'refused';
+  // Members have a table of their own.
+  const open = context.calls.filter((call) => isOpen(call) && !call.tool.startsWith('agent:'));
   if (open.length === 0) return null;
   const rows = open.map((call) => [
     call.c,
     line(call.tool),
     call.status,
     call.plan_step ?? '-',
-    call.child ?? (call.idempotent ? 'may be repeated' : 'must not be repeated'),
+    call.idempotent ? 'may be repeated' : 'must not be repeated',
   ]);
   return table(io, ['call', 'tool', 'status', 'plan step', 'note'], rows);
 }

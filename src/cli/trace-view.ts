@@ -30,6 +30,7 @@ const WITHIN_STEP: ReadonlySet<string> = new Set([
   'approval_expired',
   'delegated',
   'child_ended',
+  'member_stopped',
 ]);
 
 export function traceText(io: Io, entries: JournalEntry[]): string {
@@ -190,6 +191,8 @@ function outcomeText(event: RunEvent, paint: Paint): string {
       return paint.bad('nobody approved in time');
     case 'delegated':
       return `run ${event.run}`;
+    case 'member_stopped':
+      return paint.dim(`run ${event.run} was told to stop`);
     case 'child_ended':
       return `run ${event.run} ended: ${event.outcome}  ${preview(event.error?.message ?? event.answer, 160)}`;
     default:

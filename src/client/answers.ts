@@ -36,6 +36,8 @@ export const RunDetails = z.object({
   task: Task,
   limits: Limits,
   ancestors: z.array(z.string()),
+  /** Where the runs of its members stand; nodes of older versions do not say. */
+  member_states: z.record(z.string(), z.string()).optional(),
   continues: Continues.optional(),
   context: RunContext,
   protocol: Protocol,

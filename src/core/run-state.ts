@@ -118,6 +118,8 @@ export const RunContext = z.strictObject({
   tool_ms: z.number(),
   tools_used: z.array(z.string()),
   children: z.int(),
+  /** The runs above it, the first one first; absent when there are none. */
+  ancestors: z.array(z.string().max(MAX_RUN_ID)).max(64).optional(),
   /** Rules for those of a step, and when any of them was started again, epoch ms. */
   team: TeamRules.extend({ restarts: z.array(z.int()).max(101) }).optional(),
   /** Entry of the decision that is being carried out, and its calls. */

@@ -3,6 +3,7 @@ import { ErrorInfo } from './errors.ts';
 import { RunId } from './events.ts';
 import { Outcome, ReasonCode } from './reasons.ts';
 import { StepSummary } from './result.ts';
+import { CallStatus } from './run-state.ts';
 
 /** What `evt.<agent>.<user>.<run>` carries: where the run stands, and the steps finished since the last one. */
 export const StatusEvent = z.strictObject({
@@ -37,6 +38,22 @@ export const StatusEvent = z.strictObject({
       c: z.string().optional(),
       text: z.string(),
     })
+    .optional(),
+  /** The runs that it works for, the first one first; absent when nobody delegated it. */
+  ancestors: z.array(RunId).max(64).optional(),
+  /** The members of its step: where their calls stand, and the runs that work for them. */
+  members: z
+    .array(
+      z.strictObject({
+        c: z.string(),
+        agent: z.string(),
+        status: CallStatus,
+        run: RunId.optional(),
+        /** How often it was started again. */
+        attempt: z.int().min(1).optional(),
+      }),
+    )
+    .max(64)
     .optional(),
   /** The node that owns the run; absent while nobody does. */
   node: z.string().optional(),

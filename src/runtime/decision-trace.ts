@@ -110,10 +110,22 @@ class TraceBuilder {
     });
   }
 
+  /** A member of a team: what came of the run before is no outcome of the call. */
+  private startedAgain(open: OpenStep, { c }: RunEventOf<'delegated'>): void {
+    const before = open.outcomes.get(c)?.event;
+    const said = before?.type === 'child_ended' && before.error !== undefined ? `: ${before.error.message}` : '';
+    open.warnings.push(`call ${c} was started again after run ${open.children.get(c)} ended${said}`);
+    open.made.set(c, (open.made.get(c) ?? 1) + 1);
+    open.outcomes.delete(c);
+  }
+
   private note(event: Outcome, at: number): void {
     const { open } = this;
     if (open === null) return;
-    if (settles(event) && !open.outcomes.has(event.c)) open.outcomes.set(event.c, { event, at });
+    // Of a member that was started again the last end counts.
+    if (settles(event) && (event.type === 'child_ended' || !open.outcomes.has(event.c))) {
+      open.outcomes.set(event.c, { event, at });
+    }
     switch (event.type) {
       case 'call_retry':
         open.made.set(event.c, (open.made.get(event.c) ?? 1) + 1);
@@ -132,6 +144,7 @@ class TraceBuilder {
         );
         break;
       case 'delegated':
+        if (open.children.has(event.c)) this.startedAgain(open, event);
         open.children.set(event.c, event.run);
         break;
       default:

@@ -4,6 +4,7 @@ import { AppError } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { parseCallId, runIdOfChild } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
+import type { Limits } from '../core/limits.ts';
 import type { RunCall, RunContext } from '../core/run-state.ts';
 import { agentScope } from '../core/switch-scope.ts';
 import { Task } from '../core/task.ts';
@@ -43,10 +44,11 @@ export function allowancesBelow({ agent, above = [] }: RunEventOf<'accepted'>): 
 export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Promise<RunEvent[]> {
   const { deps, context, accepted } = scope;
   const { c, attempt } = want.call;
-  const failed = (error: AppError): RunEvent[] => [{ type: 'call_failed', c, error: error.toInfo(), ms: 0 }];
   const entry = await scope.read(parseCallId(c).entry);
   const member = memberOf(entry, c);
   if (member === null) return [];
+  const run = childOf(deps, context.run, want.call, entry);
+  const failed = (error: AppError) => notStarted(deps, c, run, error);
   const agent = await deps.agents.find(member.agent);
   if (agent === undefined) {
     return failed(new AppError('unknown_agent', `agent ${member.agent} is not defined any more`, { retryable: true }));
@@ -57,9 +59,9 @@ export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Pr
     deps.switches.hit(off.scope, 'tasks');
     return failed(switchedOff(`agent ${agent.name}`, off));
   }
-  const share = shareOf({ agent: agent.limits, asked: member.limits, context, now: deps.clock.now() });
+  const held = await limitsAtWork(deps, context);
+  const share = shareOf({ agent: agent.limits, asked: member.limits, context, held, now: deps.clock.now() });
   if ('code' in share) return failed(new AppError(share.code, share.detail));
-  const run = childOf(deps, context.run, want.call, entry);
   const birth = {
     run,
     agent,
@@ -90,6 +92,28 @@ export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Pr
   return [{ type: 'delegated', c, run }];
 }
 
+/** An owner that died since may have written its first entry: then it is at work, or will be, and is waited for. */
+async function notStarted(deps: NodeDeps, c: string, run: string, error: AppError): Promise<RunEvent[]> {
+  const written = (await deps.journal.authoritative(run, 0)) !== null;
+  const born = written ? acceptedIn(await deps.journal.mustHave(run, 0)) : undefined;
+  if (born === undefined) return [{ type: 'call_failed', c, error: error.toInfo(), ms: 0 }];
+  await publishActivation(deps, born, { first: true });
+  return [{ type: 'delegated', c, run }];
+}
+
+/** What the members of the step that are at work may use. */
+async function limitsAtWork({ journal }: NodeDeps, { calls }: RunContext): Promise<Limits[]> {
+  const working = calls.flatMap(({ status, child }) =>
+    status === 'child' || status === 'stopping' ? (child ?? []) : [],
+  );
+  const entries = await Promise.all(working.map((child) => journal.mustHave(child, 0)));
+  return entries.flatMap((entry) => acceptedIn(entry)?.limits ?? []);
+}
+
+function acceptedIn(entry: JournalEntry): RunEventOf<'accepted'> | undefined {
+  return entry.events.find((event) => event.type === 'accepted');
+}
+
 function memberOf(entry: JournalEntry, c: string): Member | null {
   const decided = entry.events.find((event) => event.type === 'decided');
   if (decided?.decision.action !== 'delegate') return null;
@@ -97,9 +121,14 @@ function memberOf(entry: JournalEntry, c: string): Member | null {
 }
 
 /** Tells a member of a team to stop; that it has, its own message says. */
-export async function stopMember({ deps, context }: EffectScope, want: WantOf<'stop'>): Promise<RunEvent[]> {
-  const { c, child } = want.call;
-  if (child === undefined) return [];
+export async function stopMember({ deps, context, read }: EffectScope, want: WantOf<'stop'>): Promise<RunEvent[]> {
+  const { c } = want.call;
+  const child = want.call.child ?? childOf(deps, context.run, want.call, await read(parseCallId(c).entry));
+  if (want.call.child === undefined && (await deps.journal.authoritative(child, 0)) === null) {
+    // Should it be started after all, whoever takes it finds that it is not wanted.
+    const message = 'its team was given up before it was started';
+    return [{ type: 'call_failed', c, error: { code: 'team_given_up', message, retryable: false }, ms: 0 }];
+  }
   const why = want.call.given_up === true ? 'its team was given up' : 'its team is started again';
   await tellToStop(deps, child, context.run, why);
   deps.faults.hit('delegate.member_stopped');

@@ -125,6 +125,7 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
         task: accepted.task,
         limits: accepted.limits,
         ancestors: accepted.ancestors,
+        member_states: await memberStates(deps, statusOf(fold)),
         ...(accepted.continues === undefined ? {} : { continues: accepted.continues }),
         context,
         protocol,
@@ -309,6 +310,19 @@ async function listRuns(deps: NodeDeps, query: ApiBody<'runs'>): Promise<{ runs:
     runs.push(rest);
   }
   return { runs, next: null };
+}
+
+/** Where the runs of a team stand now, by run id. */
+async function memberStates({ journal }: NodeDeps, { members = [] }: StatusEvent): Promise<Record<string, string>> {
+  const runs = members.flatMap(({ run }) => run ?? []);
+  const states = await Promise.all(
+    runs.map(async (run): Promise<[string, string]> => {
+      const fold = await journal.load(run);
+      fold?.stop();
+      return [run, fold?.path ?? 'unknown'];
+    }),
+  );
+  return Object.fromEntries(states);
 }
 
 /** A status is an index and may lag behind; one that has not changed for a while is read from the journal itself. */

@@ -101,8 +101,8 @@ async function tellOthers(
 
 /** One that was started before the journal could say so counts as well; one that is started later ends by itself. */
 async function workingChild(deps: NodeDeps, run: string, call: RunCall, read: EntryReader): Promise<string | null> {
-  if (call.status === 'child' || call.status === 'stopping') return call.child ?? null;
-  if (call.status !== 'child_ready') return null;
+  if (call.status !== 'child' && call.status !== 'child_ready' && call.status !== 'stopping') return null;
+  if (call.status !== 'child_ready' && call.child !== undefined) return call.child;
   const child = childOf(deps, run, call, await read(parseCallId(call.c).entry));
   return (await deps.journal.authoritative(child, 0)) === null ? null : child;
 }

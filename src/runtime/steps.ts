@@ -56,7 +56,9 @@ export async function readStep(ref: StepRef, read: EntryReader): Promise<ReadSte
   /** Arguments that an approver put in the place of those that were decided. */
   const edits = new Map<string, Record<string, Json>>();
   const ms = new Map<string, number>();
-  for (const n of ref.outcomes) {
+  // Of a member that was started again the last end counts, and an entry may hold ends of several.
+  const entries = decided.decision.action === 'delegate' ? ref.outcomes.toSorted((a, b) => b - a) : ref.outcomes;
+  for (const n of entries) {
     for (const event of (await read(n)).events) {
       if (event.type === 'approval_decided') {
         const args = editedArgs(event);

@@ -5,6 +5,7 @@ import type { LoopVerdict } from '../core/loops.ts';
 import type { Plan } from '../core/plan.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 import { nudgeOf } from '../policy/loops/verdict.ts';
+import { gateDelegation } from '../policy/tool-gate.ts';
 import type { ThinkInput } from '../ports/model.ts';
 import type { EffectScope } from './effects.ts';
 import { offeredTools } from './live-tools.ts';
@@ -21,7 +22,7 @@ export async function thinkInput(
   phase: ThinkInput['phase'],
   loop: LoopVerdict | null,
 ): Promise<ThinkInput> {
-  const { deps, accepted, context, effort } = scope;
+  const { accepted, context, effort } = scope;
   const { limits } = context;
   const plan = context.plan === null ? null : await planOf(scope);
   const draft = phase === 'reviewing' ? await draftOf(scope) : undefined;
@@ -37,10 +38,7 @@ export async function thinkInput(
       return steps.filter((step) => step !== null);
     },
     tools: () => toolsOf(scope),
-    delegates: accepted.agent.delegates_to.flatMap((name) => {
-      const agent = deps.agents.get(name);
-      return agent === undefined ? [] : [{ name, description: agent.description }];
-    }),
+    delegates: delegatesOf(scope),
     ...(draft === undefined ? {} : { draft }),
     ...(loop === null || loop.rung === 'warn' ? {} : { notice: nudgeOf(loop) }),
     limits,
@@ -56,6 +54,24 @@ export async function thinkInput(
 
 function readerFor({ deps, context, read }: EffectScope, from: number | undefined): EntryReader {
   return readerAt(from, read, deps.journal, context);
+}
+
+/** The agents that it may delegate to now: nobody is offered who would be refused. */
+function delegatesOf({ deps, accepted, context }: EffectScope): ThinkInput['delegates'] {
+  const { agent, ancestors } = accepted;
+  const { children, limits } = context;
+  return agent.delegates_to.flatMap((to) => {
+    const known = deps.agents.get(to);
+    const refused = gateDelegation({
+      agent,
+      to,
+      known: known !== undefined,
+      depth: ancestors.length,
+      children,
+      limits,
+    });
+    return known === undefined || refused !== null ? [] : [{ name: to, description: known.description }];
+  });
 }
 
 /** The tools that the agent's list names, and those that its patterns find; each once. */

@@ -175,20 +175,17 @@ async function gates(
     return context.open.length === 0 ? planned : underOldKeys(scope, decision.calls, planned);
   }
   if (decision.action !== 'delegate') return undefined;
-  return Promise.all(
-    membersOf(decision).map(async ({ agent: to }, index) => {
-      const refused = gateDelegation({
-        agent: accepted.agent,
-        to,
-        known: (await deps.agents.find(to)) !== undefined,
-        depth: accepted.ancestors.length,
-        children: context.children + index,
-        limits: context.limits,
-      });
-      const call = { tool: `agent:${to}`.slice(0, 64), idempotent: true, timeout_ms: 0 };
-      return refused === null ? call : { ...call, refused };
-    }),
-  );
+  const planned: PlannedCall[] = [];
+  let { children } = context;
+  for (const { agent: to } of membersOf(decision)) {
+    const known = (await deps.agents.find(to)) !== undefined;
+    const { agent, ancestors } = accepted;
+    const refused = gateDelegation({ agent, to, known, depth: ancestors.length, children, limits: context.limits });
+    if (refused === null) children++;
+    const call = { tool: `agent:${to}`.slice(0, 64), idempotent: true, timeout_ms: 0 };
+    planned.push(refused === null ? call : { ...call, refused });
+  }
+  return planned;
 }
 
 async function gate(

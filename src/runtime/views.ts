@@ -33,11 +33,22 @@ export function statusOf(fold: RunFold, steps: StepSummary[] = []): StatusEvent 
     budget: budgetOf(context),
     ...(warnings.length === 0 ? {} : { warnings }),
     ...(requires === undefined ? {} : { requires }),
+    ...(context.ancestors === undefined ? {} : { ancestors: context.ancestors }),
+    ...membersOf(context),
     ...(protocol.node === null || protocol.released ? {} : { node: protocol.node }),
     ...(steps.length === 0 ? {} : { steps }),
     ...(context.end === null ? {} : { code: context.end.code, outcome: outcomeOf(context.end.code) }),
     ...(context.end?.error === undefined ? {} : { error: shownError(context.end.error) }),
   };
+}
+
+function membersOf({ calls }: RunContext): Pick<StatusEvent, 'members'> {
+  const members = calls.flatMap(({ c, tool, status, child, attempt }) => {
+    if (!tool.startsWith('agent:')) return [];
+    const run = child === undefined ? {} : { run: child };
+    return [{ c, agent: tool.slice('agent:'.length), status, ...run, ...(attempt === undefined ? {} : { attempt }) }];
+  });
+  return members.length === 0 ? {} : { members };
 }
 
 function budgetOf({ limits, ...context }: RunContext): StatusEvent['budget'] {

@@ -1,10 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { scripted } from '../../src/adapters/model/scripted.ts';
+import type { Io } from '../../src/cli/io.ts';
+import { showText } from '../../src/cli/show-view.ts';
+import { RunDetails } from '../../src/client/answers.ts';
 import type { AgentDefinition } from '../../src/core/agent.ts';
 import { AppError } from '../../src/core/errors.ts';
 import type { Json } from '../../src/core/json.ts';
-import type { WindowStep } from '../../src/ports/model.ts';
+import type { Model, WindowStep } from '../../src/ports/model.ts';
+import { tracePage } from '../../src/runtime/decision-trace.ts';
 import { FAULT_POINTS, type FaultPoint } from '../../src/runtime/fault-points.ts';
+import { RunFold } from '../../src/runtime/fold.ts';
 import { Cluster, type NodeOptions, type TestNode } from './support.ts';
 
 /** A part that the boss gives away: how often its run fails, and how long its work takes, milliseconds. */
@@ -248,6 +253,141 @@ describe('a team', () => {
     await office.run();
     expect(office.observations.map(([status]) => status)).toEqual(['ok', 'ok', 'refused']);
     expect(office.seen[0]?.observations[2]?.error).toMatchObject({ code: 'too_many_children' });
+  });
+});
+
+describe('a team on a bus that loses acknowledgements', () => {
+  /** Loses the first acknowledgement of the n-th message that `isMeant`: it is stored, and sent again after a while. */
+  const losing = ({ broker }: Cluster, nth: number, isMeant: (subject: string, data: string) => boolean) => {
+    let seen = 0;
+    broker.intercept = (operation) => {
+      if (operation.kind !== 'publish' || operation.attempt > 1) return 'ok';
+      return isMeant(operation.subject, operation.data ?? '') && ++seen === nth ? 'lost_ack' : 'ok';
+    };
+  };
+
+  it('shows what came of the last start, also when an entry holds the ends of several', async () => {
+    const parts = [{ name: 'a' }, { name: 'b' }, { name: 'c', fails: 1 }];
+    const office = new Office(parts, team('one_for_one'));
+    // While the end of the first is on its way to the journal the others end.
+    losing(office.cluster, 1, (subject, data) => subject.includes('.jrn.') && data.includes('"child_ended"'));
+    const result = await office.run();
+    const entries = await office.cluster.entries(result.run);
+    const ends = entries.map(({ events }) => events.filter((event) => event.type === 'child_ended').length);
+    expect(Math.max(...ends)).toBeGreaterThan(1);
+    expect(office.observations).toEqual([
+      ['ok', 'a 0'],
+      ['ok', 'b 0'],
+      ['ok', 'c 1'],
+    ]);
+    expect(result.step_log[0]?.calls.map(({ status }) => status)).toEqual(['ok', 'ok', 'ok']);
+  });
+
+  it('that is given up ends a member, too, whose start was not journalled yet', async () => {
+    const parts = [
+      { name: 'a', fails: 1, ms: 300 },
+      { name: 'b', ms: 60_000 },
+    ];
+    const office = new Office(parts, team('one_for_one', 0));
+    losing(office.cluster, 2, (subject) => subject.includes('.queue.worker.'));
+    const result = await office.run();
+    const entries = (await office.cluster.entries(result.run)).flatMap(({ events }) => events);
+    const at = (type: string) => entries.findIndex((event) => event.type === type);
+    expect(at('child_ended')).toBeLessThan(at('member_stopped'));
+    expect(entries.filter((event) => event.type === 'delegated')).toHaveLength(1);
+    expect(office.observations.map(([status]) => status)).toEqual(['error', 'error']);
+    expect(await office.ends()).toEqual(['a 0: error', 'b 0: cancelled']);
+    // What both had used.
+    expect(result.input_tokens).toBe(20);
+  });
+});
+
+describe('the trace of a team', () => {
+  it('counts the starts of each member and shows what came of the last one', async () => {
+    const office = new Office(
+      [
+        { name: 'a', ms: 900 },
+        { name: 'b', fails: 2 },
+      ],
+      team('one_for_one'),
+    );
+    const { run } = await office.run();
+    const entries = await office.cluster.entries(run);
+    const accepted = entries[0]?.events[0];
+    if (accepted?.type !== 'accepted') throw new Error('entry 0 does not say what was accepted');
+    const fold = new RunFold();
+    for (const entry of entries) fold.fold(entry);
+    async function* all() {
+      yield* entries;
+    }
+    const [step] = (await tracePage(fold, accepted, all(), 0)).steps;
+    expect(step?.calls.map(({ attempts, observation }) => [attempts, observation.status, observation.preview])).toEqual(
+      [
+        [1, 'ok', 'a 0'],
+        [3, 'ok', 'b 2'],
+      ],
+    );
+    expect(step?.observation.status).toBe('ok');
+    expect(step?.calls[1]?.child_run).toBe(office.starts.get('b')?.[2]);
+    const again = step?.warnings.filter((text) => text.includes('started again')) ?? [];
+    expect(again).toHaveLength(2);
+    expect(again[0]).toContain(`after run ${office.starts.get('b')?.[0]} ended`);
+  });
+});
+
+describe('what operators see of a team', () => {
+  it('is its members with the states of their runs, and above each run those that it works for', async () => {
+    const office = new Office(
+      [
+        { name: 'a', ms: 9_000 },
+        { name: 'b', ms: 200, fails: 1 },
+      ],
+      team('one_for_one'),
+    );
+    const { cluster } = office;
+    const over = office.run();
+    await cluster.until('second start of b', async () => office.starts.get('b')?.length === 2);
+    await cluster.clock.advance(500);
+    const statuses = await cluster.statuses();
+    const boss = statuses.find(({ agent }) => agent === 'boss')?.run ?? '';
+    for (const status of statuses) expect(status.ancestors).toEqual(status.run === boss ? undefined : [boss]);
+    const request = JSON.stringify({ run: boss });
+    const { data } = await cluster.client.request(cluster.subjects.api('run'), request, { timeoutMs: 1_000 });
+    const details = RunDetails.parse(JSON.parse(data));
+    const [a = '', b = ''] = ['a', 'b'].map((name) => office.starts.get(name)?.at(-1));
+    expect(details.status.members).toMatchObject([
+      { agent: 'worker', status: 'child', run: a },
+      { agent: 'worker', status: 'done', run: b, attempt: 1 },
+    ]);
+    expect(details.member_states).toEqual({ [a]: 'executing.calling', [b]: 'completed.answered' });
+    const io: Io = { out() {}, err() {}, outIsTty: false, errIsTty: false, colours: false };
+    const shown = showText(io, details, null, { now: cluster.clock.now(), self: 'proctor', asked: null });
+    expect(shown).toMatch(new RegExp(`worker +${a} +executing\\.calling +0`));
+    expect(shown).toMatch(new RegExp(`worker +${b} +completed\\.answered +1`));
+    await over;
+  });
+});
+
+describe('what a model is offered', () => {
+  it('is nobody to delegate to once it may not any more', async () => {
+    const cluster = new Cluster(
+      { name: 'boss', model: 'boss', delegates_to: ['worker'], limits: { children: 1 } as never },
+      { name: 'worker', model: 'worker', delegates_to: ['worker'], limits: { depth: 1 } as never },
+    );
+    const offered: Record<string, string[][]> = { boss: [], worker: [] };
+    const model = (name: string): Model => ({
+      think: async ({ step, delegates }) => {
+        offered[name]?.push(delegates.map((one) => one.name));
+        const next = { action: 'delegate' as const, agent: 'worker', input: 'part' };
+        return scripted(name === 'boss' && step === 1 ? next : { action: 'final_answer', answer: 'done' });
+      },
+    });
+    cluster.modelMap.boss = model('boss');
+    cluster.modelMap.worker = model('worker');
+    await cluster.node();
+    await cluster.submit({ input: 'x' }, 'boss');
+    await cluster.until('both results', async () => (await cluster.results()).length === 2);
+    expect(offered).toEqual({ boss: [['worker'], []], worker: [[]] });
   });
 });
 
