@@ -1,4 +1,7 @@
 import { Command } from 'commander';
+import { startBrowser } from './console/browser.ts';
+import { liveLatency } from './console/latency.ts';
+import { openScene } from './console/scene.ts';
 import { killDrill } from './kill/drill.ts';
 import { largeResults } from './results/drill.ts';
 import { entriesOfARun, type Figures, measure, medianFigures, SERIES, type Series } from './steps/cells.ts';
@@ -9,7 +12,8 @@ import { compareTelemetry, LEAST_RATIO_OFF, VARIANTS } from './telemetry/compare
 
 /**
  * The benchmarks: `steps` (throughput and cost of durable steps, next to the bare publishes), `long-run` (growth),
- * `telemetry` (what it costs), `results` (memory of a node that stores large results), and `kill` (switches under load).
+ * `telemetry` (what it costs), `results` (memory of a node that stores large results), `kill` (switches under load), and
+ * `console` (how soon the page shows what happened).
  */
 
 interface StepsOptions extends ReportOptions {
@@ -26,6 +30,10 @@ interface LongRunOptions extends ReportOptions {
   repeats: string;
 }
 
+interface ConsoleOptions extends ReportOptions {
+  transitions: string;
+}
+
 interface KillOptions extends ReportOptions {
   kills: string;
   nodes: string;
@@ -35,6 +43,9 @@ interface KillOptions extends ReportOptions {
 
 /** Most that the last node may take to know of a kill, 99th percentile, milliseconds. */
 const MOST_KNOWN_MS = 50;
+
+/** Most from a journal to the page, 95th percentile, milliseconds. */
+const MOST_PAGE_MS = 250;
 
 interface ResultsOptions extends ReportOptions {
   count: string;
@@ -102,6 +113,14 @@ program
   .option('--json', 'figures as one line')
   .option('--write', 'put the figures into docs/measurements.md')
   .action(results);
+
+program
+  .command('console')
+  .description('from an entry of a journal to its state in the page')
+  .option('--transitions <n>', 'of one run, watched by one browser', '100')
+  .option('--json', 'figures as one line')
+  .option('--write', 'put the figures into docs/measurements.md')
+  .action(page);
 
 await program.parseAsync();
 
@@ -202,6 +221,17 @@ async function results(options: ResultsOptions): Promise<void> {
     violations.push(`the node held ${figures.peakMb} MB; at most ${MOST_NODE_MB} are allowed`);
   }
   finish('bench-results', 'Large results', figures, violations, options);
+}
+
+async function page(options: ConsoleOptions): Promise<void> {
+  const scene = await openScene();
+  const browser = await startBrowser();
+  const figures = await liveLatency(scene, browser, Number(options.transitions));
+  await browser.close();
+  await scene.stop();
+  const violations =
+    figures.p95Ms <= MOST_PAGE_MS ? [] : [`p95 is ${figures.p95Ms} ms; at most ${MOST_PAGE_MS} are allowed`];
+  finish('bench-console', 'A live transition in the page', figures, violations, options);
 }
 
 async function kill(options: KillOptions): Promise<void> {
