@@ -1,4 +1,7 @@
 import { Command } from 'commander';
+import { startBrowser } from './console/browser.ts';
+import { liveLatency } from './console/latency.ts';
+import { openScene } from './console/scene.ts';
 import { killDrill } from './kill/drill.ts';
 import { treeDrill } from './kill-tree/drill.ts';
 import { loopFigures } from './loops/drill.ts';
@@ -15,7 +18,7 @@ import { compareTelemetry, LEAST_RATIO_OFF, VARIANTS } from './telemetry/compare
  * The benchmarks: `steps` (throughput and cost of durable steps, next to the bare publishes), `long-run` (growth),
  * `telemetry` (what it costs), `results` (memory of a node that stores large results), `kill` and `kill-tree` (switches
  * under load), `parked` (what waiting runs cost), `scaling` (several nodes beside each other, and users),
- * and `loops` (loop detection on recorded runs).
+ * `loops` (loop detection on recorded runs), and `console` (how soon the page shows what happened).
  */
 
 interface StepsOptions extends ReportOptions {
@@ -40,6 +43,10 @@ interface LoopsOptions extends ReportOptions {
 const MOST_STOPPED = 0.003;
 const MOST_LONG_STOPPED = 0.02;
 
+interface ConsoleOptions extends ReportOptions {
+  transitions: string;
+}
+
 interface KillOptions extends ReportOptions {
   kills: string;
   nodes: string;
@@ -57,6 +64,9 @@ interface KillTreeOptions extends ReportOptions {
 
 /** Most that the last node may take to know of a kill, 99th percentile, milliseconds. */
 const MOST_KNOWN_MS = 50;
+
+/** Most from a journal to the page, 95th percentile, milliseconds. */
+const MOST_PAGE_MS = 250;
 
 interface ResultsOptions extends ReportOptions {
   count: string;
@@ -192,6 +202,14 @@ program
   .option('--write', 'put the figures into docs/measurements.md')
   .action(scaling);
 
+program
+  .command('console')
+  .description('from an entry of a journal to its state in the page')
+  .option('--transitions <n>', 'of one run, watched by one browser', '100')
+  .option('--json', 'figures as one line')
+  .option('--write', 'put the figures into docs/measurements.md')
+  .action(page);
+
 await program.parseAsync();
 
 async function steps(options: StepsOptions): Promise<void> {
@@ -307,6 +325,17 @@ async function killTree(options: KillTreeOptions): Promise<void> {
   if (unacknowledged > 0) violations.push(`${unacknowledged} kills were not acknowledged`);
   if (attachedLate === 0) violations.push('no run attached after the order: the drill has shown nothing');
   finish('bench-kill-tree', 'Kills of whole trees', figures, violations, options);
+}
+
+async function page(options: ConsoleOptions): Promise<void> {
+  const scene = await openScene();
+  const browser = await startBrowser();
+  const figures = await liveLatency(scene, browser, Number(options.transitions));
+  await browser.close();
+  await scene.stop();
+  const violations =
+    figures.p95Ms <= MOST_PAGE_MS ? [] : [`p95 is ${figures.p95Ms} ms; at most ${MOST_PAGE_MS} are allowed`];
+  finish('bench-console', 'A live transition in the page', figures, violations, options);
 }
 
 async function kill(options: KillOptions): Promise<void> {

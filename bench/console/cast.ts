@@ -32,7 +32,7 @@ export const AGENTS: AgentInput[] = [
   agent('slow', 'Waits for a long report.', { tools: ['long_report'] }),
   agent('stepper', 'Takes a step whenever it is told to.', {
     tools: ['tick'],
-    limits: { steps: 5_000, tool_calls: 5_000, wall_ms: 3_600_000 },
+    limits: { steps: 5_000, tool_calls: 5_000, wall_ms: 3_600_000, tokens: 100_000_000, cost_usd: 1_000 },
   }),
 ];
 

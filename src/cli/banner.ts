@@ -70,7 +70,7 @@ export function bannerText(io: Io, up: UpFacts, stack: Stack, options: NamedStac
     ['tools', up.tools.join(', ')],
     ['files', `the file tools see ${up.root}`],
     ...(up.http === null ? [] : [['http', `${up.http}: /healthz /readyz /metrics`] as [string, string]]),
-    ...(up.console === null ? [] : [['console', `${up.console.login}  (logs in once)`] as [string, string]]),
+    ...(up.console === null ? [] : [['page', `${up.console.login}  (logs in once)`] as [string, string]]),
     ...(up.users.length === 0 ? [] : [['users', up.users.join(', ')] as [string, string]]),
   ];
   return [

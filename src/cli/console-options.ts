@@ -1,3 +1,5 @@
+import type { LogLevel } from '../app/local.ts';
+
 export interface ConsoleCommandOptions {
   dir: string;
   prefix?: string;
@@ -8,5 +10,6 @@ export interface ConsoleCommandOptions {
   proxyFrom?: string[];
   publicUrl?: URL;
   file?: string;
+  logLevel?: LogLevel;
   json?: boolean;
 }

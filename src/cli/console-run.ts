@@ -16,7 +16,7 @@ export async function runConsole(io: Io, options: ConsoleCommandOptions): Promis
     publicUrl: options.publicUrl,
     person: { name: whoAmI(), role: 'operator' },
     ...(await sourceOf(options)),
-    log: logTo((line) => void process.stderr.write(line), io.errIsTty ? 'warn' : 'info'),
+    log: logTo((line) => void process.stderr.write(line), options.logLevel ?? (io.errIsTty ? 'warn' : 'info')),
   });
   const { url, login } = opened;
   process.send?.({ url, login });

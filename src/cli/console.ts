@@ -1,9 +1,10 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { collect, wholeNumber } from './arguments.ts';
 import { addCommand } from './command.ts';
 import { DEFAULT_DIR } from './connect.ts';
 import type { ConsoleCommandOptions } from './console-options.ts';
 import type { Io } from './io.ts';
+import { LOG_LEVELS } from './up-options.ts';
 
 export function addConsole(program: Command, io: Io): void {
   addCommand(program, 'console', {
@@ -30,6 +31,7 @@ export function addConsole(program: Command, io: Io): void {
     .option('--proxy-from <address>', 'address that the proxy speaks from; may be repeated', collect)
     .option('--public-url <url>', 'where browsers reach it, when that is another address', publicUrl)
     .option('--file <file>', 'show the run in this file, saved from the page; needs no server')
+    .addOption(new Option('--log-level <level>', 'default: warn when a person watches, else info').choices(LOG_LEVELS))
     .option('--json', 'print the address as JSON')
     .action(async (options: ConsoleCommandOptions) => (await import('./console-run.ts')).runConsole(io, options));
 }

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import type { LogLevel } from '../app/local.ts';
 import type { NamedStackOptions } from './up-options.ts';
 
 /**
@@ -19,10 +20,20 @@ const MOST_STARTS = 5;
 
 export interface UpConsoleOptions extends Pick<NamedStackOptions, 'dir' | 'prefix' | 'log'> {
   port?: number | undefined;
+  logLevel: LogLevel;
 }
 
-export function startUpConsole({ dir, prefix, port, log }: UpConsoleOptions): UpConsole {
-  const args = ['console', '--dir', dir, '--prefix', prefix, ...(port === undefined ? [] : ['--port', String(port)])];
+export function startUpConsole({ dir, prefix, port, log, logLevel }: UpConsoleOptions): UpConsole {
+  const args = [
+    'console',
+    '--dir',
+    dir,
+    '--prefix',
+    prefix,
+    '--log-level',
+    logLevel,
+    ...(port === undefined ? [] : ['--port', String(port)]),
+  ];
   let child: ChildProcess;
   let stopping = false;
   let starts = 0;

@@ -137,7 +137,7 @@ export function opsOf(options: NodeOptions, settings: NamedStackOptions, stack: 
 }
 
 /** A person at the terminal wants to hear of trouble only; a collector of logs wants everything. */
-function levelOf(io: Io, { logLevel, once }: Partial<UpOptions>): LogLevel {
+export function levelOf(io: Io, { logLevel, once }: Partial<UpOptions>): LogLevel {
   if (logLevel !== undefined) return logLevel;
   if (once !== undefined) return 'error';
   return io.errIsTty ? 'warn' : 'info';

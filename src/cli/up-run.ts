@@ -7,6 +7,7 @@ import type { Io } from './io.ts';
 import { forceQuit, onQuit } from './quit.ts';
 import { startUpConsole, type UpConsole } from './up-console.ts';
 import {
+  levelOf,
   memberOptions,
   type NamedStackOptions,
   type NodeOptions,
@@ -24,7 +25,8 @@ export async function up(io: Io, options: UpOptions): Promise<void> {
   const settings = await stackOptions(io, options);
   let page: UpConsole | null = null;
   const tell = async (stack: Stack, ops: Ops) => {
-    if (options.console) page = startUpConsole({ ...settings, port: options.consolePort });
+    if (options.console)
+      page = startUpConsole({ ...settings, port: options.consolePort, logLevel: levelOf(io, options) });
     const facts = upFacts(settings, stack, ops, (await page?.started) ?? null);
     io.out(options.json === true ? JSON.stringify(facts) : bannerText(io, facts, stack, settings));
   };

@@ -6,10 +6,11 @@ import type { RunIndex } from './run-index.ts';
 
 /**
  * One tab of a browser and what it watches. What changes is told at once when it was quiet before, and else at most four
- * times a second; of rows and figures only the newest counts.
+ * times a second, of the run that is open ten times; of rows and figures only the newest counts.
  */
 
 const INTERVAL_MS = 250;
+const RUN_INTERVAL_MS = 100;
 /** What is not sent yet beyond this many bytes waits: a slow reader gets the newest later. */
 const MAX_BEHIND = 1024 * 1024;
 /** Frames that a watcher gets at once; the page asks for older ones. */
@@ -153,7 +154,8 @@ export class Tab {
 
   private schedule(): void {
     if (this.timer !== null || this.sink === null) return;
-    const wait = Math.max(0, this.sentAt + INTERVAL_MS - performance.now());
+    const interval = this.headChanged ? RUN_INTERVAL_MS : INTERVAL_MS;
+    const wait = Math.max(0, this.sentAt + interval - performance.now());
     // Even when it was quiet, what belongs together gets the moment to arrive together.
     this.timer = setTimeout(() => this.flush(), Math.max(8, wait));
   }

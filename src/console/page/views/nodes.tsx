@@ -126,7 +126,7 @@ function NodePanel({ node, give }: { node: NodeReport; give: (order: Order) => v
       <div className="node-line">
         <Tag tone={tone}>{node.state}</Tag>
         <span>
-          <span className="num strong">{node.active_runs}</span> runs in work
+          <span className="num strong">{node.active_runs}</span> {node.active_runs === 1 ? 'run' : 'runs'} in work
         </span>
         <span>{node.slots} slots an agent</span>
         <span className="dim">{node.host}</span>
