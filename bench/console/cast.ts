@@ -25,13 +25,16 @@ export const AGENTS: AgentInput[] = [
   }),
   agent('invoice-clerk', 'Checks invoices against orders.', { tools: ['find_order', 'check_invoice'] }),
   agent('concierge', 'Answers customers; asks a person where money is at stake.', {
-    tools: ['find_order', 'send_mail'],
+    // Those of the log analyst too: whom it delegates to has nothing that it does not have.
+    tools: ['find_order', 'send_mail', 'read_log', 'search_log', 'calculate'],
     delegates_to: ['log-analyst'],
   }),
   agent('refund-desk', 'Pays money back.', { tools: ['pay_back'] }),
   agent('slow', 'Waits for a long report.', { tools: ['long_report'] }),
   agent('stepper', 'Takes a step whenever it is told to.', {
     tools: ['tick'],
+    // It takes the same step again and again on purpose.
+    loops: { detect: false },
     limits: { steps: 5_000, tool_calls: 5_000, wall_ms: 3_600_000, tokens: 100_000_000, cost_usd: 1_000 },
   }),
 ];

@@ -90,7 +90,8 @@ const log: Log = {
 
 const limits = { steps: 100_000, wall_ms: 86_400_000, tool_calls: 100_000, failing_steps: 100_000, tokens: 1_000_000 };
 const agent = (name: string, model: string, delegates_to: string[]) =>
-  AgentDefinition.parse({ name, model, tools: ['work'], delegates_to, limits });
+  // Leaves call the same again and again on purpose.
+  AgentDefinition.parse({ name, model, tools: ['work'], delegates_to, limits, loops: { detect: false } });
 await startSupervisor({
   bus,
   subjects,

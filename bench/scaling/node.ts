@@ -45,7 +45,8 @@ await startSupervisor({
   subjects,
   log: silent,
   name,
-  agents: [AgentDefinition.parse({ name: AGENT, model: 'bench', tools: ['*'] })],
+  // It calls the same again and again on purpose.
+  agents: [AgentDefinition.parse({ name: AGENT, model: 'bench', tools: ['*'], loops: { detect: false } })],
   models: { bench: model },
   tools: [tools],
   settings: { slots },

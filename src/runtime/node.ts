@@ -35,7 +35,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     throw new AppError('invalid_settings', `node name: ${deps.node.length} characters; expected 1 to 128`);
   }
   let isUp = false;
-  const treeLog = new TreeLog(log);
+  const treeLog = new TreeLog(log, () => isUp);
   const runs = new RunTree(settings.slots, treeLog, clock);
   const taking: NodeParts['taking'] = { current: null };
   const activations = new Activations(deps, runs, () => taking.current?.roomFreed());

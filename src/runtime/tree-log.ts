@@ -35,8 +35,12 @@ export class TreeLog {
   private readonly paths = new Map<string, string>();
   private last = '';
 
-  constructor(log: Log) {
+  private readonly isUp: () => boolean;
+
+  /** @param isUp whether the node has started: what fails before that is thrown to whoever starts it */
+  constructor(log: Log, isUp: () => boolean) {
     this.log = log;
+    this.isUp = isUp;
   }
 
   /** Why a child of that supervisor ended last, if that was not in order. */
@@ -76,6 +80,7 @@ export class TreeLog {
     if (offender.type === 'worker' && context !== 'shutdown') {
       this.last = `${fields.supervisor}/${fields.child}: ${fields.message}`;
     }
+    if (!this.isUp()) return;
     if (context === 'shutdown') {
       const consequence =
         'this supervisor ends with all its children; the one above it starts it again or ends as well';
