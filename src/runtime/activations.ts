@@ -24,7 +24,10 @@ import { BACK_MS, SupervisedRun } from './supervised-run.ts';
 import { countHit, orderFor, scopesOf } from './switched.ts';
 import { Wheel } from './wheel.ts';
 
-/** How long a run that this node cannot take is left to others before it comes again, milliseconds. */
+/**
+ * How long a run that this node cannot take is left to others before it comes again, at least, milliseconds; up to half
+ * as much more by chance, or it could come again each time in the moment in which this node asks first.
+ */
 const NOT_OURS_MS = 5_000;
 /** The same for the first time that it comes, doubled each time: most likely a node that can is waiting for work. */
 const NOT_OURS_AT_FIRST_MS = 100;
@@ -88,7 +91,7 @@ export class Activations {
       const error = toAppError(thrown);
       if (error.code === 'closed') return;
       this.failures.tell(delivery.subject, error);
-      delivery.nak(NOT_OURS_MS);
+      delivery.nak(this.notOurs(NOT_OURS_MS));
     }
   }
 
@@ -159,7 +162,7 @@ export class Activations {
       const error = toAppError(thrown);
       if (error.code !== 'closed') {
         this.failures.tell(delivery.subject, error);
-        delivery.nak(NOT_OURS_MS);
+        delivery.nak(this.notOurs(NOT_OURS_MS));
       }
     }
     run.waits = false;
@@ -249,7 +252,8 @@ export class Activations {
     if (foreign && order?.type !== 'kill' && !carried.some(endsRun)) {
       const end = await this.endingOf(fold);
       if (end === null) {
-        delivery.nak(Math.min(NOT_OURS_MS, NOT_OURS_AT_FIRST_MS * 2 ** Math.min(16, delivery.deliveries - 1)));
+        const wait = Math.min(NOT_OURS_MS, NOT_OURS_AT_FIRST_MS * 2 ** Math.min(16, delivery.deliveries - 1));
+        delivery.nak(this.notOurs(wait));
         return true;
       }
       carried.push(end);
@@ -359,6 +363,10 @@ export class Activations {
     else this.feed.forget(owner);
     if (this.owners.get(owner.run) === owner) this.owners.delete(owner.run);
     this.supervised.get(owner.run)?.gone(owner, why, error);
+  }
+
+  private notOurs(atLeastMs: number): number {
+    return Math.round(atLeastMs * (1 + this.deps.ids.fraction() / 2));
   }
 
   private correctStatus(owner: RunOwner): void {

@@ -15,6 +15,7 @@ import { lastingQueue } from './lasting-queue.ts';
 import type { NodeOrders } from './node-orders.ts';
 import { refuseNamesake, serveReports } from './node-reports.ts';
 import { PullLoop } from './pull-loop.ts';
+import { pullTime } from './pull-time.ts';
 import { RunTaking } from './run-taking.ts';
 import type { RunTree } from './run-tree.ts';
 import { type Own, type Stop, service } from './service.ts';
@@ -190,7 +191,17 @@ function pull(
     });
   };
   const room = () => capacity - inWork;
-  const loop = new PullLoop({ queue, capacity, room, onDelivery, onFault: fail, clock, log, name });
+  const loop = new PullLoop({
+    queue,
+    capacity,
+    room,
+    onDelivery,
+    onFault: fail,
+    waitMs: pullTime(deps.settings),
+    clock,
+    log,
+    name,
+  });
   return () => loop.stop();
 }
 

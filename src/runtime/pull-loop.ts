@@ -12,13 +12,12 @@ export interface PullLoopOptions {
   onDelivery: (delivery: Delivery) => void;
   /** It has ended by a fault of ours. */
   onFault: (thrown: unknown) => void;
+  /** How long one pull waits for messages, milliseconds. */
+  waitMs: number;
   clock: Clock;
   log: Log;
   name: string;
 }
-
-/** One pull waits this long for messages; short, so that a consumer whose leader died is asked anew soon. */
-const PULL_MS = 2_000;
 
 /** A full node collects free room for this long: a pull for each single place would cost more than the wait. */
 const GATHER_MS = 2;
@@ -47,7 +46,7 @@ export class PullLoop {
   }
 
   private async run(): Promise<void> {
-    const { queue, room, capacity, onDelivery, log, name } = this.options;
+    const { queue, room, capacity, onDelivery, waitMs, log, name } = this.options;
     const { signal } = this.stopping;
     while (!signal.aborted) {
       if (room() * 8 < capacity) await this.pause(GATHER_MS);
@@ -57,7 +56,7 @@ export class PullLoop {
         continue;
       }
       try {
-        await queue.pull(free, PULL_MS, onDelivery, signal);
+        await queue.pull(free, waitMs, onDelivery, signal);
       } catch (thrown) {
         const error = toAppError(thrown);
         if (signal.aborted || error.code === 'closed') return;

@@ -11,8 +11,6 @@ import { LaneTurns } from './lane-turns.ts';
  * not wait. While no place is free nothing is asked; what a long pull brings then goes back, and its lane is busy.
  */
 
-/** A long pull lasts this long; short, so that a consumer whose leader died is asked anew soon. */
-const PULL_MS = 2_000;
 /** A full node collects free places for this long: a pull for each single place would cost more than the wait. */
 const GATHER_MS = 2;
 /** How soon what came while no place was free is there for others again, milliseconds. */
@@ -29,6 +27,8 @@ export interface RunPullsOptions {
   /** Places that a lane may have beside those that it has. */
   roomOf: (lane: number) => number;
   onDelivery: (delivery: Delivery, lane: number) => void;
+  /** How long a long pull waits, milliseconds. */
+  waitMs: number;
   /** It has ended by a fault of ours. */
   onFault: (thrown: unknown) => void;
   clock: Clock;
@@ -116,7 +116,7 @@ export class RunPulls {
     for (const open of this.lanes.values()) {
       const room = Math.min(this.options.room(), this.options.roomOf(open.lane.lane));
       if (open.busy || open.pulling || room <= 0) continue;
-      const pull = this.pull(open, this.lanes.size === 1 ? room : 1, PULL_MS).then(() => this.roomFreed());
+      const pull = this.pull(open, this.lanes.size === 1 ? room : 1, this.options.waitMs).then(() => this.roomFreed());
       this.underWay.add(pull);
       void pull.finally(() => this.underWay.delete(pull));
     }

@@ -5,6 +5,7 @@ import type { NodeFigures } from '../ports/telemetry.ts';
 import type { Activations } from './activations.ts';
 import type { NodeDeps } from './deps.ts';
 import { lastingQueue } from './lasting-queue.ts';
+import { pullTime } from './pull-time.ts';
 import { RunPulls } from './run-pulls.ts';
 import type { RunTree } from './run-tree.ts';
 
@@ -59,6 +60,7 @@ export class RunTaking {
       room: () => (this.takesRuns() ? settings.slots - held() : 0),
       roomOf: (lane) => (settings.user_slots ?? settings.slots) - heldOf(lane),
       onDelivery: (delivery, lane) => this.take(agent, lane, delivery),
+      waitMs: pullTime(settings),
       onFault: this.onFault,
       clock,
       log,
