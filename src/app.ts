@@ -56,7 +56,7 @@ export interface SupervisorOptions {
   bus: Bus;
   subjects: Subjects;
   log: Log;
-  /** Traces and figures; without it there are none, and they cost nothing. */
+  /** Traces and figures; without it there are none. */
   telemetry?: Telemetry | undefined;
   /** Unique among the nodes that run now; default a random one. */
   name?: string;
