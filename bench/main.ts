@@ -12,7 +12,7 @@ import { entriesOfARun, type Figures, measure, medianFigures, SERIES, type Serie
 import { type LongRun, longRun } from './steps/long-run.ts';
 import { median, round } from './support/numbers.ts';
 import { finish, progress, type ReportOptions } from './support/report.ts';
-import { compareTelemetry, LEAST_RATIO_OFF, VARIANTS } from './telemetry/compare.ts';
+import { compareTelemetry, faultsOf, VARIANTS } from './telemetry/compare.ts';
 
 /**
  * The benchmarks: `steps` (throughput and cost of durable steps, next to the bare publishes), `long-run` (growth),
@@ -28,6 +28,15 @@ interface StepsOptions extends ReportOptions {
   rounds: string;
   series: string;
   profile?: string;
+}
+
+interface TelemetryOptions extends ReportOptions {
+  concurrency: string;
+  runs: string;
+  blocks: string;
+  warmup: string;
+  pairs: string;
+  variants: string;
 }
 
 interface LongRunOptions extends ReportOptions {
@@ -163,9 +172,10 @@ program
   .command('telemetry')
   .description('what traces, figures and logs cost a node, and what they cost when they are switched off')
   .option('--concurrency <n>', 'runs in flight', '64')
-  .option('--seconds <n>', 'length of one measurement', '3')
-  .option('--warmup <n>', 'seconds before it', '5')
-  .option('--rounds <n>', 'measurements of each variant; the median counts', '5')
+  .option('--runs <n>', 'runs of one block', '200')
+  .option('--blocks <n>', 'blocks of each side', '40')
+  .option('--warmup <n>', 'blocks of each side before them', '12')
+  .option('--pairs <n>', 'pairs of processes a variant', '10')
   .option('--variants <list>', 'which', VARIANTS.join(','))
   .option('--json', 'figures as one line')
   .option('--write', 'put the figures into docs/measurements.md')
@@ -258,20 +268,20 @@ async function steps(options: StepsOptions): Promise<void> {
   finish('bench-steps', 'Durable steps', figures, [], options);
 }
 
-async function telemetry(options: StepsOptions & { variants: string }): Promise<void> {
-  const figures = await compareTelemetry({
-    concurrency: Number(options.concurrency),
-    seconds: Number(options.seconds),
-    warmupSeconds: Number(options.warmup),
-    rounds: Number(options.rounds),
-    variants: VARIANTS.filter((name) => options.variants.split(',').includes(name)),
-  });
-  const { ratioOff, ratioOffCpu, ratioSame, ratioSameCpu } = figures as Record<string, number>;
-  // What the baseline shows beside itself is noise.
-  const least = LEAST_RATIO_OFF * Math.min(1, ratioSame ?? 1);
-  const slower = (ratioOff ?? 0) < least && (ratioOffCpu ?? 0) > Math.max(1, ratioSameCpu ?? 1) / LEAST_RATIO_OFF;
-  const violations = slower ? [`ratioOff is ${ratioOff} and ratioOffCpu ${ratioOffCpu}; off may cost 2 %`] : [];
-  finish('bench-telemetry', 'Cost of telemetry', figures, violations, options);
+async function telemetry(options: TelemetryOptions): Promise<void> {
+  const { concurrency, runs, blocks, warmup, pairs } = options;
+  const settings = {
+    concurrency: Number(concurrency),
+    runs: Number(runs),
+    blocks: Number(blocks),
+    warmup: Number(warmup),
+    pairs: Number(pairs),
+  };
+  const variants = VARIANTS.filter((name) => options.variants.split(',').includes(name));
+  const found = await compareTelemetry({ ...settings, variants });
+  const notes =
+    'ratios to the same build without the lines that tell telemetry anything, by turns on one server: mean over pairs of processes and its standard error; CPU of the node alone; same: the baseline against itself; on: every span and figure to a collector over OTLP';
+  finish('bench-telemetry', 'Cost of telemetry', { ...found, ...settings, notes }, faultsOf(found), options);
 }
 
 async function growth(options: LongRunOptions): Promise<void> {

@@ -44,11 +44,6 @@ export interface CellOptions {
   nodeFlags: string[];
   /** Journal entries of one run, for the bare series. */
   entries: string[];
-  /** Where the node's script lies, as a URL beside it; default this build. */
-  base?: string;
-  node?: Pick<StepProcessOptions, 'telemetry' | 'logLevel'>;
-  /** Environment of the node beside this process's. */
-  env?: Record<string, string>;
 }
 
 export async function measure(series: Series, concurrency: number, options: CellOptions): Promise<Figures> {
@@ -65,9 +60,8 @@ async function proctor(tool: StepProcessOptions['tool'], concurrency: number, op
     slots: concurrency,
     steps: TOOL_STEPS,
     tool,
-    ...options.node,
   };
-  const node = startChild(options.base ?? import.meta.url, './node', settings, options.nodeFlags, options.env);
+  const node = startChild(import.meta.url, './node', settings, options.nodeFlags);
   const children = tool === 'worker' ? [node, startChild(import.meta.url, './worker', settings)] : [node];
   try {
     await allUp(children);

@@ -11,3 +11,14 @@ export function median(values: readonly number[]): number {
 export function round(value: number): number {
   return Number.isFinite(value) ? Number(value.toPrecision(3)) : value;
 }
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Of the mean of so many values; NaN of fewer than two. */
+export function standardError(values: readonly number[]): number {
+  const middle = mean(values);
+  const squares = values.reduce((sum, value) => sum + (value - middle) ** 2, 0);
+  return values.length < 2 ? Number.NaN : Math.sqrt(squares / (values.length - 1) / values.length);
+}

@@ -1,81 +1,116 @@
-import { type CellOptions, type Figures, measure, medianFigures } from '../steps/cells.ts';
-import { median, round } from '../support/numbers.ts';
+import { mean, round, standardError } from '../support/numbers.ts';
 import { progress } from '../support/report.ts';
+import { startServer } from '../support/server.ts';
 import { startSink } from './sink.ts';
+import { byTurns, type Side, type Turn, type TurnsOptions } from './turns.ts';
 import { withoutTelemetry } from './without.ts';
 
 /**
  * What telling about runs costs a node: without the code for it, with it and switched off, switched on, and with logs.
- * Each variant runs beside the baseline, at the same time, so whatever the machine does meanwhile happens to both; the
- * ratios of these pairs count, by their median. The baseline beside itself (`same`) shows how far that can be trusted.
+ * Each variant takes turns with the baseline; one pair of processes gives one ratio, as two processes of the same build
+ * differ by what their compilers happened to do. The baseline against itself (`same`) shows how far that can be trusted.
  */
 
 export const VARIANTS = ['same', 'off', 'on', 'logInfo', 'logDebug'] as const;
 export type Variant = (typeof VARIANTS)[number];
 
-/** Least that switching off may leave of the speed without any telemetry. */
-export const LEAST_RATIO_OFF = 0.98;
+/** Most that telemetry which is switched off may cost: of the steps a second, and of the CPU time a step. */
+export const MOST_COST_OFF = 0.02;
 
-export interface CompareOptions {
-  concurrency: number;
-  seconds: number;
-  warmupSeconds: number;
-  rounds: number;
+export interface CompareOptions extends TurnsOptions {
+  /** Pairs of processes a variant. */
+  pairs: number;
   variants: Variant[];
 }
 
-export async function compareTelemetry(options: CompareOptions): Promise<Record<string, unknown>> {
-  const { concurrency, rounds, variants } = options;
+/** The variant's figure through the baseline's, over the pairs. */
+export interface Ratio {
+  mean: number;
+  /** Standard error of the mean. */
+  error: number;
+}
+
+export interface Compared {
+  baseline: Turn;
+  speed: Partial<Record<Variant, Ratio>>;
+  cpu: Partial<Record<Variant, Ratio>>;
+  exports: number;
+}
+
+export async function compareTelemetry(options: CompareOptions): Promise<Compared> {
+  const { pairs, variants } = options;
   const [sink, without] = await Promise.all([startSink(), withoutTelemetry()]);
-  const cell = { seconds: options.seconds, warmupSeconds: options.warmupSeconds, nodeFlags: [], entries: [] };
-  const baseline: CellOptions = { ...cell, base: without.base };
-  const cells: Record<Variant, CellOptions> = {
+  const baseline: Side = { base: without.base };
+  const sides: Record<Variant, Side> = {
     same: baseline,
-    off: cell,
-    on: { ...cell, node: { telemetry: true }, env: { OTEL_EXPORTER_OTLP_ENDPOINT: sink.url } },
-    logInfo: { ...cell, node: { logLevel: 'info' } },
-    logDebug: { ...cell, node: { logLevel: 'debug' } },
+    off: {},
+    on: { node: { telemetry: true }, env: { OTEL_EXPORTER_OTLP_ENDPOINT: sink.url } },
+    logInfo: { node: { logLevel: 'info' } },
+    logDebug: { node: { logLevel: 'debug' } },
   };
-  const pairs = new Map<Variant, Pair[]>(variants.map((name) => [name, []]));
+  const found = new Map<Variant, [Turn, Turn][]>(variants.map((name) => [name, []]));
   try {
-    for (let i = 0; i < rounds; i++) {
-      const order = [...variants.slice(i % variants.length), ...variants.slice(0, i % variants.length)];
-      for (const name of order) {
-        const [beside, own] = await Promise.all([
-          measure('proctorInProcess', concurrency, baseline),
-          measure('proctorInProcess', concurrency, cells[name]),
-        ]);
-        pairs.get(name)?.push({ beside, own });
-        progress(`round ${i + 1}, ${name}: ${JSON.stringify(own)} beside ${JSON.stringify(beside)}`);
+    for (let i = 0; i < pairs; i++) {
+      for (const name of variants) {
+        const server = await startServer();
+        try {
+          const [beside, own] = await byTurns(server, `p${i}`, [baseline, sides[name]], options);
+          found.get(name)?.push([beside, own]);
+          const speed = round(own.stepsPerSecond / beside.stepsPerSecond);
+          const cpu = round(own.cpuUsPerStep / beside.cpuUsPerStep);
+          progress(`pair ${i + 1}, ${name}: speed ${speed}, cpu ${cpu} of ${JSON.stringify(beside)}`);
+        } finally {
+          await server.stop();
+        }
       }
     }
   } finally {
     sink.stop();
     await without.remove();
   }
-  const of = (name: Variant) => pairs.get(name) ?? [];
-  const ratio = (name: Variant, key: keyof Figures) =>
-    round(median(of(name).map(({ own, beside }) => own[key] / beside[key])));
-  const both = (name: Variant) => ({ speed: ratio(name, 'stepsPerSecond'), cpu: ratio(name, 'cpuUsPerStep') });
+  const all = [...found.values()].flat().map(([beside]) => beside);
+  const of = (key: keyof Turn) =>
+    Object.fromEntries(
+      variants.map((name) => [name, ratioOf((found.get(name) ?? []).map(([beside, own]) => own[key] / beside[key]))]),
+    );
   return {
-    baseline: medianFigures([...pairs.values()].flat().map(({ beside }) => beside)),
-    ...Object.fromEntries(variants.map((name) => [name, medianFigures(of(name).map(({ own }) => own))])),
-    ratioOff: both('off').speed,
-    ratioOffCpu: both('off').cpu,
-    ratioSame: both('same').speed,
-    ratioSameCpu: both('same').cpu,
-    ratioOn: both('on').speed,
-    ratioOnCpu: both('on').cpu,
+    baseline: {
+      stepsPerSecond: round(mean(all.map((turn) => turn.stepsPerSecond))),
+      cpuUsPerStep: round(mean(all.map((turn) => turn.cpuUsPerStep))),
+    },
+    speed: of('stepsPerSecond'),
+    cpu: of('cpuUsPerStep'),
     exports: sink.requests(),
-    concurrency,
-    rounds,
-    notes:
-      'baseline: the same build without the lines that tell telemetry anything; each variant ran beside it at the same time, ratios are to it; same: the baseline beside itself, the noise; on: every span and figure to a collector over OTLP',
   };
 }
 
-interface Pair {
-  /** The baseline that ran at the same time. */
-  beside: Figures;
-  own: Figures;
+function ratioOf(ratios: number[]): Ratio {
+  return { mean: digits(mean(ratios)), error: digits(standardError(ratios)) };
+}
+
+function digits(value: number): number {
+  return Number(value.toFixed(4));
+}
+
+/**
+ * What these figures say against the cost of telemetry that is off. A cost counts when the mean is over the limit; a limit
+ * that lies within two standard errors of the mean is not shown to be kept, and that is a fault of the measurement.
+ */
+export function faultsOf({ speed, cpu }: Pick<Compared, 'speed' | 'cpu'>): string[] {
+  const costs = [
+    { what: 'steps a second', cost: speed.off === undefined ? undefined : 1 - speed.off.mean, error: speed.off?.error },
+    { what: 'CPU time a step', cost: cpu.off === undefined ? undefined : cpu.off.mean - 1, error: cpu.off?.error },
+  ];
+  return costs.flatMap(({ what, cost, error }) => {
+    if (cost === undefined || error === undefined) return [];
+    const said = `telemetry that is off costs ${percent(cost)} (standard error ${percent(error)}) of the ${what}`;
+    if (cost > MOST_COST_OFF) return [`${said}; it may cost ${percent(MOST_COST_OFF)}`];
+    return cost + 2 * error > MOST_COST_OFF
+      ? [`${said}: not shown to be under ${percent(MOST_COST_OFF)}; take more pairs`]
+      : [];
+  });
+}
+
+function percent(part: number): string {
+  return `${(100 * part).toFixed(2)} %`;
 }

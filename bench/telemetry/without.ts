@@ -19,7 +19,7 @@ export const TELLING: Readonly<Record<string, number>> = {
 export const TELLING_LINE = /^.*\btelemetry\?\.(?:folded|claimed|ended|traceparent|metrics\?\.task)\b.*[;,]\n/gm;
 
 export interface Without {
-  /** URL of the copy's step benchmark, for `startChild`. */
+  /** URL of a module of the copy's benchmarks, for `startChild`. */
   base: string;
   remove(): Promise<void>;
 }
