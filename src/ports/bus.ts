@@ -47,6 +47,8 @@ export interface Bus {
    */
   follow(stream: string, filter: string, fromSequence: number, follower: Follower): Subscription;
   remove(stream: string, sequence: number): Promise<void>;
+  /** Removes all messages of a stream below a sequence. */
+  trim(stream: string, before: number): Promise<void>;
 
   /** Opens a durable consumer that `ensureQueue` made. */
   queue(spec: QueueSpec): Promise<Queue>;

@@ -247,6 +247,20 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         expect(await bus.last(s.name, `${s.subject}.b`)).toMatchObject({ data: '', headers: { A: 'b' } });
       });
 
+      it('trims what lies below a sequence, and counts on', async () => {
+        const s = await stream();
+        for (const data of ['1', '2', '3', '4']) await bus.publish(`${s.subject}.a`, data);
+        for (const before of [0, 1]) await bus.trim(s.name, before);
+        expect(await scanned(s.name, '>')).toHaveLength(4);
+        await bus.trim(s.name, 3);
+        expect((await scanned(s.name, '>')).map((m) => m.data)).toEqual(['3', '4']);
+        await bus.trim(s.name, 5);
+        await bus.trim(s.name, 5);
+        expect(await scanned(s.name, '>')).toEqual([]);
+        expect((await bus.publish(`${s.subject}.a`, '5')).seq).toBe(5);
+        await bus.trim('NOSUCHSTREAM', 3);
+      });
+
       it('knows nothing of a subject, sequence or stream that holds no message', async () => {
         const s = await stream();
         for (const options of [{}, { authoritative: true }]) {

@@ -157,6 +157,10 @@ export class MemoryBus implements Bus {
     return this.#ask('change', stream, () => this.#broker.stream(stream).remove(sequence));
   }
 
+  trim(stream: string, before: number): Promise<void> {
+    return this.#ask('change', stream, () => this.#broker.read(stream, undefined, (it) => it.trim(before)));
+  }
+
   async queue(spec: QueueSpec): Promise<Queue> {
     await this.#ask('read', spec.stream, () => this.#broker.consumer(spec));
     const queue = new MemoryQueue(spec, this.#broker, this.#link, this.#work);

@@ -174,6 +174,10 @@ export class NatsBus implements Bus {
     return this.#reader.remove(stream, sequence);
   }
 
+  trim(stream: string, before: number): Promise<void> {
+    return this.#streams.trim(stream, before);
+  }
+
   queue(spec: QueueSpec): Promise<Queue> {
     const options = { link: this.#link, log: this.#log, streams: this.#streams, spec, nextReply: this.#nextReply };
     return Promise.resolve(new NatsQueue(options));
