@@ -43,15 +43,14 @@ const Versioned = z.object({ v: z.int().min(2) });
 
 type Asking = LedgerEntryOf<'reserve' | 'take' | 'probe'>;
 type Telling = Exclude<LedgerEntry, Asking>;
-type FoldListener = (entry: LedgerEntry, verdict: LedgerVerdict) => void;
+type Answer = (verdict: LedgerVerdict, at: number) => void;
 
 export class LedgerLog {
   private readonly options: LedgerLogOptions;
   private readonly stream: string;
   private readonly filter: string;
   /** Entries of ours that have not come back yet, by subject; null: nobody waits for the verdict. */
-  private readonly sent = new Map<string, ((verdict: LedgerVerdict) => void) | null>();
-  private readonly listeners = new Set<FoldListener>();
+  private readonly sent = new Map<string, Answer | null>();
   /** Claims of the runs that this node owns. */
   private readonly epochs = new Map<string, number>();
   private state = new Ledger();
@@ -97,14 +96,9 @@ export class LedgerLog {
       : `ledger: ${this.unreadable}; what costs money is not begun until it is read`;
   }
 
-  /** Hears each entry as it is folded, with its verdict. */
-  onFold(listener: FoldListener): Cancel {
-    this.listeners.add(listener);
-    return () => void this.listeners.delete(listener);
-  }
-
-  reserve(entry: LedgerEntryOf<'reserve'>): Promise<Reserved> {
-    return this.ask(entry, entry.id) as Promise<Reserved>;
+  /** @param look called with the state right behind the entry when it is granted */
+  reserve(entry: LedgerEntryOf<'reserve'>, look?: (ledger: Ledger, at: number) => void): Promise<Reserved> {
+    return this.ask(entry, entry.id, look) as Promise<Reserved>;
   }
 
   take(entry: LedgerEntryOf<'take'>): Promise<Taken> {
@@ -136,7 +130,7 @@ export class LedgerLog {
     return this.options.subjects.ledgerEntry(entry.kind, id);
   }
 
-  private ask(entry: Asking, id: string): Promise<LedgerVerdict> {
+  private ask(entry: Asking, id: string, look?: (ledger: Ledger, at: number) => void): Promise<LedgerVerdict> {
     if (this.unreadable !== null || this.stopped) return Promise.reject(unavailable(this.unreadable ?? 'not started'));
     const subject = this.subject(entry, id);
     return new Promise((resolve, reject) => {
@@ -153,8 +147,9 @@ export class LedgerLog {
         const text = `no verdict within ${PATIENCE_MS} ms, read up to entry ${this.state.seq}`;
         refuse(unavailable(this.unreadable ?? text));
       });
-      const answer = (verdict: LedgerVerdict): void => {
+      const answer = (verdict: LedgerVerdict, at: number): void => {
         cancel();
+        if ('granted' in verdict && verdict.granted) look?.(this.state, at);
         resolve(verdict);
       };
       this.publish(subject, entry, answer, giveUp.signal).catch((thrown: unknown) => {
@@ -168,7 +163,7 @@ export class LedgerLog {
   private async publish(
     subject: string,
     entry: LedgerEntry,
-    answer: ((verdict: LedgerVerdict) => void) | null,
+    answer: Answer | null,
     signal?: AbortSignal,
   ): Promise<void> {
     this.sent.set(subject, answer);
@@ -243,14 +238,22 @@ export class LedgerLog {
       return;
     }
     const verdict = this.state.fold(entry, message.seq, message.at);
+    if (waits !== undefined && entry.kind === 'outcome' && !entry.ok) this.tellOpened(entry.target);
     if (entry.kind === 'reserve' && entry.epoch < (this.epochs.get(entry.run) ?? 0)) {
       this.lose(entry.id, `it came after claim ${this.epochs.get(entry.run)} of the run`);
     }
-    waits?.(verdict);
-    for (const listener of this.listeners) listener(entry, verdict);
+    waits?.(verdict, message.at);
     // One node does it: that whose entry it is.
     const every = this.options.snapshotEvery ?? SNAPSHOT_EVERY;
     if (waits !== undefined && message.seq % every === 0) this.store();
+  }
+
+  /** By the node whose call was the last straw. */
+  private tellOpened(target: string): void {
+    const { state, until } = this.state.breakers.get(target);
+    if (state !== 'open') return;
+    const consequence = `nothing is sent to it until ${new Date(until).toISOString()}, then a probe`;
+    this.options.log.warn('breaker.opened', { target, consequence, todo: 'proctor breakers ls' });
   }
 
   /** Null for what is no entry: no node can read it, so for all it changes nothing. */

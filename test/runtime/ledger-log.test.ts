@@ -56,6 +56,7 @@ describe('the ledger of a node', () => {
       account: ALICE,
       unit: 'nanos',
       left: 25,
+      held: 0,
       until: Date.parse('2026-01-02T00:00:00Z'),
     });
   });

@@ -8,8 +8,8 @@ import type { Account, AccountRef, Amount, LedgerEntryOf, Period, Reservation } 
 
 export type Reserved =
   | { granted: true }
-  /** The account that has no room, what it has left, and when it begins anew. */
-  | { granted: false; account: AccountRef; unit: Unit; left: number; until: number | null };
+  /** The account that has no room, what it has left and what is held of it, and when it begins anew. */
+  | { granted: false; account: AccountRef; unit: Unit; left: number; held: number; until: number | null };
 
 export type Unit = 'nanos' | 'tokens' | 'count';
 const LIMITS = { nanos: 'max_nanos', tokens: 'max_tokens', count: 'max_count' } as const;
@@ -41,7 +41,14 @@ export class Accounts {
         if (most === undefined || amount[unit] === 0) continue;
         const left = most - account.spent[unit] - account.held[unit];
         if (amount[unit] > left) {
-          return { granted: false, account: ref, unit, left: Math.max(0, left), until: account.until };
+          return {
+            granted: false,
+            account: ref,
+            unit,
+            left: Math.max(0, left),
+            held: account.held[unit],
+            until: account.until,
+          };
         }
       }
     }
@@ -64,8 +71,8 @@ export class Accounts {
     for (const key of reservation.keys) {
       const account = this.accounts.get(key);
       if (account === undefined) continue;
-      account.held = minus(account.held, reservation.amount);
-      account.spent = plus(account.spent, amount);
+      const held = minus(account.held, reservation.amount);
+      this.accounts.set(key, { ...account, held, spent: plus(account.spent, amount) });
     }
     return true;
   }
