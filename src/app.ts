@@ -17,9 +17,10 @@ import { connectBus, type NatsAddress, type Replication } from './app/connect.ts
 import { AgentDefinition, type AgentInput, BUILT_IN_AGENT } from './core/agent.ts';
 import { defineAgent } from './core/agent-input.ts';
 import { type AppError, toAppError } from './core/errors.ts';
+import { type QuotasInput, quotasFrom } from './core/quotas.ts';
 import { streamsOf } from './core/streams.ts';
 import { Subjects } from './core/subjects.ts';
-import { costOf, type PricingTable, priceOf } from './policy/pricing.ts';
+import { costOf, hasPrice, type PricingTable, priceOf } from './policy/pricing.ts';
 import type { Bus } from './ports/bus.ts';
 import type { Cancel, Clock } from './ports/clock.ts';
 import type { Model } from './ports/model.ts';
@@ -31,6 +32,7 @@ import { Agents, type GivenAgent } from './runtime/agents.ts';
 import { type FaultPoints, NO_FAULTS } from './runtime/fault-points.ts';
 import { Journal } from './runtime/journal.ts';
 import { Lanes } from './runtime/lanes.ts';
+import { LedgerLog } from './runtime/ledger-log.ts';
 import { type SupervisorNode, startNode } from './runtime/node.ts';
 import { NodeSettings } from './runtime/settings.ts';
 import { Switches } from './runtime/switches.ts';
@@ -73,6 +75,8 @@ export interface SupervisorOptions {
   env?: Readonly<Record<string, string | undefined>>;
   /** What models cost; a provider's model without a price is not used. */
   pricing?: PricingTable;
+  /** Budgets, rates, caps and breakers of the whole cluster: the same on every node. */
+  quotas?: QuotasInput;
   /** Folder that the file tools are confined to; without it there is no toolbox. */
   root?: string;
   /** Hosts that http_fetch may reach. */
@@ -112,6 +116,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     usable: (agent) => missing(() => known.check(agent)),
   });
   const settings = NodeSettings.parse(options.settings ?? {});
+  const quotas = quotasFrom(options.quotas);
   const staleMs = settings.switch_stale_ms;
   const switches = new Switches({ bus, subjects, clock, ids: cryptoIds, log, node, staleMs });
   // A clock that is not this process's says nothing about its event loop.
@@ -134,6 +139,13 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     agents,
     faults: options.faults ?? NO_FAULTS,
     lanes: new Lanes({ bus, subjects, clock, log, leaseMs: settings.lease_ms }),
+    ledger: new LedgerLog({ bus, subjects, clock, ids: cryptoIds, log }),
+    quotas: () => quotas,
+    price: (model) => {
+      // A model in this process costs nothing unless the table says so.
+      const own = model === PLAN_AGENT.model || Object.hasOwn(options.models ?? {}, model);
+      return own && !hasPrice(pricing, model) ? null : priceOf(pricing, model, clock.now());
+    },
     settings,
     switches,
     watchdog,

@@ -68,6 +68,8 @@ export const LedgerEntry = z.discriminatedUnion('kind', [
     run: z.string().max(256),
     /** The claim it was made under: what an older claim left open is charged by the next owner. */
     epoch: z.int().min(0),
+    /** When whoever reserved it has settled, or is dead; epoch milliseconds. */
+    until: z.int().min(0),
     amount: Amount,
     accounts: z.array(AccountRef).min(1).max(16),
   }),
@@ -99,3 +101,71 @@ export const LedgerEntry = z.discriminatedUnion('kind', [
 ]);
 export type LedgerEntry = z.infer<typeof LedgerEntry>;
 export type LedgerEntryOf<K extends LedgerEntry['kind']> = Extract<LedgerEntry, { kind: K }>;
+
+const At = z.number().min(0);
+
+/** A breaker; see `policy/ledger/breakers.ts`. */
+export const Breaker = z.strictObject({
+  state: z.enum(['closed', 'open', 'half_open']),
+  /** In a row, closed. */
+  failures: z.int().min(0),
+  /** In a row, half open. */
+  successes: z.int().min(0),
+  /** When it may be tried, epoch milliseconds. */
+  until: At,
+  /** Probes under way, and when each is given up. */
+  probes: z.record(Id, At),
+});
+export type Breaker = z.infer<typeof Breaker>;
+
+export const Account = z.strictObject({
+  spent: Amount,
+  held: Amount,
+  /** When the account of a later period replaces it, epoch milliseconds; null: never. */
+  until: At.nullable(),
+  /** When something was reserved in it last, epoch milliseconds. */
+  used_at: At,
+});
+export type Account = z.infer<typeof Account>;
+
+export const Reservation = z.strictObject({
+  run: z.string(),
+  epoch: z.int(),
+  until: At,
+  amount: Amount,
+  /** Of its accounts. */
+  keys: z.array(z.string()),
+  /** Epoch milliseconds. */
+  at: At,
+});
+export type Reservation = z.infer<typeof Reservation>;
+
+export const Bucket = z.strictObject({
+  tokens: z.number().min(0),
+  /** When it held that many, epoch milliseconds. */
+  at: At,
+  /** When it is full again and need not be kept. */
+  full_at: At,
+});
+export type Bucket = z.infer<typeof Bucket>;
+
+/** The state of the ledger behind entry `seq`, to go on from: what the fold of all entries up to it comes to. */
+export const LedgerSnapshot = z.strictObject({
+  v: V,
+  seq: z.int().min(0),
+  accounts: z.array(z.tuple([z.string(), Account])),
+  open: z.array(z.tuple([z.string(), Reservation])),
+  buckets: z.array(z.tuple([z.string(), Bucket])),
+  breakers: z.array(z.tuple([z.string(), Breaker])),
+});
+export type LedgerSnapshot = z.infer<typeof LedgerSnapshot>;
+
+/** Says that all parts of a snapshot are stored. */
+export const SnapshotHead = z.strictObject({
+  v: V,
+  seq: z.int().min(0),
+  parts: z.int().min(1).max(100_000),
+  /** Sequence of its first part in their stream. */
+  first: z.int().min(1),
+});
+export type SnapshotHead = z.infer<typeof SnapshotHead>;

@@ -43,6 +43,8 @@ export interface Streams {
   switches: StreamSpec;
   switchHits: StreamSpec;
   presence: StreamSpec;
+  ledger: StreamSpec;
+  ledgerSnapshots: StreamSpec;
   clock: StreamSpec;
   once: StreamSpec;
 }
@@ -160,6 +162,21 @@ export function streamsOf(subjects: Subjects): Streams {
       retention: 'limits',
       perSubject: 'last',
       maxAgeMs: PRESENCE_KEPT_MS,
+      ...file,
+    },
+    // Trimmed to what stands behind the last snapshot but one.
+    ledger: {
+      name: subjects.stream('LEDGER'),
+      subjects: [`${p}.ledger.>`],
+      retention: 'limits',
+      perSubject: 'first',
+      ...file,
+    },
+    ledgerSnapshots: {
+      name: subjects.stream('LEDGERSNAP'),
+      subjects: [`${p}.ledgersnap.>`],
+      retention: 'limits',
+      perSubject: 'first',
       ...file,
     },
     clock: {

@@ -225,6 +225,16 @@ export class Subjects {
     return `${this.prefix}.present.${node === '*' ? node : encodeToken(node)}`;
   }
 
+  /** An entry of the ledger, write-once: whatever is sent twice is stored once. */
+  ledgerEntry(kind: string, id: string): string {
+    return `${this.prefix}.ledger.${kind}.${encodeToken(id)}`;
+  }
+
+  /** A part of the snapshot behind an entry of the ledger, or `head`, which is written last. */
+  ledgerSnapshot(seq: number | '*', part: number | 'head'): string {
+    return `${this.prefix}.ledgersnap.${seq}.${part}`;
+  }
+
   clock(node: string): string {
     return `${this.prefix}.clock.${encodeToken(node)}`;
   }

@@ -65,6 +65,11 @@ export function priceOf(table: PricingTable, model: string, at: number): PriceEn
   );
 }
 
+/** Whether the table says anything of a model. */
+export function hasPrice(table: PricingTable, model: string): boolean {
+  return table.prices.some((entry) => covers(entry, model));
+}
+
 /** What one call cost, USD. Cached input is part of the input. */
 export function costOf(price: PriceEntry, usage: Omit<Usage, 'cost_usd'>): number {
   const cached = Math.min(usage.cached_input_tokens ?? 0, usage.input_tokens);

@@ -33,12 +33,20 @@ const CLASS_OF: Readonly<Record<string, RetryClass>> = {
   result_lost: 'tool_crash',
   aborted: 'tool_crash',
   unavailable: 'tool_crash',
+  ledger_unavailable: 'tool_crash',
   // Nothing was done, and the worker may be starting again.
   no_worker: 'tool_crash',
   too_late: 'tool_crash',
   unknown_tool: 'tool_crash',
 };
-const PASSING_FOR_A_MODEL: ReadonlySet<string> = new Set(['rate_limit', 'timeout', 'model_unavailable']);
+const PASSING_FOR_A_MODEL: ReadonlySet<string> = new Set([
+  'rate_limit',
+  'rate_limited',
+  'circuit_open',
+  'ledger_unavailable',
+  'timeout',
+  'model_unavailable',
+]);
 /** Nobody carries the tool out now: it is down, rather than failing. */
 const DOWN: ReadonlySet<string> = new Set([
   'timeout',

@@ -40,7 +40,15 @@ export interface Bus {
   bySequence(stream: string, sequence: number): Promise<StoredMessage | null>;
   /** All messages of a stream that match the filter, oldest first, from a sequence on. */
   scan(stream: string, filter: string, options?: ScanOptions): AsyncIterable<StoredMessage>;
+  /**
+   * Hears every message of a stream that the filter matches, in order, from a sequence on: what is stored, then what
+   * comes, none twice. Reconnects leave nothing out; what was removed before it could be read is missing. A stream that
+   * is not there yet is waited for.
+   */
+  follow(stream: string, filter: string, fromSequence: number, follower: Follower): Subscription;
   remove(stream: string, sequence: number): Promise<void>;
+  /** Removes all messages of a stream below a sequence. */
+  trim(stream: string, before: number): Promise<void>;
 
   /** Opens a durable consumer that `ensureQueue` made. */
   queue(spec: QueueSpec): Promise<Queue>;
@@ -119,6 +127,15 @@ export interface ScanOptions {
   fromSequence?: number;
   /** Only the newest message of each subject. */
   lastPerSubject?: boolean;
+}
+
+export interface Follower {
+  onMessage(message: StoredMessage): void;
+  /**
+   * Reading broke off and goes on behind the last message that came. `stream_lost`: the stream was made anew, so it is
+   * read from its beginning, and sequences count anew.
+   */
+  onBreak?(why: 'interrupted' | 'stream_lost'): void;
 }
 
 /** One message handed to this process; it is ours until acked, nakked, or silent for the queue's ack wait. */

@@ -2,12 +2,14 @@ import { idempotencyKey } from '../../machines/agent-run/calls.ts';
 import { StoredResult } from '../core/blob.ts';
 import { AppError, type ErrorInfo, toAppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
-import { exceedsBytes, isJson, MAX_DEPTH, MAX_RESULT_BYTES } from '../core/json.ts';
+import { exceedsBytes, isJson, type Json, MAX_DEPTH, MAX_RESULT_BYTES } from '../core/json.ts';
 import type { RunCall } from '../core/run-state.ts';
 import { toolScope } from '../core/switch-scope.ts';
 import { afterFailedCall } from '../policy/retry.ts';
 import { UNKNOWN_EFFECT } from '../ports/tools.ts';
 import { missingApproval } from './approval-check.ts';
+import { type CallOutcome, isStopped, type Passed, passGates } from './call-gates.ts';
+import type { Stopped } from './call-refusals.ts';
 import { type EffectScope, type Permit, stepTime, type WantOf } from './effects.ts';
 import { argumentsOf } from './steps.ts';
 
@@ -16,7 +18,7 @@ import { argumentsOf } from './steps.ts';
  * begin it, before it is sent: after a crash nobody repeats it blindly.
  */
 export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<RunEvent[]> {
-  const { deps, context, accepted, log } = scope;
+  const { log } = scope;
   const { call: planned } = want;
   const args = await argumentsOf(planned, scope.read);
   const uses = toolScope(planned.tool);
@@ -27,6 +29,33 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     log.error('approval.missing', { ...said(scope, planned), code: missing.code, message: missing.message });
     return [{ type: 'call_failed', c: planned.c, error: missing, ms: 0 }];
   }
+  let passed: Passed | Stopped;
+  try {
+    passed = await passGates(scope, uses);
+  } catch (thrown) {
+    return scope.effort.notWanted ? [] : failed(scope, planned, toAppError(thrown), 0);
+  }
+  if (isStopped(passed)) return stopped(scope, planned, passed);
+  let outcome: CallOutcome = 'not_made';
+  try {
+    const note = (how: CallOutcome): void => {
+      outcome = how;
+    };
+    return scope.effort.notWanted ? [] : await made(scope, planned, args, note);
+  } finally {
+    passed.over(outcome);
+  }
+}
+
+/** All gates have let it through. */
+async function made(
+  scope: EffectScope,
+  planned: RunCall,
+  args: Record<string, Json>,
+  note: (how: CallOutcome) => void,
+): Promise<RunEvent[]> {
+  const { deps, context, accepted, log } = scope;
+  const uses = toolScope(planned.tool);
   const timeoutMs = Math.min(planned.timeout_ms, stepTime(scope));
   const now = deps.clock.now();
   // A kill that this node has not read is acknowledged once the reading is too old: no worker may begin after that.
@@ -64,10 +93,12 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
           return effort.signal;
         },
       });
+    note('cut');
     const answered = effort.within(deps.clock, timeoutMs, what, () => scope.watched.others(what, send));
     deps.faults.hit('call.sent');
     const result = await answered;
     deps.faults.hit('call.returned');
+    note('ok');
     if (result instanceof StoredResult) {
       log.info('tool.executed', { ...said(scope, planned), status: 'ok', ms: sinceStart() });
       return [{ type: 'call_done', c: planned.c, result: result.preview, blob: result.ref, ms: sinceStart() }];
@@ -88,7 +119,9 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     if (scope.effort.notWanted) return [];
     const off = scope.effort.switchedOff;
     if (off !== undefined) return cutOff(scope, planned, off, sinceStart());
-    return failed(scope, planned, toAppError(thrown, 'tool_error'), sinceStart());
+    const fault = toAppError(thrown, 'tool_error');
+    note(fault);
+    return failed(scope, planned, fault, sinceStart());
   }
 }
 
@@ -119,6 +152,23 @@ function failed(scope: EffectScope, planned: RunCall, fault: AppError, ms: numbe
   return verdict.verdict === 'unknown'
     ? [{ type: 'outcome_unknown', c, error }]
     : [{ type: 'call_failed', c, error: verdict.error, ms, ...open }];
+}
+
+/** A gate lets nothing through now: the call waits for its moment, or the model is told to do without. */
+function stopped(scope: EffectScope, planned: RunCall, { gate, error, again_at }: Stopped): RunEvent[] {
+  const { deps, log } = scope;
+  const { c, tool, tried = {} } = planned;
+  log.warn('tool.held', { ...said(scope, planned), gate, code: error.code, message: error.message });
+  const open = scope.inherited(c) ? ({ effect_open: true } as const) : {};
+  if (gate === 'breaker' || again_at === null) {
+    return [{ type: 'call_failed', c, error: withoutTool(tool, error), ms: 0, ...open }];
+  }
+  const wait_ms = Math.ceil(Math.max(1, again_at - deps.clock.now()));
+  const not_before = deps.clock.now() + wait_ms;
+  const attempt = (tried.rate_limit ?? 0) + 1;
+  return [
+    { type: 'call_retry', c, class: 'rate_limit', error: error.toInfo(), ms: 0, ...open, attempt, wait_ms, not_before },
+  ];
 }
 
 /** The call was not sent: it waits, or counts as failed. */

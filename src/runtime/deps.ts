@@ -1,4 +1,6 @@
+import type { Quotas } from '../core/quotas.ts';
 import type { Subjects } from '../core/subjects.ts';
+import type { PriceEntry } from '../policy/pricing.ts';
 import type { Bus } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';
@@ -12,6 +14,7 @@ import type { Agents } from './agents.ts';
 import type { FaultPoints } from './fault-points.ts';
 import type { Journal } from './journal.ts';
 import type { Lanes } from './lanes.ts';
+import type { LedgerLog } from './ledger-log.ts';
 import type { NodeSettings } from './settings.ts';
 import type { Switches } from './switches.ts';
 
@@ -38,6 +41,12 @@ export interface NodeDeps {
   agents: Agents;
   /** Kill switches; started and stopped like the agents. */
   switches: Switches;
+  /** Budgets, rates, caps and breakers of the cluster; started and stopped like the agents. */
+  ledger: LedgerLog;
+  /** How much of them there is, now. */
+  quotas: () => Quotas;
+  /** What a model costs now; null for one that costs nothing. Throws AppError `unknown_price`. */
+  price: (model: string) => PriceEntry | null;
   faults: FaultPoints;
   settings: NodeSettings;
   /** Told what each run does; stopped with the node. */

@@ -15,6 +15,8 @@ export interface EffectScope {
   deps: NodeDeps;
   accepted: RunEventOf<'accepted'>;
   context: RunContext;
+  /** Index of the claim that it is wanted under. */
+  epoch: number;
   /** What its steps so far say of loops. */
   loops: LoopState;
   read: EntryReader;

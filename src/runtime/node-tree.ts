@@ -90,7 +90,7 @@ function busChild(deps: NodeDeps, { queues, isUp }: NodeParts): ChildInput {
 
 /** What a run needs until it is handed over. */
 function control(deps: NodeDeps, { activations, report, tree, isUp }: NodeParts): ChildInput[] {
-  const { switches, agents } = deps;
+  const { switches, agents, ledger } = deps;
   return [
     service('switches', deps, isUp, async ({ deps: { clock } }) => {
       const unfollow = switches.onChange((scopes) => activations.switched(scopes));
@@ -104,6 +104,12 @@ function control(deps: NodeDeps, { activations, report, tree, isUp }: NodeParts)
       startedOr(
         () => agents.stop(),
         () => agents.start(clock),
+      ),
+    ),
+    service('ledger', deps, isUp, ({ deps: { clock } }) =>
+      startedOr(
+        () => ledger.stop(),
+        () => ledger.start(clock),
       ),
     ),
     service('leases', deps, isUp, (own) => startHeartbeat(own.deps, activations)),

@@ -97,8 +97,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     },
     failed,
     notReady() {
-      const frozen = deps.switches.notReady();
-      return frozen === null ? [] : [frozen];
+      return [deps.switches.notReady(), deps.ledger.notReady()].filter((why) => why !== null);
     },
     async stop() {
       asked = true;

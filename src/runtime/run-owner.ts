@@ -144,6 +144,7 @@ export class RunOwner implements OwnedRun {
   /** Called once, when the claim is written and folded. */
   start(carried: RunEvent[]): void {
     this.steps.resumeAt(this.fold.context.steps);
+    this.deps.ledger.claimed(this.run, this.fold.protocol.epoch);
     this.env.touched(this);
     for (const event of carried) void this.enqueue(event);
     void this.pump();
@@ -470,6 +471,7 @@ export class RunOwner implements OwnedRun {
       deps: this.deps,
       accepted: this.accepted,
       context: this.fold.context,
+      epoch: this.fold.protocol.epoch,
       loops: this.fold.loops,
       read: this.read,
       write: (events) => this.push(events),
@@ -543,6 +545,7 @@ export class RunOwner implements OwnedRun {
     const why = error?.code === 'closed' ? 'closed' : reason;
     this.phase = 'gone';
     this.watched.leave();
+    this.deps.ledger.left(this.run, this.fold.protocol.epoch);
     this.abortAll();
     this.env.wheel.set(this, null);
     for (const pending of this.queue.splice(0)) pending.settle(false);

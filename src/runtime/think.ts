@@ -13,9 +13,12 @@ import { type LimitVerdict, limitAfterUsage, limitBeforeStep, limitOnCalls } fro
 import { afterFailedThink } from '../policy/retry.ts';
 import { gateCall, gateDelegation } from '../policy/tool-gate.ts';
 import type { ThinkReply } from '../ports/model.ts';
+import { isStopped, type Passed, passGates } from './call-gates.ts';
+import { type Stopped, waitOf } from './call-refusals.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
 import { askedByLoop, loopBeforeStep, loopInDecision, refusedByLoop, stoppedBy } from './loop-watch.ts';
 import { underOldKeys } from './open-calls.ts';
+import { type Hold, holdForThink, usedByFailed } from './spending.ts';
 import { planInForce, thinkInput } from './think-input.ts';
 import { anomalies, tellLoop } from './warnings.ts';
 
@@ -38,23 +41,44 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   if (loop?.rung === 'stop') return [stoppedBy(loop)];
 
   log.info('agent.step.start', { step: context.steps + 1, phase: want.phase });
-  const started = deps.clock.now();
+  let started = deps.clock.now();
+  const uses = modelScope(accepted.agent.model);
   let reply: ThinkReply;
+  let hold: Hold | null = null;
+  let passed: Passed | null = null;
   try {
     const model = deps.models.get(accepted.agent.model);
     const input = await thinkInput(scope, want.phase, loop);
-    const permit = scope.permit(modelScope(accepted.agent.model));
-    if (permit === 'wait') return [];
-    if (permit !== 'go') throw permit.off;
+    const held = await holdForThink(scope, want.id, input.maxOutputTokens);
+    if (held !== null && 'type' in held) return [held];
+    hold = held;
+    const gates = await passGates(scope, uses);
+    if (isStopped(gates)) throw later(gates, deps.clock.now());
+    passed = gates;
+    const permit = scope.effort.notWanted ? 'wait' : scope.permit(uses);
+    if (permit !== 'go') {
+      passed.over('not_made');
+      passed = null;
+      if (permit !== 'wait') throw permit.off;
+      await hold?.settle(NO_USAGE);
+      return [];
+    }
+    started = deps.clock.now();
     const what = `model ${accepted.agent.model}`;
     const ask = () => scope.watched.others(what, () => model.think(input));
     reply = await scope.effort.within(deps.clock, stepTime(scope), what, ask, WORDS_MS);
     reply = checked(reply, want.phase);
   } catch (thrown) {
-    const off = scope.effort.switchedOff;
-    return failed(scope, off ?? toAppError(thrown, 'model_error'), Math.max(0, deps.clock.now() - started));
+    const { switchedOff, notWanted } = scope.effort;
+    const error = switchedOff ?? toAppError(thrown, 'model_error');
+    const isCut = notWanted || switchedOff !== undefined;
+    passed?.over(isCut ? 'cut' : error);
+    await hold?.settle(passed === null ? NO_USAGE : usedByFailed(toAppError(thrown), isCut));
+    return failed(scope, error, Math.max(0, deps.clock.now() - started));
   }
   deps.faults.hit('think.returned');
+  passed.over('ok');
+  await hold?.settle(reply.usage);
   const ms = Math.max(0, deps.clock.now() - started);
   log.info('llm.response', {
     step: context.steps + 1,
@@ -66,6 +90,12 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
     ms,
   });
   return judged(scope, reply, ms, loop);
+}
+
+/** A gate lets nothing through now: a passing failure that says when to come again. */
+function later(stopped: Stopped, now: number): AppError {
+  const { code, message, retryable } = stopped.error;
+  return new AppError(code, message, { retryable, retryAfterMs: waitOf(stopped, now) });
 }
 
 /** What a failed model call leads to: the same question again, or a failed step. Its usage counts either way. */

@@ -247,6 +247,20 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         expect(await bus.last(s.name, `${s.subject}.b`)).toMatchObject({ data: '', headers: { A: 'b' } });
       });
 
+      it('trims what lies below a sequence, and counts on', async () => {
+        const s = await stream();
+        for (const data of ['1', '2', '3', '4']) await bus.publish(`${s.subject}.a`, data);
+        for (const before of [0, 1]) await bus.trim(s.name, before);
+        expect(await scanned(s.name, '>')).toHaveLength(4);
+        await bus.trim(s.name, 3);
+        expect((await scanned(s.name, '>')).map((m) => m.data)).toEqual(['3', '4']);
+        await bus.trim(s.name, 5);
+        await bus.trim(s.name, 5);
+        expect(await scanned(s.name, '>')).toEqual([]);
+        expect((await bus.publish(`${s.subject}.a`, '5')).seq).toBe(5);
+        await bus.trim('NOSUCHSTREAM', 3);
+      });
+
       it('knows nothing of a subject, sequence or stream that holds no message', async () => {
         const s = await stream();
         for (const options of [{}, { authoritative: true }]) {
@@ -663,6 +677,74 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         expect(await codeOf(bus.request(subject, 'x'.repeat(HUGE), options))).toBe('too_large');
         expect(await codeOf(bus.request(subject, '', options))).toBe('too_large');
         await service.stop();
+      });
+    });
+
+    describe('following a stream', () => {
+      it('brings what is stored, then what comes, in order, from a sequence on', async () => {
+        const s = await stream();
+        for (const data of ['1', '2', '3']) await bus.publish(`${s.subject}.a`, data);
+        const heard: StoredMessage[] = [];
+        const following = other.follow(s.name, `${s.subject}.>`, 2, { onMessage: (message) => heard.push(message) });
+        await until('what is stored came', () => heard.length === 2);
+        for (const data of ['4', '5']) await bus.publish(`${s.subject}.b`, data);
+        await until('what was published came', () => heard.length === 4);
+        expect(heard.map(({ seq, data }) => `${seq} ${data}`)).toEqual(['2 2', '3 3', '4 4', '5 5']);
+        const stored = await bus.bySequence(s.name, 4);
+        expect(heard[2]).toMatchObject({ subject: `${s.subject}.b`, at: stored?.at, headers: {} });
+        await following.stop();
+        await bus.publish(`${s.subject}.a`, '6');
+        await bus.flush();
+        expect(heard).toHaveLength(4);
+      });
+
+      it('brings more than any batch holds, to everyone alike, as several clients write', async () => {
+        const s = await stream();
+        const heard: number[][] = [[], []];
+        const follows = [bus, other].map((who, i) =>
+          who.follow(s.name, '>', 1, { onMessage: ({ seq }) => heard[i]?.push(seq) }),
+        );
+        const writes = Array.from({ length: 1_000 }, (_, i) => (i % 2 ? bus : other).publish(`${s.subject}.a`, ''));
+        await drive(Promise.all(writes));
+        await until('all came to all', () => heard.every((all) => all.length === 1_000));
+        const all = Array.from({ length: 1_000 }, (_, i) => i + 1);
+        expect(heard).toEqual([all, all]);
+        await Promise.all(follows.map((one) => one.stop()));
+      });
+
+      it('leaves out what the filter does not match and what was removed', async () => {
+        const s = await stream();
+        for (const name of ['a', 'b', 'a', 'a']) await bus.publish(`${s.subject}.${name}`, '');
+        await bus.remove(s.name, 3);
+        const heard: number[] = [];
+        const following = bus.follow(s.name, `${s.subject}.a`, 1, { onMessage: ({ seq }) => heard.push(seq) });
+        await until('the last one came', () => heard.includes(4));
+        expect(heard).toEqual([1, 4]);
+        await following.stop();
+      });
+
+      it('waits for a stream that is not there yet', async () => {
+        const heard: string[] = [];
+        const name = `S${count + 1}`;
+        const following = other.follow(name, '>', 1, { onMessage: ({ data }) => heard.push(data) });
+        const s = await stream();
+        expect(s.name).toBe(name);
+        await bus.publish(`${s.subject}.a`, 'came');
+        await until('it is heard', () => heard.length === 1);
+        await following.stop();
+      });
+
+      it('ends when the bus is closed', async () => {
+        const s = await stream();
+        const mine = await world.connect();
+        const heard: string[] = [];
+        const following = mine.follow(s.name, '>', 1, { onMessage: ({ data }) => heard.push(data) });
+        await bus.publish(`${s.subject}.a`, 'before');
+        await until('it is heard', () => heard.length === 1);
+        await drive(mine.close());
+        await bus.publish(`${s.subject}.a`, 'after');
+        await drive(following.stop());
+        expect(heard).toEqual(['before']);
       });
     });
 

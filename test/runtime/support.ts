@@ -11,11 +11,13 @@ import type { StoredResult } from '../../src/core/blob.ts';
 import { AppError } from '../../src/core/errors.ts';
 import { decodeEntry, type JournalEntry } from '../../src/core/journal-entry.ts';
 import type { Json } from '../../src/core/json.ts';
+import { type QuotasInput, quotasFrom } from '../../src/core/quotas.ts';
 import { RunResult } from '../../src/core/result.ts';
 import { StatusEvent } from '../../src/core/status.ts';
 import { streamsOf } from '../../src/core/streams.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import { type ToolDefinition, ToolDefinition as ToolSchema } from '../../src/core/tool.ts';
+import { hasPrice, type PriceEntry, priceOf } from '../../src/policy/pricing.ts';
 import type { Bus } from '../../src/ports/bus.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Model } from '../../src/ports/model.ts';
@@ -29,6 +31,7 @@ import { type FaultPoint, type FaultPoints, NO_FAULTS } from '../../src/runtime/
 import type { RunMachine } from '../../src/runtime/fold.ts';
 import { Journal } from '../../src/runtime/journal.ts';
 import { Lanes } from '../../src/runtime/lanes.ts';
+import { LedgerLog } from '../../src/runtime/ledger-log.ts';
 import { type SupervisorNode, startNode } from '../../src/runtime/node.ts';
 import { NodeSettings } from '../../src/runtime/settings.ts';
 import { Switches } from '../../src/runtime/switches.ts';
@@ -76,6 +79,7 @@ export class CountingTools implements ToolSource {
 }
 
 export interface NodeOptions {
+  quotas?: QuotasInput;
   settings?: Partial<NodeSettings>;
   log?: Log;
   telemetry?: Telemetry;
@@ -112,6 +116,8 @@ export class Cluster {
   readonly client = new MemoryBus(this.broker, 'client');
   agents = new Map<string, AgentDefinition>();
   modelMap: Record<string, Model> = { plan: planModel() };
+  /** Without one a model costs nothing. */
+  prices: PriceEntry[] = [];
 
   constructor(...agents: Partial<AgentDefinition>[]) {
     for (const agent of [{ name: 'plan', model: 'plan' }, ...agents]) {
@@ -162,6 +168,12 @@ export class Cluster {
         node: name,
         staleMs: settings.switch_stale_ms,
       }),
+      ledger: new LedgerLog({ bus, subjects: this.subjects, clock, ids: cryptoIds, log }),
+      quotas: () => quotasFrom(options.quotas),
+      price: (model) => {
+        const table = { v: 1 as const, prices: this.prices };
+        return hasPrice(table, model) ? priceOf(table, model, clock.now()) : null;
+      },
       settings,
       watchdog: NO_WATCHDOG,
     };

@@ -78,7 +78,7 @@ describe('the tree of a node', () => {
     const tree = await treeOf(cluster);
     expect(shape(tree)).toEqual({
       bus: '',
-      control: { switches: '', definitions: '', leases: '', reports: '' },
+      control: { switches: '', definitions: '', ledger: '', leases: '', reports: '' },
       agents: { ending: {}, 'agent:plan': {}, 'agent:writer': {} },
       services: {
         offers: '',

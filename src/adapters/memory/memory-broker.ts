@@ -64,6 +64,12 @@ export interface Subscriber {
   deliver(request: IncomingRequest, reply: ((answer: Answer) => void) | null, to: string): void;
 }
 
+/** Told whenever a stream holds something new. */
+export interface StreamFollower {
+  stream: string;
+  pump(): void;
+}
+
 /** A message that `delay` holds back. */
 export interface HeldMessage {
   operation: Operation;
@@ -80,6 +86,7 @@ export class MemoryBroker {
   readonly held: HeldMessage[] = [];
   readonly #streams = new Map<string, MemoryStream>();
   readonly #subscribers = new Set<Subscriber>();
+  readonly #followers = new Set<StreamFollower>();
   #turn = 0;
 
   constructor(options: MemoryBrokerOptions) {
@@ -137,13 +144,17 @@ export class MemoryBroker {
     this.#fanOut(subject, data, headers);
     const stream = this.#streamOf(subject);
     if (stream === undefined) throw new AppError('unavailable', `no stream covers ${subject}: ensure one first`);
-    return { stream: stream.spec.name, seq: stream.append(subject, data, headers) };
+    const seq = stream.append(subject, data, headers);
+    this.#pump(stream.spec.name);
+    return { stream: stream.spec.name, seq };
   }
 
   emit(subject: string, data: string): void {
     this.#fanOut(subject, data, {});
     try {
-      this.#streamOf(subject)?.append(subject, data, {});
+      const stream = this.#streamOf(subject);
+      stream?.append(subject, data, {});
+      if (stream !== undefined) this.#pump(stream.spec.name);
     } catch {
       // Nobody waits for the answer.
     }
@@ -174,9 +185,22 @@ export class MemoryBroker {
     this.#subscribers.delete(subscriber);
   }
 
+  follow(follower: StreamFollower): void {
+    this.#followers.add(follower);
+    follower.pump();
+  }
+
+  unfollow(follower: StreamFollower): void {
+    this.#followers.delete(follower);
+  }
+
   /** Stops all timers on the clock. */
   close(): void {
     for (const stream of this.#streams.values()) stream.close();
+  }
+
+  #pump(stream: string): void {
+    for (const follower of this.#followers) if (follower.stream === stream) follower.pump();
   }
 
   #streamOf(subject: string): MemoryStream | undefined {

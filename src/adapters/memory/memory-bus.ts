@@ -3,6 +3,7 @@ import type { QueueSpec, StreamSpec } from '../../core/streams.ts';
 import type {
   Backlog,
   Bus,
+  Follower,
   IncomingRequest,
   PubAck,
   PublishOptions,
@@ -17,6 +18,7 @@ import type {
 } from '../../ports/bus.ts';
 import { Link } from './link.ts';
 import type { Answer, MemoryBroker, Subscriber } from './memory-broker.ts';
+import { MemoryFollow } from './memory-follow.ts';
 import { MemoryQueue } from './memory-queue.ts';
 import { PendingWork } from './pending-work.ts';
 
@@ -29,6 +31,7 @@ export class MemoryBus implements Bus {
   readonly #work = new PendingWork();
   readonly #subscribers = new Set<Subscriber>();
   readonly #queues = new Set<MemoryQueue>();
+  readonly #follows = new Set<MemoryFollow>();
 
   /**
    * @param node name that `intercept` and the labels of `carry` show
@@ -143,8 +146,19 @@ export class MemoryBus implements Bus {
     yield* await this.#ask('read', stream, () => this.#broker.read(stream, [], (it) => it.scan(filter, options)));
   }
 
+  follow(stream: string, filter: string, fromSequence: number, follower: Follower): Subscription {
+    const following = { stream, filter, fromSequence, follower };
+    const follow = new MemoryFollow(this.#broker, this.#link, this.#work, following);
+    this.#follows.add(follow);
+    return follow;
+  }
+
   remove(stream: string, sequence: number): Promise<void> {
     return this.#ask('change', stream, () => this.#broker.stream(stream).remove(sequence));
+  }
+
+  trim(stream: string, before: number): Promise<void> {
+    return this.#ask('change', stream, () => this.#broker.read(stream, undefined, (it) => it.trim(before)));
   }
 
   async queue(spec: QueueSpec): Promise<Queue> {
@@ -244,8 +258,10 @@ export class MemoryBus implements Bus {
   #leave(): void {
     for (const subscriber of this.#subscribers) this.#broker.unsubscribe(subscriber);
     for (const queue of this.#queues) queue.leave();
+    for (const follow of this.#follows) follow.leave();
     this.#subscribers.clear();
     this.#queues.clear();
+    this.#follows.clear();
   }
 
   #checkSize(subject: string, data: string, headers: Record<string, string>): void {

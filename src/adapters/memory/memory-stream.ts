@@ -91,6 +91,11 @@ export class MemoryStream {
     for (const consumer of this.#consumers.values()) consumer.forget(seq);
   }
 
+  /** Removes all below a sequence. */
+  trim(before: number): void {
+    for (const seq of this.#messages.keys()) if (seq < before) this.remove(seq);
+  }
+
   /** The first message at or after a sequence that the filter lets through. */
   from(seq: number, filter: string): StoredMessage | null {
     for (let at = seq; at <= this.#lastSeq; at++) {

@@ -3,6 +3,7 @@ import type { QueueSpec, StreamSpec } from '../../core/streams.ts';
 import type {
   Backlog,
   Bus,
+  Follower,
   IncomingRequest,
   PubAck,
   PublishOptions,
@@ -19,13 +20,14 @@ import type { Log } from '../../ports/telemetry.ts';
 import { JetStreamApi } from './api.ts';
 import { Append } from './append.ts';
 import { measureOffset } from './clock-offset.ts';
+import { follow } from './follow.ts';
 import { toWire } from './headers.ts';
 import type { Link } from './link.ts';
 import { NatsQueue } from './queue.ts';
 import { Reader } from './read.ts';
 import { closedError, ReplyMux } from './reply-mux.ts';
 import { Gathering, Request } from './request.ts';
-import { Scanner } from './scan.ts';
+import { Scanner, type ScannerOptions } from './scan.ts';
 import { serve } from './service.ts';
 import { StreamStore } from './streams.ts';
 
@@ -47,6 +49,7 @@ export class NatsBus implements Bus {
   readonly #streams: StreamStore;
   readonly #reader: Reader;
   readonly #scanner: Scanner;
+  readonly #reading: ScannerOptions;
   readonly #nextReply: () => string;
 
   constructor({ link, log, inbox, timeoutMs, replicas }: NatsBusOptions) {
@@ -58,14 +61,15 @@ export class NatsBus implements Bus {
     const api = new JetStreamApi(link, this.#mux, timeoutMs);
     this.#streams = new StreamStore({ api, link, log, replicas });
     this.#reader = new Reader(api, this.#streams);
-    this.#scanner = new Scanner({
+    this.#reading = {
       api,
       link,
       log,
       reader: this.#reader,
       streams: this.#streams,
       nextReply: this.#nextReply,
-    });
+    };
+    this.#scanner = new Scanner(this.#reading);
   }
 
   get connected(): boolean {
@@ -162,8 +166,16 @@ export class NatsBus implements Bus {
     return this.#scanner.scan(stream, filter, options);
   }
 
+  follow(stream: string, filter: string, fromSequence: number, follower: Follower): Subscription {
+    return follow(this.#reading, { stream, filter, fromSequence, follower });
+  }
+
   remove(stream: string, sequence: number): Promise<void> {
     return this.#reader.remove(stream, sequence);
+  }
+
+  trim(stream: string, before: number): Promise<void> {
+    return this.#streams.trim(stream, before);
   }
 
   queue(spec: QueueSpec): Promise<Queue> {

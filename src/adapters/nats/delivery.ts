@@ -8,6 +8,8 @@ export interface DeliveryFacts {
   stream: string;
   deliveries: number;
   seq: number;
+  /** Which one it is of those that the consumer has handed out, from 1. */
+  order: number;
   /** Epoch milliseconds. */
   at: number;
   /** Messages that wait behind this one. */
@@ -21,11 +23,12 @@ export interface DeliveryFacts {
 export function parseAckSubject(subject: string): DeliveryFacts {
   const tokens = subject.split('.');
   const at = tokens.length >= 11 ? 4 : 2;
-  const [stream = '', , deliveries, seq, , time = '', pending] = tokens.slice(at);
+  const [stream = '', , deliveries, seq, order, time = '', pending] = tokens.slice(at);
   return {
     stream,
     deliveries: Number(deliveries),
     seq: Number(seq),
+    order: Number(order),
     at: Number(time.slice(0, -6)),
     pending: Number(pending),
   };

@@ -18,6 +18,7 @@ import type { StreamStore } from './streams.ts';
 const BATCH = 256;
 const INACTIVE_NS = 30_000_000_000;
 const CreatedConsumer = z.object({ name: z.string(), num_pending: z.int() });
+export type PassingConsumer = z.infer<typeof CreatedConsumer>;
 
 export interface ScannerOptions {
   api: JetStreamApi;
@@ -80,7 +81,7 @@ export class Scanner {
   /** Yields what the consumer has; false when it broke off before the end. */
   async *#drain(
     stream: string,
-    consumer: { name: string; num_pending: number },
+    consumer: PassingConsumer,
     from: number,
     seen: (seq: number) => void,
   ): AsyncGenerator<StoredMessage, boolean> {
@@ -109,35 +110,39 @@ export class Scanner {
       return true;
     } finally {
       channel.close();
-      const removing = api.call(`CONSUMER.DELETE.${stream}.${consumer.name}`, null, z.unknown());
-      // It would go by itself after a while.
-      removing.catch(() => undefined);
+      dropConsumer(api, stream, consumer.name);
     }
   }
 
-  async #open(
-    stream: string,
-    filter: string,
-    from: number,
-    newestOnly: boolean,
-  ): Promise<z.infer<typeof CreatedConsumer> | null> {
+  #open(stream: string, filter: string, from: number, newestOnly: boolean): Promise<PassingConsumer | null> {
     const start = newestOnly
       ? { deliver_policy: 'last_per_subject' }
       : { deliver_policy: 'by_start_sequence', opt_start_seq: from };
-    const config = {
-      ...start,
-      filter_subject: filter,
-      ack_policy: 'none',
-      replay_policy: 'instant',
-      mem_storage: true,
-      inactive_threshold: INACTIVE_NS,
-    };
-    const answer = await this.#options.api.call(
-      `CONSUMER.CREATE.${stream}`,
-      { stream_name: stream, config },
-      CreatedConsumer,
-    );
-    if (!answer.ok && answer.fault.err_code === STREAM_NOT_FOUND) return null;
-    return need(answer, `scanning stream ${stream}`);
+    return openConsumer(this.#options.api, stream, filter, start);
   }
+}
+
+/** A consumer without acknowledgements, which goes by itself when nobody asks it any more; null without the stream. */
+export async function openConsumer(
+  api: JetStreamApi,
+  stream: string,
+  filter: string,
+  start: { deliver_policy: string; opt_start_seq?: number },
+): Promise<PassingConsumer | null> {
+  const config = {
+    ...start,
+    filter_subject: filter,
+    ack_policy: 'none',
+    replay_policy: 'instant',
+    mem_storage: true,
+    inactive_threshold: INACTIVE_NS,
+  };
+  const answer = await api.call(`CONSUMER.CREATE.${stream}`, { stream_name: stream, config }, CreatedConsumer);
+  if (!answer.ok && answer.fault.err_code === STREAM_NOT_FOUND) return null;
+  return need(answer, `reading stream ${stream}`);
+}
+
+/** It would go by itself after a while. */
+export function dropConsumer(api: JetStreamApi, stream: string, name: string): void {
+  api.call(`CONSUMER.DELETE.${stream}.${name}`, null, z.unknown()).catch(() => undefined);
 }

@@ -130,6 +130,14 @@ export class StreamStore {
     need(answer, `deleting consumer ${name} of stream ${stream}`);
   }
 
+  async trim(stream: string, before: number): Promise<void> {
+    // A sequence of 0 or 1 would be no bound: the server removes everything.
+    if (before <= 1) return;
+    const answer = await this.#api.call(`STREAM.PURGE.${stream}`, { seq: before }, z.object({}));
+    if (!answer.ok && answer.fault.err_code === STREAM_NOT_FOUND) return;
+    need(answer, `trimming stream ${stream}`);
+  }
+
   /** How far a consumer has come: what waits for it, and the sequence of the last message that it handed out. */
   async progress(spec: QueueSpec): Promise<{ waiting: number; last: number }> {
     const answer = await this.#api.call(`CONSUMER.INFO.${spec.stream}.${spec.name}`, null, ConsumerProgress);

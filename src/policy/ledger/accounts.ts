@@ -1,4 +1,4 @@
-import type { AccountRef, Amount, LedgerEntryOf, Period } from '../../core/ledger-wire.ts';
+import type { Account, AccountRef, Amount, LedgerEntryOf, Period, Reservation } from '../../core/ledger-wire.ts';
 
 /**
  * Money, tokens and counts, reserved before and settled after. A reservation holds its estimate in all of its accounts,
@@ -6,26 +6,10 @@ import type { AccountRef, Amount, LedgerEntryOf, Period } from '../../core/ledge
  * an account is passed by no more than that.
  */
 
-export interface Account {
-  spent: Amount;
-  held: Amount;
-  /** When the account of a later period replaces it, epoch milliseconds; null: never. */
-  until: number | null;
-}
-
-export interface Reservation {
-  run: string;
-  epoch: number;
-  amount: Amount;
-  keys: string[];
-  /** Epoch milliseconds. */
-  at: number;
-}
-
 export type Reserved =
   | { granted: true }
-  /** The account that has no room, what it has left, and when it begins anew. */
-  | { granted: false; account: AccountRef; unit: Unit; left: number; until: number | null };
+  /** The account that has no room, what it has left and what is held of it, and when it begins anew. */
+  | { granted: false; account: AccountRef; unit: Unit; left: number; held: number; until: number | null };
 
 export type Unit = 'nanos' | 'tokens' | 'count';
 const LIMITS = { nanos: 'max_nanos', tokens: 'max_tokens', count: 'max_count' } as const;
@@ -33,17 +17,22 @@ const UNITS = Object.keys(LIMITS) as Unit[];
 
 const NOTHING: Amount = { nanos: 0, tokens: 0, count: 0 };
 const DAY_MS = 86_400_000;
+/** An account without an end is forgotten when nothing was reserved in it for so long. */
+const UNUSED_MS = 90 * DAY_MS;
 
 export class Accounts {
   readonly accounts: Map<string, Account>;
   readonly open: Map<string, Reservation>;
+  /** Ids of open reservations by run. */
+  private readonly byRun = new Map<string, Set<string>>();
 
   constructor(accounts: Iterable<[string, Account]> = [], open: Iterable<[string, Reservation]> = []) {
     this.accounts = new Map(accounts);
     this.open = new Map(open);
+    for (const [id, { run }] of this.open) this.index(run, id);
   }
 
-  reserve({ id, run, epoch, amount, accounts }: LedgerEntryOf<'reserve'>, at: number): Reserved {
+  reserve({ id, run, epoch, until, amount, accounts }: LedgerEntryOf<'reserve'>, at: number): Reserved {
     if (this.open.has(id)) return { granted: true };
     const keyed = accounts.map((ref) => ({ ref, ...this.at(ref, at) }));
     for (const { ref, account } of keyed) {
@@ -52,15 +41,22 @@ export class Accounts {
         if (most === undefined || amount[unit] === 0) continue;
         const left = most - account.spent[unit] - account.held[unit];
         if (amount[unit] > left) {
-          return { granted: false, account: ref, unit, left: Math.max(0, left), until: account.until };
+          return {
+            granted: false,
+            account: ref,
+            unit,
+            left: Math.max(0, left),
+            held: account.held[unit],
+            until: account.until,
+          };
         }
       }
     }
     for (const { key, account } of keyed) {
-      account.held = plus(account.held, amount);
-      this.accounts.set(key, account);
+      this.accounts.set(key, { ...account, held: plus(account.held, amount), used_at: at });
     }
-    this.open.set(id, { run, epoch, amount, keys: keyed.map(({ key }) => key), at });
+    this.open.set(id, { run, epoch, until, amount, keys: keyed.map(({ key }) => key), at });
+    this.index(run, id);
     return { granted: true };
   }
 
@@ -69,11 +65,14 @@ export class Accounts {
     const reservation = this.open.get(id);
     if (reservation === undefined) return false;
     this.open.delete(id);
+    const others = this.byRun.get(reservation.run);
+    others?.delete(id);
+    if (others?.size === 0) this.byRun.delete(reservation.run);
     for (const key of reservation.keys) {
       const account = this.accounts.get(key);
       if (account === undefined) continue;
-      account.held = minus(account.held, reservation.amount);
-      account.spent = plus(account.spent, amount);
+      const held = minus(account.held, reservation.amount);
+      this.accounts.set(key, { ...account, held, spent: plus(account.spent, amount) });
     }
     return true;
   }
@@ -90,21 +89,31 @@ export class Accounts {
 
   /** Reservations of a run that an older claim than `epoch` made. */
   leftBy(run: string, epoch: number): string[] {
-    return [...this.open].filter(([, one]) => one.run === run && one.epoch < epoch).map(([id]) => id);
+    return [...(this.byRun.get(run) ?? [])].filter((id) => (this.open.get(id)?.epoch ?? epoch) < epoch);
+  }
+
+  /** Reservations that nobody can settle any more. */
+  overdue(at: number): string[] {
+    return [...this.open].filter(([, { until }]) => until < at).map(([id]) => id);
   }
 
   /** Forgets the accounts of periods that are over, once nothing is held in them. */
   sweep(at: number): void {
-    for (const [key, { until, held }] of this.accounts) {
-      const over = until !== null && until <= at;
+    for (const [key, { until, held, used_at }] of this.accounts) {
+      const over = until === null ? used_at + UNUSED_MS <= at : until <= at;
       if (over && UNITS.every((unit) => held[unit] === 0)) this.accounts.delete(key);
     }
+  }
+
+  private index(run: string, id: string): void {
+    const ids = this.byRun.get(run) ?? new Set();
+    this.byRun.set(run, ids.add(id));
   }
 
   private at({ scope, period }: Pick<AccountRef, 'scope' | 'period'>, at: number): { key: string; account: Account } {
     const { name, until } = spanOf(period, at);
     const key = `${scope} ${name}`;
-    return { key, account: this.accounts.get(key) ?? { spent: NOTHING, held: NOTHING, until } };
+    return { key, account: this.accounts.get(key) ?? { spent: NOTHING, held: NOTHING, until, used_at: at } };
   }
 }
 

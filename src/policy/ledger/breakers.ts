@@ -1,4 +1,4 @@
-import type { BreakerRule } from '../../core/ledger-wire.ts';
+import type { Breaker, BreakerRule } from '../../core/ledger-wire.ts';
 
 /**
  * Circuit breakers (TOOL-7). Closed: failures in a row are counted, a success ends the row. Open: nothing passes until a
@@ -6,18 +6,6 @@ import type { BreakerRule } from '../../core/ledger-wire.ts';
  * so many successes close it. A probe that was never heard of again gives its place back after the time the breaker stays
  * open.
  */
-
-export interface Breaker {
-  state: 'closed' | 'open' | 'half_open';
-  /** In a row, closed. */
-  failures: number;
-  /** In a row, half open. */
-  successes: number;
-  /** When it may be tried, epoch milliseconds. */
-  until: number;
-  /** Probes under way, and when each is given up. */
-  probes: Record<string, number>;
-}
 
 export type Probed = { granted: true } | { granted: false; again_at: number };
 

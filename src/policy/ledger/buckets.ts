@@ -1,17 +1,9 @@
-import type { BucketRef } from '../../core/ledger-wire.ts';
+import type { Bucket, BucketRef } from '../../core/ledger-wire.ts';
 
 /**
  * Token buckets, folded over time: a bucket is what it held at one moment, so it fills by itself and nothing ticks. One
  * that nobody has taken from is full.
  */
-
-export interface Bucket {
-  tokens: number;
-  /** When it held that many, epoch milliseconds. */
-  at: number;
-  /** When it is full again and need not be kept. */
-  full_at: number;
-}
 
 export type Taken =
   | { granted: true }

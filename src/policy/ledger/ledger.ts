@@ -1,23 +1,13 @@
-import type { LedgerEntry } from '../../core/ledger-wire.ts';
-import { type Account, Accounts, type Reservation, type Reserved } from './accounts.ts';
-import { type Breaker, Breakers, type Probed } from './breakers.ts';
-import { type Bucket, Buckets, type Taken } from './buckets.ts';
+import type { LedgerEntry, LedgerSnapshot } from '../../core/ledger-wire.ts';
+import { Accounts, type Reserved } from './accounts.ts';
+import { Breakers, type Probed } from './breakers.ts';
+import { Buckets, type Taken } from './buckets.ts';
 
 /** What an entry is answered; `noted` for those that only tell. */
 export type LedgerVerdict = Reserved | Taken | Probed | { noted: boolean };
 
 /** How often what nobody needs any more is forgotten, in entries. */
 const SWEEP_EVERY = 1_000;
-
-/** The state of the ledger behind entry `seq`, to go on from. */
-export interface LedgerSnapshot {
-  v: 1;
-  seq: number;
-  accounts: [string, Account][];
-  open: [string, Reservation][];
-  buckets: [string, Bucket][];
-  breakers: [string, Breaker][];
-}
 
 /** The fold over the ledger: every node that folds the same entries comes to the same state and the same verdicts. */
 export class Ledger {
@@ -63,6 +53,11 @@ export class Ledger {
         this.breakers.reset(entry.target);
         return { noted: true };
     }
+  }
+
+  /** What stands there is no entry. */
+  skip(seq: number): void {
+    this.folded = seq;
   }
 
   snapshot(): LedgerSnapshot {

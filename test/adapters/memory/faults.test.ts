@@ -75,6 +75,24 @@ describe('the network of the memory bus', () => {
     expect((await a.last('J', 'j.1'))?.data).toBe('mine');
   });
 
+  it('loses what is sent to a follower, who asks for it again and hears nothing twice', async () => {
+    const heard: string[] = [];
+    const breaks: string[] = [];
+    a.follow('J', 'j.>', 1, { onMessage: ({ data }) => heard.push(data), onBreak: (why) => breaks.push(why) });
+    await clock.settle();
+    once('deliver', 'lost');
+    for (const data of ['1', '2', '3']) await b.publish(`j.${data}`, data);
+    await clock.settle();
+    a.cut();
+    await b.publish('j.4', '4');
+    await clock.settle();
+    expect(heard).toEqual(['1', '2', '3']);
+    a.heal();
+    await clock.settle();
+    expect(heard).toEqual(['1', '2', '3', '4']);
+    expect(breaks).toEqual(['interrupted']);
+  });
+
   it('sends again what was lost on the way', async () => {
     once('publish', 'lost');
     const written = a.publish('j.1', 'mine');

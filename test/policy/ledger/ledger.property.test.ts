@@ -29,6 +29,7 @@ const entry: fc.Arbitrary<LedgerEntry> = fc.oneof(
     id,
     run: fc.constant('run'),
     epoch: fc.integer({ min: 0, max: 3 }),
+    until: fc.constant(0),
     amount,
     accounts,
   }),

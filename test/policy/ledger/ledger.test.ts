@@ -11,6 +11,7 @@ const reserve = (id: string, n: number, max: number, period: 'day' | 'month' = '
   id,
   run: 'r',
   epoch: 1,
+  until: 0,
   amount: nanos(n),
   accounts: [{ scope: 'user:alice', period, max_nanos: max }],
 });
