@@ -32,6 +32,7 @@ import { type FaultPoints, NO_FAULTS } from './runtime/fault-points.ts';
 import { Journal } from './runtime/journal.ts';
 import { Lanes } from './runtime/lanes.ts';
 import { type SupervisorNode, startNode } from './runtime/node.ts';
+import { Policies } from './runtime/policies.ts';
 import { NodeSettings } from './runtime/settings.ts';
 import { Switches } from './runtime/switches.ts';
 import { combinedTools } from './runtime/tool-sources.ts';
@@ -114,6 +115,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const settings = NodeSettings.parse(options.settings ?? {});
   const staleMs = settings.switch_stale_ms;
   const switches = new Switches({ bus, subjects, clock, ids: cryptoIds, log, node, staleMs });
+  const policies = new Policies({ bus, subjects, log });
   // A clock that is not this process's says nothing about its event loop.
   const watchdog =
     options.clock === undefined ? startWatchdog({ node, log, clock, ...blockLimits(settings) }) : NO_WATCHDOG;
@@ -132,6 +134,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     validator: jsonSchemaValidator(),
     signatures: options.signatures ?? nkeySignatures,
     agents,
+    policies,
     faults: options.faults ?? NO_FAULTS,
     lanes: new Lanes({ bus, subjects, clock, log, leaseMs: settings.lease_ms }),
     settings,
@@ -142,6 +145,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     watchdog.stop();
     // What follows the agents would keep the process alive.
     switches.quit();
+    await policies.stop();
     await agents.stop();
     throw thrown;
   });

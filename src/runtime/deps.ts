@@ -12,6 +12,7 @@ import type { Agents } from './agents.ts';
 import type { FaultPoints } from './fault-points.ts';
 import type { Journal } from './journal.ts';
 import type { Lanes } from './lanes.ts';
+import type { Policies } from './policies.ts';
 import type { NodeSettings } from './settings.ts';
 import type { Switches } from './switches.ts';
 
@@ -38,6 +39,8 @@ export interface NodeDeps {
   agents: Agents;
   /** Kill switches; started and stopped like the agents. */
   switches: Switches;
+  /** What calls may be made; started and stopped like the agents. */
+  policies: Policies;
   faults: FaultPoints;
   settings: NodeSettings;
   /** Told what each run does; stopped with the node. */

@@ -90,7 +90,7 @@ function busChild(deps: NodeDeps, { queues, isUp }: NodeParts): ChildInput {
 
 /** What a run needs until it is handed over. */
 function control(deps: NodeDeps, { activations, report, tree, isUp }: NodeParts): ChildInput[] {
-  const { switches, agents } = deps;
+  const { switches, agents, policies } = deps;
   return [
     service('switches', deps, isUp, async ({ deps: { clock } }) => {
       const unfollow = switches.onChange((scopes) => activations.switched(scopes));
@@ -100,6 +100,12 @@ function control(deps: NodeDeps, { activations, report, tree, isUp }: NodeParts)
       };
       return startedOr(stop, () => switches.start(clock));
     }),
+    service('policy', deps, isUp, ({ deps: { clock } }) =>
+      startedOr(
+        () => policies.stop(),
+        () => policies.start(clock),
+      ),
+    ),
     service('definitions', deps, isUp, ({ deps: { clock } }) =>
       startedOr(
         () => agents.stop(),
