@@ -34,6 +34,7 @@ import { Journal } from './runtime/journal.ts';
 import { Lanes } from './runtime/lanes.ts';
 import { LedgerLog } from './runtime/ledger-log.ts';
 import { type SupervisorNode, startNode } from './runtime/node.ts';
+import { Policies } from './runtime/policies.ts';
 import { NodeSettings } from './runtime/settings.ts';
 import { Switches } from './runtime/switches.ts';
 import { combinedTools } from './runtime/tool-sources.ts';
@@ -119,6 +120,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const quotas = quotasFrom(options.quotas);
   const staleMs = settings.switch_stale_ms;
   const switches = new Switches({ bus, subjects, clock, ids: cryptoIds, log, node, staleMs });
+  const policies = new Policies({ bus, subjects, log });
   // A clock that is not this process's says nothing about its event loop.
   const watchdog =
     options.clock === undefined ? startWatchdog({ node, log, clock, ...blockLimits(settings) }) : NO_WATCHDOG;
@@ -137,6 +139,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     validator: jsonSchemaValidator(),
     signatures: options.signatures ?? nkeySignatures,
     agents,
+    policies,
     faults: options.faults ?? NO_FAULTS,
     lanes: new Lanes({ bus, subjects, clock, log, leaseMs: settings.lease_ms }),
     ledger: new LedgerLog({ bus, subjects, clock, ids: cryptoIds, log }),
@@ -154,6 +157,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     watchdog.stop();
     // What follows the agents would keep the process alive.
     switches.quit();
+    await policies.stop();
     await agents.stop();
     throw thrown;
   });

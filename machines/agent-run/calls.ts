@@ -90,8 +90,10 @@ export function finishStep(context: RunContext, event: ChartEventOf<'call_done'>
   const outcomes: number[] = [];
   let planStep: string | undefined;
   let open = context.open;
+  let taint = context.taint;
   for (const call of context.calls) {
     if (call.c === event.c) {
+      if (call.untrusted === true) taint ??= { tool: call.tool, c: call.c };
       planStep = call.plan_step;
       open = withoutOpen(context, call);
     }
@@ -109,6 +111,7 @@ export function finishStep(context: RunContext, event: ChartEventOf<'call_done'>
     decision: null,
   };
   if (open !== context.open) update.open = open;
+  if (taint !== undefined && taint !== context.taint) update.taint = taint;
   const { plan } = context;
   if (plan !== null && planStep !== undefined) {
     update.plan = { ...plan, done: { ...plan.done, [planStep]: [event.n, event.c] } };
@@ -159,10 +162,16 @@ export function callSucceeded(context: RunContext, event: Journalled<{ c: string
     tool_ms: context.tool_ms + ms,
     last_result: { entry: event.n, c: event.c },
     open: withoutOpen(context, call),
+    ...taintedBy(context, call),
     ...(plan === null || call.plan_step === undefined
       ? {}
       : { plan: { ...plan, done: { ...plan.done, [call.plan_step]: [event.n, event.c] } } }),
   };
+}
+
+/** The first words from outside are remembered for good. */
+function taintedBy(context: RunContext, call: RunCall): Pick<RunContext, 'taint'> {
+  return call.untrusted === true && context.taint === undefined ? { taint: { tool: call.tool, c: call.c } } : {};
 }
 
 /** The same over all attempts of one call, and of those that ask for the same after it. */
@@ -213,6 +222,8 @@ export function callFailed(
   const open = call?.idempotent === true && (event.effect_open ?? call.effect_open) === true;
   return {
     ...(open ? { open: withOpen(context, call) } : {}),
+    // Errors are words from outside as well; one that nobody approved was never made.
+    ...(call === undefined || call.status === 'approval' ? {} : taintedBy(context, call)),
     ...withCall(
       context,
       event.c,

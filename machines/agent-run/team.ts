@@ -28,7 +28,8 @@ export function memberEnded(context: RunContext, event: Ended): Partial<RunConte
     output_tokens: context.output_tokens + event.usage.output_tokens,
     cost_usd: context.cost_usd + event.usage.cost_usd,
   };
-  return { ...settled(context, event), ...spent };
+  const taint = context.taint ?? event.taint;
+  return { ...settled(context, event), ...spent, ...(taint === undefined ? {} : { taint }) };
 }
 
 function settled(context: RunContext, event: Ended): Partial<RunContext> {

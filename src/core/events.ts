@@ -9,6 +9,7 @@ import { isCallId, isRunId, MAX_RUN_ID } from './ids.ts';
 import { Json } from './json.ts';
 import { Limits } from './limits.ts';
 import { LoopVerdict, Volatile } from './loops.ts';
+import { PolicyWords, Taint } from './policy.ts';
 import { FailureCode } from './reasons.ts';
 import { Signed } from './signed.ts';
 import { MAX_OPEN_CALLS, OpenCall, PlanRef, ResultRef, StepRef } from './step-ref.ts';
@@ -42,6 +43,10 @@ export const PlannedCall = z.strictObject({
   /** What the tool declares for loop detection: what says nothing in its calls, and that it only reads. */
   volatile: Volatile.optional(),
   reads: z.literal(true).optional(),
+  /** The rules of the policy that let it pass or not; absent when the built-in policy allowed it. */
+  policy: PolicyWords.optional(),
+  /** What it brings comes from outside (SEC-5). */
+  untrusted: z.literal(true).optional(),
   /** That of an earlier call which asked for the same and may have taken effect; absent: its own. */
   key: z.string().max(512).optional(),
 });
@@ -94,6 +99,10 @@ export const RunEvent = z.discriminatedUnion('type', [
     /** What the runs above it were allowed, the nearest first: it has no tool that one of them did not have. */
     above: z.array(Allowance).max(64).optional(),
     continues: Continues.optional(),
+    /** The version of the policy that it is under; absent: the built-in one. */
+    policy: z.int().min(1).optional(),
+    /** The run that it continues, or that delegated it, had read this. */
+    taint: Taint.optional(),
     ancestors: z.array(z.string().max(MAX_RUN_ID)).max(64),
     /** Of the same runs, outermost first: whose they are, and the fingerprint of what they were given. */
     lineage: z
@@ -187,6 +196,8 @@ export const RunEvent = z.discriminatedUnion('type', [
     usage: Usage,
     /** Which start of the call it was; absent for the first. */
     attempt: z.int().min(1).optional(),
+    /** What it had read from outside: its answer may say the same. */
+    taint: Taint.optional(),
     ...FromInbox,
   }),
   /** A member of a team was told to stop: it is to be started again, or the team is given up. */

@@ -4,6 +4,7 @@ import { clip, ErrorInfo } from './errors.ts';
 import { CallId, type RunEvent, RunId } from './events.ts';
 import { ResultJson } from './json.ts';
 import { LimitOverrides } from './limits.ts';
+import { Taint } from './policy.ts';
 import { Outcome } from './reasons.ts';
 import { Signed } from './signed.ts';
 
@@ -59,6 +60,7 @@ export const INBOX_KINDS = {
     error: ErrorInfo.optional(),
     usage: Usage,
     attempt: z.int().min(1).optional(),
+    taint: Taint.optional(),
   }),
 } as const;
 

@@ -5,6 +5,7 @@ import { Activation, CallId, RetryClass, RunId } from './events.ts';
 import { MAX_RUN_ID } from './ids.ts';
 import { Limits } from './limits.ts';
 import { LoopState } from './loops.ts';
+import { Taint } from './policy.ts';
 import { ReasonCode } from './reasons.ts';
 import { MAX_OPEN_CALLS, OpenCall, PlanRef, ResultRef, StepRef } from './step-ref.ts';
 
@@ -79,6 +80,8 @@ export const RunCall = z.strictObject({
   /** Entry with the arguments that an approver put in the place of those that were decided. */
   edited: z.int().optional(),
   child: z.string().max(MAX_RUN_ID).optional(),
+  /** What it brings comes from outside. */
+  untrusted: z.literal(true).optional(),
   /** Of a member that is `stopping`: its run was told, and whether it is not started again. */
   told: z.literal(true).optional(),
   given_up: z.literal(true).optional(),
@@ -118,6 +121,8 @@ export const RunContext = z.strictObject({
   tool_ms: z.number(),
   tools_used: z.array(z.string()),
   children: z.int(),
+  /** The first result from outside that it has read: for good, as what the model made of it is in all that follows. */
+  taint: Taint.optional(),
   /** The runs above it, the first one first; absent when there are none. */
   ancestors: z.array(z.string().max(MAX_RUN_ID)).max(64).optional(),
   /** Rules for those of a step, and when any of them was started again, epoch ms. */

@@ -36,6 +36,7 @@ export interface Streams {
   results: StreamSpec;
   dead: StreamSpec;
   agents: StreamSpec;
+  policy: StreamSpec;
   approvals: StreamSpec;
   approvers: StreamSpec;
   audit: StreamSpec;
@@ -106,6 +107,13 @@ export function streamsOf(subjects: Subjects): Streams {
     agents: {
       name: subjects.stream('AGENTS'),
       subjects: [`${p}.agent.>`],
+      retention: 'limits',
+      perSubject: 'first',
+      ...file,
+    },
+    policy: {
+      name: subjects.stream('POLICY'),
+      subjects: [`${p}.policy.*`],
       retention: 'limits',
       perSubject: 'first',
       ...file,

@@ -152,6 +152,11 @@ export class Subjects {
     return `${this.prefix}.agent.${agent === undefined ? '*' : encodeToken(agent)}.*.*`;
   }
 
+  /** One version of the policy, write-once; `*` for any. */
+  policy(version: number | '*'): string {
+    return `${this.prefix}.policy.${version}`;
+  }
+
   /** An open request for an approval; `*` for any group. */
   approvalRequest(group: string, run: string, c: string): string {
     return `${this.prefix}.apr.req.${group}.${run}.${c}`;

@@ -24,6 +24,16 @@ export const ToolDefinition = z.strictObject({
     .regex(/^[^.\s]+(?:\.[^.\s]+)*$/, 'expected the path of an argument, such as order.total')
     .max(128)
     .optional(),
+  /** The argument that says what the call is about, such as `path`: permissions are given for it (SEC-1). */
+  resource_field: z
+    .string()
+    .regex(/^[^.\s]+(?:\.[^.\s]+)*$/, 'expected the path of an argument, such as path or order.id')
+    .max(128)
+    .optional(),
+  /** True: its results come from outside, such as web pages and mails, and may hold instructions of strangers (SEC-5). */
+  untrusted: z.boolean().optional(),
+  /** True: its arguments reach somebody outside, whatever its effect. */
+  egress: z.boolean().optional(),
   /** True: the handler may run again with the same idempotency key without a second effect (TOOL-5). */
   idempotent: z.boolean().default(false),
   timeout_ms: z.int().min(10).max(86_400_000).default(30_000),

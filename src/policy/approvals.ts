@@ -6,6 +6,7 @@ import type { CallRequest } from '../core/decision.ts';
 import { clip } from '../core/errors.ts';
 import type { Json } from '../core/json.ts';
 import type { ToolDefinition } from '../core/tool.ts';
+import { argumentAt } from './permissions/resource.ts';
 
 /** Which calls need an approval (APPR-1), what it must fulfil, and which decisions count (APPR-4). */
 
@@ -46,26 +47,21 @@ function amountReason(
   args: Record<string, Json>,
 ): ApprovalReason | null {
   if (amount_field === undefined) return null;
-  let value: Json | undefined = args;
-  for (const name of amount_field.split('.')) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, name)) {
-      value = undefined;
-      break;
-    }
-    value = value[name];
-  }
+  const value = argumentAt(args, amount_field);
   if (typeof value !== 'number') return { rule: 'amount', text: `its amount ${amount_field} is not a number` };
   if (Math.abs(value) <= amount_over) return null;
   return { rule: 'amount', text: `its amount ${amount_field} is ${value}, more than ${amount_over}` };
 }
 
-/** What the approval of a call must fulfil, whatever asked for it; `until` is its deadline. */
+/**
+ * What the approval of a call must fulfil, whatever asked for it; `until` is its deadline.
+ * @param policy names the rules that were in force
+ */
 export function termsFor(
-  agent: AgentDefinition,
+  { groups, needed, escalate, timeout_ms }: ApprovalRules,
   reasons: ApprovalReason[],
-  { digest, risk, now }: { digest: string; risk: Risk; now: number },
+  { digest, risk, now, policy }: { digest: string; risk: Risk; now: number; policy: string },
 ): { approval: ApprovalTerms; approval_until: number } {
-  const { groups, needed, escalate, timeout_ms } = rulesOf(agent);
   return {
     approval_until: now + timeout_ms,
     approval: {
@@ -75,14 +71,17 @@ export function termsFor(
       groups,
       needed,
       ...(escalate === undefined ? {} : { escalate: { group: escalate.group, at: now + escalate.after_ms } }),
-      policy: policyOf(agent),
+      policy,
     },
   };
 }
 
-/** The rules in force for a run, by name: a stored version of an agent never changes. */
-export function policyOf({ name, version }: AgentDefinition): string {
-  return `${name}@${version}`;
+/**
+ * The rules in force for a run, by name, as neither a stored version of the policy nor one of an agent ever changes.
+ * Under the built-in policy they are the agent's own.
+ */
+export function policyOf({ name, version }: AgentDefinition, policy: number): string {
+  return policy === 0 ? `${name}@${version}` : `policy@${policy}`;
 }
 
 /** Whose members may decide at a moment. */

@@ -7,13 +7,20 @@ import type { PlannedCall } from '../core/events.ts';
 import type { Json } from '../core/json.ts';
 import type { Limits } from '../core/limits.ts';
 import { dependenciesOf, type Plan } from '../core/plan.ts';
+import type { Taint } from '../core/policy.ts';
 import type { ToolDefinition } from '../core/tool.ts';
-import { reasonsFor, riskOf, rulesOf, termsFor } from './approvals.ts';
+import { policyOf, reasonsFor, riskOf, rulesOf, termsFor } from './approvals.ts';
+import type { CompiledPolicy } from './permissions/compile.ts';
+import { judgeCall } from './permissions/judge.ts';
 
 export interface GateInput {
   agent: AgentDefinition;
   /** What the runs above it were allowed, the nearest first. */
   above: readonly Allowance[];
+  /** The policy that the run is under, whose task it is, and the result from outside that was read. */
+  policy: CompiledPolicy;
+  user: string;
+  taint: Taint | null;
   request: CallRequest;
   /** What the tool's source announces now; null when nobody does. */
   definition: ToolDefinition | null;
@@ -29,12 +36,16 @@ export interface GateInput {
 }
 
 /**
- * The gate for one call (TOOL-12): listed, here and above → exists → plan → parameters → approval. A refusal names its gate in the code and is
- * an observation for the model; the call is not made. Unknown or undeclared means the careful choice.
+ * The gate for one call (TOOL-12): listed, here and above → exists → permission → plan → parameters → approval. A
+ * refusal names its gate in the code and is an observation for the model; the call is not made. Unknown or undeclared
+ * means the careful choice.
  */
 export function gateCall({
   agent,
   above,
+  policy,
+  user,
+  taint,
   request,
   definition,
   plan,
@@ -43,7 +54,7 @@ export function gateCall({
   asked = [],
   now,
 }: GateInput): PlannedCall {
-  const call = {
+  let call: PlannedCall = {
     tool: request.tool,
     ...(request.plan_step === undefined ? {} : { plan_step: request.plan_step }),
     idempotent: definition?.idempotent ?? false,
@@ -74,14 +85,26 @@ export function gateCall({
       true,
     );
   }
+  const agents = [agent.name, ...above.map((one) => one.agent)];
+  const said = judgeCall({ policy, user, agents, definition, args: request.args, taint });
+  if (said.words !== null) call = { ...call, policy: said.words };
+  if (said.refused !== null) return { ...call, refused: said.refused };
+  if (said.untrusted) call = { ...call, untrusted: true };
   const offPlan = planFault(request, plan);
   if (offPlan !== null) return { ...call, refused: offPlan };
   const fault = faults(definition.parameters, request.args);
   if (fault !== null) return { ...call, refused: fault };
   const risk = riskOf(request, definition);
-  const reasons = [...reasonsFor(rulesOf(agent), definition, request, risk), ...asked];
+  const rules = policy.policy.approvals ?? rulesOf(agent);
+  const reasons = reasonsFor(rules, definition, request, risk);
+  if (policy.policy.approvals !== undefined && agent.approvals !== undefined) {
+    const own = reasonsFor(agent.approvals, definition, request, risk);
+    reasons.push(...own.filter((one) => !reasons.some(({ rule }) => rule === one.rule)));
+  }
+  reasons.push(...said.asked, ...asked);
   if (reasons.length === 0) return call;
-  return { ...call, ...termsFor(agent, reasons, { digest: digest(request.args), risk, now }) };
+  const terms = { digest: digest(request.args), risk, now, policy: policyOf(agent, policy.version) };
+  return { ...call, ...termsFor(rules, reasons, terms) };
 }
 
 /** A call that says that it carries out a plan step: one of the plan in force, whose dependencies are done (RUN-4). */

@@ -8,6 +8,7 @@ import { exceededLimits, type LimitOverrides, overrideLimits } from '../core/lim
 import { type RunContext, WINDOW_STEPS } from '../core/run-state.ts';
 import { MAX_OPEN_CALLS, type OpenCall, type StepRef } from '../core/step-ref.ts';
 import { unknownAgent } from './agent-doors.ts';
+import { taintFrom } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
 import { runOfKey } from './run-keys.ts';
@@ -98,6 +99,8 @@ export async function carryOut(deps: NodeDeps, accepted: Accepted, order: InboxB
     limits: overrideLimits(agent.limits, order.limits),
     continues: takenOver(fold.context, accepted, order),
     ...(accepted.above === undefined ? {} : { above: accepted.above }),
+    policy: accepted.above === undefined ? deps.policies.version : (accepted.policy ?? 0),
+    taint: taintFrom(fold.context),
     ancestors: accepted.ancestors,
     lineage: accepted.lineage,
     at: order.at,

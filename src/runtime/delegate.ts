@@ -5,6 +5,7 @@ import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { parseCallId, runIdOfChild } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import type { Limits } from '../core/limits.ts';
+import type { Taint } from '../core/policy.ts';
 import type { RunCall, RunContext } from '../core/run-state.ts';
 import { agentScope } from '../core/switch-scope.ts';
 import { Task } from '../core/task.ts';
@@ -34,6 +35,11 @@ export function childMessageId({ c, attempt }: { c: string; attempt?: number | u
 /** What a run that this one starts is allowed at most, the nearest first. */
 export function allowancesBelow({ agent, above = [] }: RunEventOf<'accepted'>): Allowance[] {
   return [{ agent: agent.name, tools: agent.tools }, ...above];
+}
+
+/** What the run has read from outside, as another run is told of it. */
+export function taintFrom({ taint, run }: RunContext): Taint | undefined {
+  return taint === undefined ? undefined : { ...taint, run: taint.run ?? run };
 }
 
 /**
@@ -80,6 +86,8 @@ export async function delegate(scope: EffectScope, want: WantOf<'delegate'>): Pr
       ...(attempt === undefined ? {} : { attempt }),
     },
     above: allowancesBelow(accepted),
+    policy: accepted.policy ?? 0,
+    taint: taintFrom(context),
     ancestors: [...accepted.ancestors, context.run],
     lineage: [...(accepted.lineage ?? []), linkOf(accepted.agent.name, accepted.task.input)],
     traceparent: scope.telemetry?.traceparent(c),

@@ -5,7 +5,7 @@ import type { RunResult } from '../core/result.ts';
 import type { RunCall } from '../core/run-state.ts';
 import type { Delivery } from '../ports/bus.ts';
 import { withdrawAll } from './approval-requests.ts';
-import { childMessageId, childOf, tellToStop } from './delegate.ts';
+import { childMessageId, childOf, taintFrom, tellToStop } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
 import type { OwnedRun } from './owned-run.ts';
@@ -91,7 +91,9 @@ async function tellOthers(
       ...(parent.attempt === undefined ? {} : { attempt: parent.attempt }),
     };
     const id = childMessageId(parent);
-    await once(deps, deps.subjects.inbox({ run: parent.run, kind: 'child', id }), JSON.stringify(body));
+    const taint = taintFrom(fold.context);
+    const told = JSON.stringify(taint === undefined ? body : { ...body, taint });
+    await once(deps, deps.subjects.inbox({ run: parent.run, kind: 'child', id }), told);
   }
   for (const call of fold.context.calls) {
     const child = await workingChild(deps, run, call, read);

@@ -69,7 +69,17 @@ export class Intake {
     const full = await this.admission.refusal(agent.name, user);
     if (full !== null && !(await this.isKnown(message, own, user, task))) return this.reject(message, own, full);
     const run = task.key === undefined ? own : await this.runOf(message, user, task.key);
-    const birth = { run, agent, user, task, ancestors: [], traceparent: traceparentOf(message), at: message.at };
+    const { version: policy } = this.deps.policies;
+    const birth = {
+      run,
+      agent,
+      user,
+      task,
+      policy,
+      ancestors: [],
+      traceparent: traceparentOf(message),
+      at: message.at,
+    };
     let fresh: boolean;
     try {
       fresh = await writeEntryZero(this.deps, birth);

@@ -90,7 +90,11 @@ function busChild(deps: NodeDeps, { queues, isUp }: NodeParts): ChildInput {
 
 /** What a run needs until it is handed over. */
 function control(deps: NodeDeps, { activations, report, tree, isUp }: NodeParts): ChildInput[] {
+<<<<<<< HEAD
   const { switches, agents, ledger } = deps;
+=======
+  const { switches, agents, policies } = deps;
+>>>>>>> w/permit
   return [
     service('switches', deps, isUp, async ({ deps: { clock } }) => {
       const unfollow = switches.onChange((scopes) => activations.switched(scopes));
@@ -100,6 +104,12 @@ function control(deps: NodeDeps, { activations, report, tree, isUp }: NodeParts)
       };
       return startedOr(stop, () => switches.start(clock));
     }),
+    service('policy', deps, isUp, ({ deps: { clock } }) =>
+      startedOr(
+        () => policies.stop(),
+        () => policies.start(clock),
+      ),
+    ),
     service('definitions', deps, isUp, ({ deps: { clock } }) =>
       startedOr(
         () => agents.stop(),

@@ -4,6 +4,7 @@ import type { Continues, RunEventOf } from '../core/events.ts';
 import { periodOfRun } from '../core/ids.ts';
 import { encodeEntry, JOURNAL_VERSION } from '../core/journal-entry.ts';
 import { applyLimits, type Limits } from '../core/limits.ts';
+import type { Taint } from '../core/policy.ts';
 import type { Lane, Priority } from '../core/run-queues.ts';
 import { laneOf } from '../core/subjects.ts';
 import type { Task } from '../core/task.ts';
@@ -21,6 +22,9 @@ export interface Birth {
   /** As its agent and its task have it, when absent. */
   limits?: Limits;
   above?: RunEventOf<'accepted'>['above'];
+  /** The version of the policy that it is under; 0: the built-in one. */
+  policy: number;
+  taint?: Taint | undefined;
   ancestors: string[];
   lineage?: RunEventOf<'accepted'>['lineage'];
   traceparent?: string | undefined;
@@ -37,6 +41,8 @@ export function acceptedEvent(birth: Birth): RunEventOf<'accepted'> {
     limits: birth.limits ?? applyLimits(birth.agent.limits, birth.task.limits),
     ...(birth.parent === undefined ? {} : { parent: birth.parent }),
     ...(birth.above === undefined ? {} : { above: birth.above }),
+    ...(birth.policy === 0 ? {} : { policy: birth.policy }),
+    ...(birth.taint === undefined ? {} : { taint: birth.taint }),
     ...(birth.continues === undefined ? {} : { continues: birth.continues }),
     ancestors: birth.ancestors,
     ...(birth.lineage === undefined ? {} : { lineage: birth.lineage }),

@@ -10,6 +10,7 @@ import type { Plan } from '../core/plan.ts';
 import { modelScope } from '../core/switch-scope.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 import { type LimitVerdict, limitAfterUsage, limitBeforeStep, limitOnCalls } from '../policy/limits.ts';
+import type { CompiledPolicy } from '../policy/permissions/compile.ts';
 import { afterFailedThink } from '../policy/retry.ts';
 import { gateCall, gateDelegation } from '../policy/tool-gate.ts';
 import type { ThinkReply } from '../ports/model.ts';
@@ -226,7 +227,9 @@ async function gate(
 ): Promise<PlannedCall> {
   const { deps, accepted, context } = scope;
   let definition: ToolDefinition | null;
+  let policy: CompiledPolicy;
   try {
+    policy = await deps.policies.over(accepted.policy);
     definition = await deps.tools.find(request.tool);
   } catch (thrown) {
     const refused = toAppError(thrown, 'tool_not_known').toInfo();
@@ -235,6 +238,9 @@ async function gate(
   return gateCall({
     agent: accepted.agent,
     above: accepted.above ?? [],
+    policy,
+    user: accepted.user,
+    taint: context.taint ?? null,
     request,
     definition,
     plan: plan === null ? null : { plan, isDone: (step) => Object.hasOwn(context.plan?.done ?? {}, step) },

@@ -24,6 +24,12 @@ export interface ToolSpec<P extends z.ZodObject, R extends z.ZodType> {
   requiresApproval?: boolean;
   /** The argument that is an amount, such as `order.total`: a large one needs an approval. Default none. */
   amountField?: string;
+  /** The argument that says what the call is about, such as `path`: policies give permissions for it. Default none. */
+  resourceField?: string;
+  /** True: results hold content from outside, such as web pages and mails. After one was read, writes ask. Default false. */
+  untrusted?: boolean;
+  /** True: the arguments reach somebody outside, whatever the effect. Default false. */
+  egress?: boolean;
   /** True: the handler may run again with the same idempotency key without a second effect. Default false. */
   idempotent?: boolean;
   /**
@@ -51,6 +57,7 @@ const SPEC_NAMES: Record<string, string> = {
   timeout_ms: 'timeoutMs',
   requires_approval: 'requiresApproval',
   amount_field: 'amountField',
+  resource_field: 'resourceField',
 };
 
 /**
@@ -80,6 +87,9 @@ export function defineTool<P extends z.ZodObject, R extends z.ZodType = z.ZodTyp
     risk: spec.risk,
     requires_approval: spec.requiresApproval,
     ...(spec.amountField === undefined ? {} : { amount_field: spec.amountField }),
+    ...(spec.resourceField === undefined ? {} : { resource_field: spec.resourceField }),
+    ...(spec.untrusted === undefined ? {} : { untrusted: spec.untrusted }),
+    ...(spec.egress === undefined ? {} : { egress: spec.egress }),
     idempotent: spec.remember === true ? true : spec.idempotent,
     timeout_ms: spec.timeoutMs,
     ...(spec.volatile === undefined ? {} : { volatile: spec.volatile }),

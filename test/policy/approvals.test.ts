@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { AgentDefinition } from '../../src/core/agent.ts';
 import { checkAgent } from '../../src/core/agent-input.ts';
 import { CallRequest } from '../../src/core/decision.ts';
+import { BUILT_IN } from '../../src/core/policy.ts';
 import { ToolDefinition } from '../../src/core/tool.ts';
 import { groupsAt, reasonsFor, riskOf, rulesOf, termsFor } from '../../src/policy/approvals.ts';
+import { compilePolicy } from '../../src/policy/permissions/compile.ts';
 import { gateCall } from '../../src/policy/tool-gate.ts';
 
 const agent = (more: object = {}) => AgentDefinition.parse({ name: 'a', model: 'plan', tools: ['*'], ...more });
@@ -51,6 +53,9 @@ describe('an approval is needed (APPR-1)', () => {
     const input = {
       agent: agent(),
       above: [],
+      policy: compilePolicy(BUILT_IN),
+      user: 'u',
+      taint: null,
       request: CallRequest.parse({ tool: 't' }),
       definition: tool(),
       plan: null,
@@ -65,10 +70,10 @@ describe('an approval is needed (APPR-1)', () => {
 
   it('within 300 s, of one approver, unless the agent says otherwise (APPR-2, APPR-3)', () => {
     const reasons = [{ rule: 'risk', text: 'x' }];
-    const at = { digest: 'd'.repeat(64), risk: 'high' as const, now: 0 };
-    expect(termsFor(agent(), reasons, at)).toMatchObject({ approval_until: 300_000, approval: { needed: 1 } });
+    const at = { digest: 'd'.repeat(64), risk: 'high' as const, now: 0, policy: 'a@1' };
+    expect(termsFor(rulesOf(agent()), reasons, at)).toMatchObject({ approval_until: 300_000, approval: { needed: 1 } });
     const own = { timeout_ms: 60_000, needed: 2, groups: ['finance'], escalate: { group: 'board', after_ms: 30_000 } };
-    const { approval, approval_until } = termsFor(agent({ approvals: own }), reasons, at);
+    const { approval, approval_until } = termsFor(rulesOf(agent({ approvals: own })), reasons, at);
     expect(approval_until).toBe(60_000);
     expect(approval).toMatchObject({ needed: 2, groups: ['finance'], escalate: { group: 'board', at: 30_000 } });
     expect(groupsAt(approval, 29_999)).toEqual(['finance']);

@@ -33,6 +33,7 @@ import { Journal } from '../../src/runtime/journal.ts';
 import { Lanes } from '../../src/runtime/lanes.ts';
 import { LedgerLog } from '../../src/runtime/ledger-log.ts';
 import { type SupervisorNode, startNode } from '../../src/runtime/node.ts';
+import { Policies } from '../../src/runtime/policies.ts';
 import { NodeSettings } from '../../src/runtime/settings.ts';
 import { Switches } from '../../src/runtime/switches.ts';
 
@@ -157,6 +158,7 @@ export class Cluster {
         given: (options.given ?? [...this.agents.values()]).map((definition) => ({ definition, source: 'test' })),
         usable: options.usable ?? (() => null),
       }),
+      policies: new Policies({ bus, subjects: this.subjects, log }),
       faults: NO_FAULTS,
       lanes: new Lanes({ bus, subjects: this.subjects, clock, log, leaseMs: settings.lease_ms }),
       switches: new Switches({

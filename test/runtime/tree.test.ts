@@ -78,7 +78,7 @@ describe('the tree of a node', () => {
     const tree = await treeOf(cluster);
     expect(shape(tree)).toEqual({
       bus: '',
-      control: { switches: '', definitions: '', ledger: '', leases: '', reports: '' },
+      control: { switches: '', policy: '', definitions: '', ledger: '', leases: '', reports: '' },
       agents: { ending: {}, 'agent:plan': {}, 'agent:writer': {} },
       services: {
         offers: '',
@@ -267,7 +267,11 @@ describe('a part of a node that throws', () => {
     state.broken = false;
     expect(told()).toMatchObject({
       level: 'error',
-      fields: { supervisor: 'node/control', child: expect.stringMatching(/^(?:leases|switches)$/), code: 'error' },
+      fields: {
+        supervisor: 'node/control',
+        child: expect.stringMatching(/^(?:leases|switches|policy)$/),
+        code: 'error',
+      },
     });
     const id = String(told()?.fields.child);
     await cluster.clock.advance(2_000);

@@ -53,6 +53,9 @@ export function httpFetchTool(options: FetchOptions): LocalTool {
     }),
     result: z.object({ url: z.string(), status: z.int(), content_type: z.string(), body: z.string() }),
     effect: 'read',
+    resource_field: 'url',
+    untrusted: true,
+    egress: true,
     idempotent: true,
     run: async ({ url, accept }, ctx) => {
       const stop = new AbortController();

@@ -26,6 +26,7 @@ export function listFilesTool(root: ConfinedRoot): LocalTool {
       truncated: z.boolean(),
     }),
     effect: 'read',
+    resource_field: 'path',
     idempotent: true,
     run: async ({ path, pattern, limit }, { signal }) => {
       const base = segmentsOf(path, 'path');

@@ -25,6 +25,7 @@ export function readFileTool(root: ConfinedRoot): LocalTool {
     }),
     result: z.object({ path: z.string(), text: z.string(), lines: z.int() }),
     effect: 'read',
+    resource_field: 'path',
     idempotent: true,
     run: async ({ path, first_line, max_lines }) => {
       const segments = segmentsOf(path, 'path');

@@ -48,6 +48,7 @@ export function searchFilesTool(root: ConfinedRoot, clock: Clock, limits = SEARC
       truncated: z.boolean(),
     }),
     effect: 'read',
+    resource_field: 'path',
     idempotent: true,
     run: async (args, { signal }) => {
       const base = segmentsOf(args.path, 'path');

@@ -22,6 +22,7 @@ export function writeFileTool(root: ConfinedRoot): LocalTool {
     }),
     result: z.object({ path: z.string(), bytes: z.int(), sha256: z.string() }),
     effect: 'write',
+    resource_field: 'path',
     // Writing the same content again leaves the same file.
     idempotent: true,
     run: async ({ path, content }) => {

@@ -1,0 +1,229 @@
+import { LRUCache } from 'lru-cache';
+import { AppError, describeFaults, toAppError } from '../core/errors.ts';
+import { BUILT_IN, Policy, PolicyRecord } from '../core/policy.ts';
+import { type StreamSpec, streamsOf } from '../core/streams.ts';
+import type { Subjects } from '../core/subjects.ts';
+import { type CompiledPolicy, compilePolicy } from '../policy/permissions/compile.ts';
+import type { Bus, StoredMessage, Subscription } from '../ports/bus.ts';
+import type { Cancel, Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/telemetry.ts';
+
+/**
+ * The policy of the cluster, as one stream tells it: version n is written once, and the newest is in force for runs that
+ * begin. A run keeps the version that it began with, unless a later one was applied to those at work as well. Every node
+ * is told by a hint, and looks in between, as hints get lost. What cannot be read allows nothing.
+ */
+
+/** How often a node looks for what it was not told, milliseconds: with the time of a look below a second. */
+const REREAD_MS = 800;
+/** Versions that are kept ready. */
+const KEPT = 16;
+/** Times that a version is written under the next number when somebody else was faster. */
+const TRIES = 5;
+
+export interface PoliciesOptions {
+  bus: Bus;
+  subjects: Subjects;
+  log: Log;
+}
+
+/** What is applied, and by whose word. */
+export interface PolicyOrder extends Pick<PolicyRecord, 'policy' | 'lines' | 'text' | 'by' | 'why' | 'source'> {
+  /** Also for runs that began under a version before it. */
+  running: boolean;
+  /** The version that whoever wrote it knew; another one in force is a conflict. */
+  expect?: number | undefined;
+}
+
+/** A stored version; `at` in epoch milliseconds, null for the one that is built in. */
+export interface StoredPolicy {
+  record: PolicyRecord;
+  at: number | null;
+}
+
+interface Ready extends StoredPolicy {
+  compiled: CompiledPolicy;
+}
+
+const READY_BUILT_IN: Ready = { record: BUILT_IN, at: null, compiled: compilePolicy(BUILT_IN) };
+
+export class Policies {
+  private readonly options: PoliciesOptions;
+  private readonly stream: StreamSpec;
+  private readonly ready = new LRUCache<number, Ready>({ max: KEPT });
+  private newest: Ready = READY_BUILT_IN;
+  /** Sequence of the last message that was read. */
+  private seen = 0;
+  private reading: Promise<unknown> = Promise.resolve();
+  private queued: Promise<void> | null = null;
+  private hints: Subscription | null = null;
+  private cancelTimer: Cancel = () => {};
+
+  constructor(options: PoliciesOptions) {
+    this.options = options;
+    this.stream = streamsOf(options.subjects).policy;
+  }
+
+  /** Reads what is in force, and follows it; again after a stop. @param clock runs its timers */
+  async start(clock: Clock): Promise<void> {
+    const { bus, subjects } = this.options;
+    const hear = () => void this.refresh().catch((thrown: unknown) => this.notRead(thrown));
+    this.hints = bus.subscribe(subjects.nodes('policy'), hear);
+    try {
+      await this.refresh();
+    } catch (thrown) {
+      await this.hints.stop();
+      throw thrown;
+    }
+    const tick = () => {
+      this.cancelTimer = clock.after(REREAD_MS, tick);
+      if (bus.connected) hear();
+    };
+    this.cancelTimer = clock.after(REREAD_MS, tick);
+  }
+
+  async stop(): Promise<void> {
+    this.cancelTimer();
+    await this.hints?.stop();
+  }
+
+  /** The version that runs begin with now, as far as this node has heard. */
+  get version(): number {
+    return this.newest.record.version;
+  }
+
+  /** What a run is judged by that began under a version; absent: the built-in one. */
+  async over(began = 0): Promise<CompiledPolicy> {
+    const version = Math.max(began, this.newest.record.at_least);
+    if (version === this.newest.record.version) return this.newest.compiled;
+    return (await this.find(version)).compiled;
+  }
+
+  /** One version, or the newest. Throws AppError `unknown_version`. */
+  async get(version?: number): Promise<StoredPolicy> {
+    await this.refresh();
+    if (version === undefined || version === this.version) return this.newest;
+    if (version < 0 || version > this.version) {
+      const text = `there is no version ${version} of the policy; the newest is ${this.version}`;
+      throw new AppError('unknown_version', text, { field: 'version' });
+    }
+    return this.find(version);
+  }
+
+  /**
+   * Stores the next version and puts it into force; the same text again changes nothing. Throws AppError
+   * `policy_changed` when another version came in between.
+   */
+  async apply(order: PolicyOrder): Promise<{ version: number; stored: boolean }> {
+    const { bus, subjects, log } = this.options;
+    const { running, expect, ...content } = order;
+    for (let tries = 1; ; tries++) {
+      await this.refresh();
+      const { record } = this.newest;
+      if (expect !== undefined && expect !== record.version) {
+        const text = `version ${record.version} is in force, by ${record.by}, and not ${expect}: look at what it changed, then apply yours again`;
+        throw new AppError('policy_changed', text, { field: 'expect' });
+      }
+      const isForced = !running || record.at_least === record.version;
+      if (record.text === order.text && isForced) return { version: record.version, stored: false };
+      const version = record.version + 1;
+      const next: PolicyRecord = { v: 1, version, at_least: running ? version : record.at_least, ...content };
+      try {
+        await bus.publish(subjects.policy(version), JSON.stringify(next));
+      } catch (thrown) {
+        if (toAppError(thrown).code !== 'taken' || tries >= TRIES) throw thrown;
+        continue;
+      }
+      bus.emit(subjects.nodes('policy'), '');
+      await this.refresh();
+      log.warn('policy.applied', { version, running, by: order.by, why: order.why, source: order.source });
+      return { version, stored: true };
+    }
+  }
+
+  /** Reads what was added since the last time; what was acknowledged before the call is known after it. */
+  private refresh(): Promise<void> {
+    this.queued ??= this.reading.then(() => {
+      this.queued = null;
+      const read = this.read();
+      this.reading = read.catch(() => undefined);
+      return read;
+    });
+    return this.queued;
+  }
+
+  private async read(): Promise<void> {
+    const { bus, subjects, log } = this.options;
+    const head = await bus.last(this.stream.name, subjects.policy('*'), { authoritative: true });
+    if ((head?.seq ?? 0) === this.seen) return;
+    if (head === null || head.seq < this.seen) {
+      const consequence = 'what is known here stays in force until a policy is applied';
+      log.error('policy.stream_lost', { known: this.version, consequence });
+    }
+    this.seen = head?.seq ?? 0;
+    if (head === null) return;
+    this.newest = this.made(head, Number(head.subject.split('.').at(-1)));
+    this.ready.set(this.version, this.newest);
+    log.info('policy.in_force', { version: this.version, at_least: this.newest.record.at_least });
+  }
+
+  private async find(version: number): Promise<Ready> {
+    if (version === 0) return READY_BUILT_IN;
+    const known = this.ready.get(version);
+    if (known !== undefined) return known;
+    const { bus, subjects } = this.options;
+    const stored = await bus.last(this.stream.name, subjects.policy(version), { authoritative: true });
+    const found = this.made(stored, version);
+    this.ready.set(version, found);
+    return found;
+  }
+
+  /** What cannot be read allows nothing: the rules that a newer node understands are not guessed. */
+  private made(stored: StoredMessage | null, version: number): Ready {
+    const record = stored === null ? 'it is not in the stream' : recordIn(stored.data, version);
+    if (typeof record !== 'string') return { record, at: stored?.at ?? null, compiled: compilePolicy(record) };
+    const consequence = 'runs under it may call no tool on this node';
+    const todo = 'upgrade the node, or apply a policy that it reads with: proctor policy apply FILE --running';
+    this.options.log.error('policy.unreadable', { version, message: record.slice(0, 500), consequence, todo });
+    const description = `it cannot be read here: ${record.slice(0, 500)}`;
+    const nothing: PolicyRecord = {
+      ...BUILT_IN,
+      version,
+      at_least: Math.max(this.newest.record.at_least, stored === null ? 0 : atLeastIn(stored.data)),
+      policy: Policy.parse({ description, permissions: [{ id: 'unreadable', tool: '*', do: 'deny' }] }),
+      lines: {},
+      text: '',
+      by: 'unknown',
+      source: '',
+    };
+    return { record: nothing, at: stored?.at ?? null, compiled: compilePolicy(nothing) };
+  }
+
+  private notRead(thrown: unknown): void {
+    const { code, message } = toAppError(thrown);
+    if (code === 'closed') return;
+    const consequence = `asked again in ${REREAD_MS} ms; version ${this.version} stays in force here`;
+    this.options.log.warn('policy.not_read', { code, message, consequence });
+  }
+}
+
+/** The record in a message, or what is wrong with it. */
+function recordIn(data: string, version: number): PolicyRecord | string {
+  try {
+    const read = PolicyRecord.safeParse(JSON.parse(data));
+    if (!read.success) return describeFaults(read.error, 'record').message;
+    return read.data.version === version ? read.data : `it says that it is version ${read.data.version}`;
+  } catch (thrown) {
+    return toAppError(thrown).message;
+  }
+}
+
+/** Of a record that cannot be read as a whole: whether runs at work are to be judged by it does not get lost. */
+function atLeastIn(data: string): number {
+  try {
+    const { at_least } = JSON.parse(data) as { at_least?: unknown };
+    return typeof at_least === 'number' && Number.isSafeInteger(at_least) ? at_least : 0;
+  } catch {
+    return 0;
+  }
+}
