@@ -14,11 +14,8 @@ import type { Agents } from './agents.ts';
 import type { FaultPoints } from './fault-points.ts';
 import type { Journal } from './journal.ts';
 import type { Lanes } from './lanes.ts';
-<<<<<<< HEAD
 import type { LedgerLog } from './ledger-log.ts';
-=======
 import type { Policies } from './policies.ts';
->>>>>>> w/permit
 import type { NodeSettings } from './settings.ts';
 import type { Switches } from './switches.ts';
 
@@ -45,17 +42,14 @@ export interface NodeDeps {
   agents: Agents;
   /** Kill switches; started and stopped like the agents. */
   switches: Switches;
-<<<<<<< HEAD
   /** Budgets, rates, caps and breakers of the cluster; started and stopped like the agents. */
   ledger: LedgerLog;
   /** How much of them there is, now. */
   quotas: () => Quotas;
   /** What a model costs now; null for one that costs nothing. Throws AppError `unknown_price`. */
   price: (model: string) => PriceEntry | null;
-=======
   /** What calls may be made; started and stopped like the agents. */
   policies: Policies;
->>>>>>> w/permit
   faults: FaultPoints;
   settings: NodeSettings;
   /** Told what each run does; stopped with the node. */

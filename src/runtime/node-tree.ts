@@ -90,11 +90,7 @@ function busChild(deps: NodeDeps, { queues, isUp }: NodeParts): ChildInput {
 
 /** What a run needs until it is handed over. */
 function control(deps: NodeDeps, { activations, report, tree, isUp }: NodeParts): ChildInput[] {
-<<<<<<< HEAD
-  const { switches, agents, ledger } = deps;
-=======
-  const { switches, agents, policies } = deps;
->>>>>>> w/permit
+  const { switches, agents, ledger, policies } = deps;
   return [
     service('switches', deps, isUp, async ({ deps: { clock } }) => {
       const unfollow = switches.onChange((scopes) => activations.switched(scopes));
