@@ -29,6 +29,7 @@ import type { Log, Telemetry } from './ports/telemetry.ts';
 import type { ToolSource } from './ports/tools.ts';
 import { NO_WATCHDOG } from './ports/watchdog.ts';
 import { Agents, type GivenAgent } from './runtime/agents.ts';
+import { AnswerCache } from './runtime/answer-cache.ts';
 import { type FaultPoints, NO_FAULTS } from './runtime/fault-points.ts';
 import { Journal } from './runtime/journal.ts';
 import { Lanes } from './runtime/lanes.ts';
@@ -137,6 +138,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     models: known,
     tools: combinedTools(sources),
     validator: jsonSchemaValidator(),
+    answers: new AnswerCache(),
     signatures: options.signatures ?? nkeySignatures,
     agents,
     policies,

@@ -1,3 +1,4 @@
+import { degradedBy, type FallbackLink } from '../../src/core/fallback.ts';
 import type { RunCall, RunContext } from '../../src/core/run-state.ts';
 import { callsAre, remember } from './calls.ts';
 import { type ChartEventOf, plannedCalls } from './context.ts';
@@ -6,11 +7,12 @@ import { freshTeam } from './team.ts';
 /** Bookkeeping of model calls: what they cost counts whether they helped or not (RUN-3). */
 
 const MAX_TOOL_NAMES = 256;
+const MAX_LINKS = 16;
 const NO_CALLS: RunCall[] = [];
 
 function usage(
   context: RunContext,
-  event: ChartEventOf<'decided' | 'think_failed' | 'think_retry'>,
+  event: ChartEventOf<'decided' | 'think_failed' | 'think_retry' | 'using_fallback'>,
 ): Partial<RunContext> {
   return {
     thinks: context.thinks + 1,
@@ -62,7 +64,7 @@ export function answerStep(context: RunContext, event: ChartEventOf<'decided'>):
   return {
     ...thoughtStep(context, event),
     answer: event.n,
-    degraded: context.failing > 0 ? 'answered although the last step failed' : null,
+    degraded: context.failing > 0 ? 'answered although the last step failed' : degradedBy(context.agent, context),
   };
 }
 
@@ -73,6 +75,26 @@ export function failedThink(context: RunContext, event: ChartEventOf<'think_fail
     steps: context.steps + 1,
     failing: context.failing + 1,
   };
+}
+
+/** On with less: the same question to another model, a last answer, the answer of before, a person. */
+export function fellBack(context: RunContext, event: ChartEventOf<'using_fallback'>): Partial<RunContext> {
+  const { kind, error, link } = event;
+  const { to } = link;
+  const fallback: FallbackLink[] = [
+    ...(context.fallback ?? []),
+    {
+      kind,
+      to,
+      error,
+      ...('model' in link ? { model: link.model } : {}),
+      ...('queue' in link ? { queue: link.queue } : {}),
+    },
+  ].slice(-MAX_LINKS);
+  const update: Partial<RunContext> = { ...usage(context, event), fallback };
+  if (to === 'plain') Object.assign(update, { planning: false, review: false });
+  if (to !== 'cached') return update;
+  return { ...update, answer: event.n, degraded: degradedBy(context.agent, { fallback }) };
 }
 
 /** The same model call once more, later: what it used counts, but it is no step yet (TOOL-6). */

@@ -1,7 +1,17 @@
 import { assign, setup } from 'xstate';
+import type { FallbackTo } from '../../src/core/fallback.ts';
 import { FAILURE_CODES, type FailureCode, type ReasonCode } from '../../src/core/reasons.ts';
 import type { RunCall, RunContext } from '../../src/core/run-state.ts';
-import { answerStep, beginStep, failedThink, retriedThink, startClock, stopClock, thoughtStep } from './account.ts';
+import {
+  answerStep,
+  beginStep,
+  failedThink,
+  fellBack,
+  retriedThink,
+  startClock,
+  stopClock,
+  thoughtStep,
+} from './account.ts';
 import { callApproved, callAsked } from './approvals.ts';
 import {
   backoff,
@@ -60,6 +70,7 @@ const chart = setup({
     answerStep: assign(({ context, event }) => answerStep(context, event as ChartEventOf<'decided'>)),
     failedThink: assign(({ context, event }) => failedThink(context, event as ChartEventOf<'think_failed'>)),
     retriedThink: assign(({ context, event }) => retriedThink(context, event as ChartEventOf<'think_retry'>)),
+    fellBack: assign(({ context, event }) => fellBack(context, event as ChartEventOf<'using_fallback'>)),
     askFor: assign((_, params: { phase: Phase }) => ({ think_phase: params.phase })),
     backOff: assign(({ context, event }) => ({ not_before: event.at + backoff(context, context.failing) })),
     endStep: assign(({ context, event }) => endStep(context, event.at)),
@@ -143,8 +154,12 @@ const chart = setup({
       context.end === null && event.type === 'limit' && event.code === params.code,
     wasIn: ({ context }, params: { path: Resumable }) => context.resume_to === params.path,
     answersDegraded: ({ context, event }) =>
-      context.failing > 0 && event.type === 'decided' && event.decision.action === 'final_answer',
+      (context.failing > 0 || context.fallback !== undefined) &&
+      event.type === 'decided' &&
+      event.decision.action === 'final_answer',
     degraded: ({ context }) => context.degraded !== null,
+    fallsBackOn: ({ event }, params: { to: FallbackTo['to'] }) =>
+      event.type === 'using_fallback' && event.link.to === params.to,
     throttled: ({ event }) => event.type === 'think_retry' && event.error.code === 'rate_limit',
     noModel: ({ event }) => event.type === 'think_failed' && event.error.code === 'no_model',
     hopeless: ({ event }) => event.type === 'think_failed' && !event.error.retryable,
@@ -160,7 +175,8 @@ function detailOf(event: RunChartEvent): string {
     const scope = 'scope' in event && event.scope !== undefined ? `switch ${event.scope}, ` : '';
     return `${scope}by ${event.by}: ${event.why}`;
   }
-  if (event.type === 'think_failed' || event.type === 'call_failed') return event.error.message;
+  if (event.type === 'think_failed' || event.type === 'call_failed' || event.type === 'using_fallback')
+    return event.error.message;
   return '';
 }
 
@@ -245,6 +261,28 @@ const decides = (action: string) => ({ type: 'decides' as const, params: { actio
 
 const askFor = (phase: Phase) => ({ type: 'askFor' as const, params: { phase } });
 
+const fallsBackOn = (to: FallbackTo['to']) => ({ type: 'fallsBackOn' as const, params: { to } });
+
+/** What a run goes on with that cannot go on as it began: the same question, or a last one without tools, or none. */
+const fallsBack = (phase: Phase) =>
+  ({
+    using_fallback: [
+      {
+        guard: fallsBackOn('person'),
+        target: '#run.failed.queued_for_human',
+        actions: ['fellBack', end('queued_for_human')],
+      },
+      { guard: fallsBackOn('cached'), target: '#run.completed.degraded', actions: ['fellBack', end('completed')] },
+      {
+        guard: 'holding',
+        target: '#run.waiting.paused',
+        actions: ['fellBack', resumeTo('thinking.deciding')],
+      },
+      { guard: fallsBackOn('plain'), target: '#run.thinking.deciding', reenter: true, actions: ['fellBack'] },
+      { target: `#run.thinking.${phase}`, reenter: true, actions: ['fellBack'] },
+    ],
+  }) as object;
+
 /** What a failed model call leads to: a retry comes back to the same question, and so does the step after a failed one. */
 const failedAt = (phase: Phase) =>
   ({
@@ -274,6 +312,7 @@ const thinkingHold = (phase: Phase) => ({
   ...holdable(`thinking.${phase}`),
   drain: { actions: 'holdAfterStep' as const },
   ...failedAt(phase),
+  ...fallsBack(phase),
 });
 
 /** The moment has come: back to what the model was asked for. */

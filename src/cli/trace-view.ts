@@ -1,5 +1,6 @@
 import { membersOf } from '../core/decision.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
+import { wordsOfLink } from '../core/fallback.ts';
 import { callId } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import { counted, duration, line, type Paint, paintFor, preview, timeOfDay, usd } from './format.ts';
@@ -213,6 +214,8 @@ function otherText(event: RunEvent): string {
       return `quarantined: entry ${event.entry} cannot be folded: ${preview(event.error.message, 200)}`;
     case 'think_retry':
       return `model call failed: ${event.error.code} ${preview(event.error.message, 300)}; asked again at ${timeOfDay(event.not_before)} (retry ${event.attempt})`;
+    case 'using_fallback':
+      return `falls back on ${line(wordsOfLink(event.link))}: ${event.error.code} ${preview(event.error.message, 300)}`;
     case 'limit':
       return `limit ${event.code}: ${preview(event.detail, 200)}`;
     case 'loop':

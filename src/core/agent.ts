@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AnomalySettings } from './anomalies.ts';
 import { ApprovalRules } from './approval-rules.ts';
+import { Fallback } from './fallback.ts';
 import { Limits } from './limits.ts';
 import { LoopSettings } from './loops.ts';
 import { Name } from './task.ts';
@@ -78,6 +79,8 @@ export const AgentDefinition = z.strictObject({
   loops: LoopSettings.optional(),
   /** From what use on a run is remarked on (SUP-5); the defaults when absent. */
   anomalies: AnomalySettings.optional(),
+  /** What its runs fall back on; without it they end when a model, a budget or a tool does (DEG-1). */
+  fallback: Fallback.optional(),
   /** Unit of waits: after the n-th failing step in a row `retry_backoff_ms * 2^n` (RUN-7), and between retries (TOOL-6). */
   retry_backoff_ms: z.int().min(0).max(3_600_000).default(1_000),
 });

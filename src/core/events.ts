@@ -5,6 +5,7 @@ import { ApprovalTerms, Digest } from './approval-rules.ts';
 import { BlobRef } from './blob.ts';
 import { Decision, Usage } from './decision.ts';
 import { ErrorInfo } from './errors.ts';
+import { FallbackKind, FallbackTo } from './fallback.ts';
 import { isCallId, isRunId, MAX_RUN_ID } from './ids.ts';
 import { Json } from './json.ts';
 import { Limits } from './limits.ts';
@@ -146,6 +147,17 @@ export const RunEvent = z.discriminatedUnion('type', [
     model: z.string().max(128),
     ms: Ms,
     ...Again,
+  }),
+  /** The run goes on with less than it began with; what the failed model call used counts. */
+  z.strictObject({
+    type: z.literal('using_fallback'),
+    kind: FallbackKind,
+    error: ErrorInfo,
+    link: FallbackTo,
+    usage: Usage,
+    /** The model that failed, or was in use. */
+    model: z.string().max(128),
+    ms: Ms,
   }),
   /** Stored before a call that must not be repeated is sent; workers refuse it after `start_by` (epoch ms). */
   z.strictObject({ type: z.literal('call_started'), c: CallId, start_by: z.int() }),

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 
-/** Why a run that completed did so. `queued_for_human` is an end of the agent, not yet of the work (APPR-6). */
-export const COMPLETION_CODES = ['completed', 'queued_for_human'] as const;
+export const COMPLETION_CODES = ['completed'] as const;
 
 /** Why a run failed (RUN-8). */
 export const FAILURE_CODES = [
@@ -17,6 +16,8 @@ export const FAILURE_CODES = [
   'approval_denied',
   'approval_timeout',
   'no_model',
+  // An end of the agent's work, not yet of the task: it waits for a person (APPR-6).
+  'queued_for_human',
   'crash_limit',
   'invalid_task',
   'outcome_unknown',
@@ -33,7 +34,7 @@ export const Outcome = z.enum(['success', 'failure', 'timeout', 'cancelled']);
 export type Outcome = z.infer<typeof Outcome>;
 
 export function outcomeOf(code: ReasonCode): Outcome {
-  if (code === 'completed' || code === 'queued_for_human') return 'success';
+  if (code === 'completed') return 'success';
   if (code === 'timeout' || code === 'approval_timeout') return 'timeout';
   if (code === 'cancelled' || code === 'killed') return 'cancelled';
   return 'failure';

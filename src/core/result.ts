@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ErrorInfo } from './errors.ts';
 import { RunId } from './events.ts';
+import { FallbackLink } from './fallback.ts';
 import { Json } from './json.ts';
 import { Outcome, ReasonCode } from './reasons.ts';
 
@@ -48,6 +49,10 @@ export const RunResult = z.strictObject({
   error: z.strictObject({ reason: z.string(), code: ReasonCode }).nullable(),
   code: ReasonCode,
   degraded: z.string().nullable(),
+  /** What a user is shown who gets no answer (DEG-4). */
+  notice: z.string().max(1024).optional(),
+  /** What the run fell back on, in order, with the error of each link. */
+  fallbacks: z.array(FallbackLink).max(16).optional(),
   steps: z.int(),
   step_log: z.array(StepSummary),
   /** Steps that happened but stand only in the trace, because the result would grow too large. */

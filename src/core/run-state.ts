@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { TeamRules } from './agent.ts';
 import { ErrorInfo } from './errors.ts';
 import { Activation, CallId, RetryClass, RunId } from './events.ts';
+import { FallbackLink } from './fallback.ts';
 import { MAX_RUN_ID } from './ids.ts';
 import { Limits } from './limits.ts';
 import { LoopState } from './loops.ts';
@@ -139,6 +140,8 @@ export const RunContext = z.strictObject({
   /** Entry of the final answer. */
   answer: z.int().nullable(),
   degraded: z.string().nullable(),
+  /** What it fell back on, in order; absent while all is well. */
+  fallback: z.array(FallbackLink).max(16).optional(),
   hold: z.enum(['pause', 'drain']).nullable(),
   resume_to: z.string().nullable(),
   unknown: z.array(z.string()),

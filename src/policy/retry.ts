@@ -83,6 +83,8 @@ export interface FailedCall extends Chance {
   idempotent: boolean;
   /** The failure leaves open whether it took effect. */
   effectUnknown: boolean;
+  /** The tool that can stand in for it. */
+  instead?: string | undefined;
   /** Retries made so far, by class. */
   tried: Partial<Record<RetryClass, number | undefined>>;
 }
@@ -97,7 +99,9 @@ export function afterFailedCall(failed: FailedCall): CallVerdict {
   const made = tried[cls] ?? 0;
   const again = nextTry(CALLS[cls], made, error, failed);
   if (again !== null) return { verdict: 'again', class: cls, ...again };
-  const fault = DOWN.has(error.code) ? toolDown(tool, made, error) : retriesExceeded(`tool ${tool}`, cls, made, error);
+  const fault = DOWN.has(error.code)
+    ? toolDown(tool, made, error, failed.instead)
+    : retriesExceeded(`tool ${tool}`, cls, made, error);
   return { verdict: 'failed', error: fault };
 }
 
@@ -131,8 +135,13 @@ function retriesExceeded(what: string, cls: string, retries: number, error: Erro
 }
 
 /** What a model can go on with (DEG-3). */
-function toolDown(tool: string, retries: number, error: ErrorInfo): ErrorInfo {
+function toolDown(tool: string, retries: number, error: ErrorInfo, instead: string | undefined): ErrorInfo {
   const text = `tool ${tool} is unavailable: ${retries + 1} tries failed, at last with ${error.code}: ${error.message}`;
-  const suggestion = `Do not wait for ${tool}: use another tool, go on without its result and say so in the answer, or ask a person.`;
-  return { ...error, code: 'unavailable', message: clip(text, 2_048), suggestion };
+  return { ...error, code: 'unavailable', message: clip(text, 2_048), suggestion: suggestionFor(tool, instead) };
+}
+
+/** What to do without a tool. @param instead the tool that can stand in for it */
+export function suggestionFor(tool: string, instead: string | undefined): string {
+  const other = instead === undefined ? 'use another tool' : `use ${instead} instead`;
+  return `Do not wait for ${tool}: ${other}, go on without its result and say so in the answer, or ask a person.`;
 }

@@ -1,11 +1,12 @@
 import { idempotencyKey } from '../../machines/agent-run/calls.ts';
+import { listsTool } from '../core/agent.ts';
 import { StoredResult } from '../core/blob.ts';
 import { AppError, type ErrorInfo, toAppError } from '../core/errors.ts';
 import type { RunEvent } from '../core/events.ts';
 import { exceedsBytes, isJson, type Json, MAX_DEPTH, MAX_RESULT_BYTES } from '../core/json.ts';
 import type { RunCall } from '../core/run-state.ts';
 import { toolScope } from '../core/switch-scope.ts';
-import { afterFailedCall } from '../policy/retry.ts';
+import { afterFailedCall, suggestionFor } from '../policy/retry.ts';
 import { UNKNOWN_EFFECT } from '../ports/tools.ts';
 import { missingApproval } from './approval-check.ts';
 import { type CallOutcome, isStopped, type Passed, passGates } from './call-gates.ts';
@@ -138,6 +139,7 @@ function failed(scope: EffectScope, planned: RunCall, fault: AppError, ms: numbe
     error,
     idempotent,
     effectUnknown,
+    instead: standInFor(scope, tool),
     tried,
     baseMs: context.backoff_ms,
     random: deps.ids.fraction(),
@@ -161,7 +163,7 @@ function stopped(scope: EffectScope, planned: RunCall, { gate, error, again_at }
   log.warn('tool.held', { ...said(scope, planned), gate, code: error.code, message: error.message });
   const open = scope.inherited(c) ? ({ effect_open: true } as const) : {};
   if (gate === 'breaker' || again_at === null) {
-    return [{ type: 'call_failed', c, error: withoutTool(tool, error), ms: 0, ...open }];
+    return [{ type: 'call_failed', c, error: withoutTool(scope, tool, error), ms: 0, ...open }];
   }
   const wait_ms = Math.ceil(Math.max(1, again_at - deps.clock.now()));
   const not_before = deps.clock.now() + wait_ms;
@@ -176,20 +178,34 @@ function notPermitted(scope: EffectScope, { c, tool }: RunCall, permit: Exclude<
   if (permit === 'wait') return [];
   scope.deps.switches.hit(toolScope(tool), 'calls');
   const open = scope.inherited(c) ? ({ effect_open: true } as const) : {};
-  return [{ type: 'call_failed', c, error: withoutTool(tool, permit.off), ms: 0, ...open }];
+  return [{ type: 'call_failed', c, error: withoutTool(scope, tool, permit.off), ms: 0, ...open }];
 }
 
 /** A switch ended it while it was under way. */
 function cutOff(scope: EffectScope, { c, tool, idempotent }: RunCall, off: AppError, ms: number): RunEvent[] {
   scope.deps.switches.hit(toolScope(tool), 'calls');
   if (!idempotent) return [{ type: 'outcome_unknown', c, error: off.toInfo() }];
-  return [{ type: 'call_failed', c, error: withoutTool(tool, off), ms, effect_open: true }];
+  return [
+    {
+      type: 'call_failed',
+      c,
+      error: withoutTool(scope, tool, off),
+      ms,
+      effect_open: true,
+    },
+  ];
 }
 
 /** As for a tool that is down (DEG-3). */
-function withoutTool(tool: string, off: AppError): ErrorInfo {
-  const suggestion = `Do not wait for ${tool}: use another tool, go on without its result and say so in the answer, or ask a person.`;
-  return { ...off.toInfo(), suggestion };
+function withoutTool(scope: EffectScope, tool: string, off: AppError): ErrorInfo {
+  return { ...off.toInfo(), suggestion: suggestionFor(tool, standInFor(scope, tool)) };
+}
+
+/** The tool that the agent may use when this one stays down. */
+function standInFor({ accepted: { agent } }: EffectScope, tool: string): string | undefined {
+  const { tools = {} } = agent.fallback ?? {};
+  const instead = Object.hasOwn(tools, tool) ? tools[tool] : undefined;
+  return instead !== undefined && listsTool(agent, instead) ? instead : undefined;
 }
 
 /** What every line about a call names. */

@@ -2,6 +2,7 @@ import { type Decision, membersOf, type Usage } from '../core/decision.ts';
 import type { TraceCall, TraceEvent, TracePage, TraceStep } from '../core/decision-trace.ts';
 import { clip, type ErrorInfo } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
+import { wordsOfLink } from '../core/fallback.ts';
 import { callId } from '../core/ids.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import { byteLength, type Json } from '../core/json.ts';
@@ -21,7 +22,7 @@ interface OpenStep {
   entry: number;
   at: number;
   decided: RunEventOf<'decided'> | RunEventOf<'think_failed'>;
-  retries: RunEventOf<'think_retry'>[];
+  retries: RunEventOf<'think_retry' | 'using_fallback'>[];
   made: Map<string, number>;
   outcomes: Map<string, { event: Outcome; at: number }>;
   children: Map<string, string>;
@@ -39,7 +40,7 @@ class TraceBuilder {
   private step: number;
   private open: OpenStep | null = null;
   /** Model calls that failed for a passing reason: part of the step that comes next. */
-  private retries: RunEventOf<'think_retry'>[] = [];
+  private retries: RunEventOf<'think_retry' | 'using_fallback'>[] = [];
   /** Events since the last step began. */
   private seen = 0;
 
@@ -56,14 +57,14 @@ class TraceBuilder {
 
   /** Whether the entry is the first of a step. */
   begins(entry: JournalEntry): boolean {
-    return this.retries.length === 0 && entry.events.some((event) => isStep(event) || event.type === 'think_retry');
+    return this.retries.length === 0 && entry.events.some((event) => isStep(event) || tellsOfAsking(event));
   }
 
   /** What the entry tells beside steps. An entry that begins a step comes after `finish` of the one before. */
   push(entry: JournalEntry): TraceEvent[] {
     const events: TraceEvent[] = [];
     for (const event of entry.events) {
-      if (event.type === 'think_retry') this.retries.push(event);
+      if (tellsOfAsking(event)) this.retries.push(event);
       else if (isStep(event)) {
         this.step++;
         this.seen = 0;
@@ -75,10 +76,7 @@ class TraceBuilder {
           made: new Map(),
           outcomes: new Map(),
           children: new Map(),
-          warnings: [
-            ...warningsOf(event),
-            ...this.retries.map(({ error }) => `the model was asked again after ${error.code}: ${error.message}`),
-          ],
+          warnings: [...warningsOf(event), ...this.retries.map(wordsOfAsking)],
         };
         this.retries = [];
       } else if ('c' in event) {
@@ -157,6 +155,20 @@ function editOf(event: RunEventOf<'approval_decided'>): string {
   return args === undefined ? '' : `, with the arguments ${preview(args)}`;
 }
 
+/** A model call that led to no step. */
+function tellsOfAsking(event: RunEvent): event is RunEventOf<'think_retry' | 'using_fallback'> {
+  return (
+    event.type === 'think_retry' ||
+    (event.type === 'using_fallback' && event.link.to !== 'cached' && event.link.to !== 'person')
+  );
+}
+
+function wordsOfAsking(event: RunEventOf<'think_retry' | 'using_fallback'>): string {
+  const { error } = event;
+  if (event.type === 'think_retry') return `the model was asked again after ${error.code}: ${error.message}`;
+  return `the run fell back on ${wordsOfLink(event.link)} after ${error.code}: ${error.message}`;
+}
+
 /** The chart counts the same events as steps. */
 function isStep(event: RunEvent): event is OpenStep['decided'] {
   return event.type === 'decided' || event.type === 'think_failed';
@@ -170,6 +182,8 @@ function textOf(event: RunEvent): string {
       return `entry ${event.entry} cannot be folded: ${event.error.message}`;
     case 'loop':
       return event.detail;
+    case 'using_fallback':
+      return `${wordsOfLink(event.link)} after ${event.error.code}: ${event.error.message}`;
     default:
       return 'why' in event ? event.why : '';
   }

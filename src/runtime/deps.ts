@@ -11,6 +11,7 @@ import type { ToolSource } from '../ports/tools.ts';
 import type { Validator } from '../ports/validator.ts';
 import type { Watchdog } from '../ports/watchdog.ts';
 import type { Agents } from './agents.ts';
+import type { AnswerCache } from './answer-cache.ts';
 import type { FaultPoints } from './fault-points.ts';
 import type { Journal } from './journal.ts';
 import type { Lanes } from './lanes.ts';
@@ -50,6 +51,8 @@ export interface NodeDeps {
   price: (model: string) => PriceEntry | null;
   /** What calls may be made; started and stopped like the agents. */
   policies: Policies;
+  /** What agents answered that may fall back on it. */
+  answers: AnswerCache;
   faults: FaultPoints;
   settings: NodeSettings;
   /** Told what each run does; stopped with the node. */

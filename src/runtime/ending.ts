@@ -41,7 +41,10 @@ type Ended = Pick<OwnedRun, 'deps' | 'fold' | 'accepted' | 'steps' | 'read' | 't
 
 async function settle({ deps, fold, accepted, steps, read, telemetry }: Ended, delivery: Delivery): Promise<void> {
   const { run, user, agent } = accepted;
-  const result = await resultOfRun(fold, await steps.forResult(fold.context), read, deps.journal);
+  const result = await resultOfRun(fold, agent, await steps.forResult(fold.context), read, deps.journal);
+  if (fold.path === 'completed.answered') {
+    deps.answers.keep(accepted, { answer: result.answer, run, at: result.ended_at });
+  }
   await once(deps, deps.subjects.result(agent.name, user, run), JSON.stringify(result));
   deps.faults.hit('end.result_stored');
   await tellOthers({ deps, fold, accepted, read }, result);

@@ -1,6 +1,7 @@
 import { isMoment, type Want } from '../../machines/agent-run/wanted.ts';
 import { type AppError, clip, toAppError } from '../core/errors.ts';
 import { RunEvent, type RunEventOf } from '../core/events.ts';
+import { modelOf } from '../core/fallback.ts';
 import { encodeEntryOf, JOURNAL_VERSION, type JournalEntry } from '../core/journal-entry.ts';
 import { byteLength } from '../core/json.ts';
 import { modelScope, toolScope } from '../core/switch-scope.ts';
@@ -417,7 +418,7 @@ export class RunOwner implements OwnedRun {
 
   /** Scope of the tool or model that it uses. */
   private uses(want: Want): string | null {
-    if (want.kind === 'think') return modelScope(this.accepted.agent.model);
+    if (want.kind === 'think') return modelScope(modelOf(this.accepted.agent, this.fold.context));
     return want.kind === 'call' || want.kind === 'retry' ? toolScope(want.call.tool) : null;
   }
 

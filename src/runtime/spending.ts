@@ -1,6 +1,7 @@
 import { NO_USAGE, Usage } from '../core/decision.ts';
 import { type AppError, clip } from '../core/errors.ts';
 import type { RunEventOf } from '../core/events.ts';
+import { modelOf } from '../core/fallback.ts';
 import type { AccountRef, Amount, LedgerEntryOf } from '../core/ledger-wire.ts';
 import type { Reserved } from '../policy/ledger/accounts.ts';
 import type { Ledger } from '../policy/ledger/ledger.ts';
@@ -33,7 +34,8 @@ export async function holdForThink(
   maxOutputTokens: number,
 ): Promise<Hold | RunEventOf<'limit'> | null> {
   const { deps, accepted, context, epoch } = scope;
-  const { model, instructions = '' } = accepted.agent;
+  const model = modelOf(accepted.agent, context);
+  const { instructions = '' } = accepted.agent;
   const price = deps.price(model);
   if (!isPriced(price)) return null;
   const root = accepted.ancestors[0] ?? accepted.run;

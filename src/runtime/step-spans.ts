@@ -43,7 +43,7 @@ export interface StepFacts extends TracedStep {
 export interface Thought {
   entry: number;
   at: number;
-  event: RunEventOf<'decided'> | RunEventOf<'think_failed'> | RunEventOf<'think_retry'>;
+  event: RunEventOf<'decided'> | RunEventOf<'think_failed'> | RunEventOf<'think_retry' | 'using_fallback'>;
 }
 
 export interface CallFacts {
@@ -98,7 +98,10 @@ async function retriedBefore(entry: number, read: EntryReader): Promise<Thought[
   const found: Thought[] = [];
   for (let n = entry - 1; n > 0 && entry - n <= MOST_ENTRIES; n--) {
     const { at, events } = await read(n);
-    const event = events.find((one) => one.type === 'think_retry');
+    const event = events.find(
+      (one): one is RunEventOf<'think_retry' | 'using_fallback'> =>
+        one.type === 'think_retry' || (one.type === 'using_fallback' && one.kind === 'model'),
+    );
     if (event !== undefined) found.push({ entry: n, at, event });
     else if (!events.every((one) => BETWEEN_TRIES.has(one.type))) break;
   }
@@ -164,7 +167,7 @@ function modelSpan(
   base: Attributes,
 ): FinishedSpan {
   const { usage, model } = event;
-  const asked = accepted.agent.model;
+  const asked = event.type === 'decided' ? accepted.agent.model : event.model;
   return {
     ...span(`chat ${asked}`, ids.trace, ids.model(entry), step, at - event.ms, at),
     kind: 'client',

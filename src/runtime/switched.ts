@@ -1,5 +1,6 @@
 import { AppError } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
+import { modelOf } from '../core/fallback.ts';
 import { modelScope, scopesOfRun, toolScope } from '../core/switch-scope.ts';
 import { type Standing, type SwitchVerdict, switchEvent } from '../policy/switches.ts';
 import type { RunFold } from './fold.ts';
@@ -23,7 +24,7 @@ export function concerns(changed: ReadonlySet<string> | null, scopes: readonly s
 export function heldBy(switches: Switches, fold: RunFold, accepted: RunEventOf<'accepted'>): SwitchVerdict[] {
   if (fold.ended) return [];
   const uses = fold.wants().flatMap((want) => {
-    if (want.kind === 'think') return [modelScope(accepted.agent.model)];
+    if (want.kind === 'think') return [modelScope(modelOf(accepted.agent, fold.context))];
     return want.kind === 'call' || want.kind === 'retry' ? [toolScope(want.call.tool)] : [];
   });
   const own = switches.over(scopesOf(accepted), fold.context.accepted_at);

@@ -1,9 +1,11 @@
 import { listsTool } from '../core/agent.ts';
 import { AppError } from '../core/errors.ts';
+import { isPlain, modelOf, withModel } from '../core/fallback.ts';
 import type { Json } from '../core/json.ts';
 import type { LoopVerdict } from '../core/loops.ts';
 import type { Plan } from '../core/plan.ts';
 import type { ToolDefinition } from '../core/tool.ts';
+import { PLAIN_NOTICE } from '../policy/degrade.ts';
 import { nudgeOf } from '../policy/loops/verdict.ts';
 import { gateDelegation } from '../policy/tool-gate.ts';
 import type { ThinkInput } from '../ports/model.ts';
@@ -24,11 +26,12 @@ export async function thinkInput(
 ): Promise<ThinkInput> {
   const { accepted, context, effort } = scope;
   const { limits } = context;
+  const last = isPlain(context);
   const plan = context.plan === null ? null : await planOf(scope);
   const draft = phase === 'reviewing' ? await draftOf(scope) : undefined;
   return {
     run: context.run,
-    agent: accepted.agent,
+    agent: withModel(accepted.agent, modelOf(accepted.agent, context)),
     user: accepted.user,
     task: accepted.task,
     phase,
@@ -37,19 +40,28 @@ export async function thinkInput(
       const steps = await Promise.all(context.window.map((ref) => readStep(ref, readerFor(scope, ref.from))));
       return steps.filter((step) => step !== null);
     },
-    tools: () => toolsOf(scope),
-    delegates: delegatesOf(scope),
+    tools: () => (last ? Promise.resolve([]) : toolsOf(scope)),
+    delegates: last ? [] : delegatesOf(scope),
     ...(draft === undefined ? {} : { draft }),
-    ...(loop === null || loop.rung === 'warn' ? {} : { notice: nudgeOf(loop) }),
+    ...noticeOf(last, loop),
     limits,
-    maxOutputTokens:
-      phase === 'planning' ? Math.min(limits.output_tokens_per_step, PLANNING_TOKENS) : limits.output_tokens_per_step,
+    maxOutputTokens: Math.min(limits.output_tokens_per_step, mostOutput(scope, phase)),
     remaining: remainingOf(scope),
     step: context.steps + 1,
     get signal() {
       return effort.signal;
     },
   };
+}
+
+function noticeOf(last: boolean, loop: LoopVerdict | null): Pick<ThinkInput, 'notice'> {
+  if (last) return { notice: PLAIN_NOTICE };
+  return loop === null || loop.rung === 'warn' ? {} : { notice: nudgeOf(loop) };
+}
+
+function mostOutput({ accepted, context }: EffectScope, phase: ThinkInput['phase']): number {
+  if (isPlain(context)) return accepted.agent.fallback?.plain?.output_tokens ?? Number.POSITIVE_INFINITY;
+  return phase === 'planning' ? PLANNING_TOKENS : Number.POSITIVE_INFINITY;
 }
 
 function readerFor({ deps, context, read }: EffectScope, from: number | undefined): EntryReader {

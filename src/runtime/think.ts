@@ -4,11 +4,13 @@ import type { CallRequest } from '../core/decision.ts';
 import { Decision, membersOf, NO_USAGE, Usage } from '../core/decision.ts';
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import type { PlannedCall, RunEvent } from '../core/events.ts';
+import { isPlain, modelOf } from '../core/fallback.ts';
 import { exceedsBytes } from '../core/json.ts';
 import type { LoopVerdict } from '../core/loops.ts';
 import type { Plan } from '../core/plan.ts';
 import { modelScope } from '../core/switch-scope.ts';
 import type { ToolDefinition } from '../core/tool.ts';
+import { limitsNow } from '../policy/degrade.ts';
 import { type LimitVerdict, limitAfterUsage, limitBeforeStep, limitOnCalls } from '../policy/limits.ts';
 import type { CompiledPolicy } from '../policy/permissions/compile.ts';
 import { afterFailedThink } from '../policy/retry.ts';
@@ -16,6 +18,7 @@ import { gateCall, gateDelegation } from '../policy/tool-gate.ts';
 import type { ThinkReply } from '../ports/model.ts';
 import { isStopped, type Passed, passGates } from './call-gates.ts';
 import { type Stopped, waitOf } from './call-refusals.ts';
+import { fallBackOr, linkFor, tellFallback } from './degrade.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
 import { askedByLoop, loopBeforeStep, loopInDecision, refusedByLoop, stoppedBy } from './loop-watch.ts';
 import { underOldKeys } from './open-calls.ts';
@@ -35,23 +38,24 @@ const WORDS_MS = 250;
  */
 export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<RunEvent[]> {
   const { deps, context, accepted, log } = scope;
-  const before = limitBeforeStep(context);
-  if (before !== null) return [{ type: 'limit', ...before }];
+  const before = limitBeforeStep(context, limitsNow(accepted.agent, context));
+  if (before !== null) return fallBackOr(scope, { type: 'limit', ...before });
   const loop = loopBeforeStep(scope);
   tellLoop(scope, loop);
   if (loop?.rung === 'stop') return [stoppedBy(loop)];
 
   log.info('agent.step.start', { step: context.steps + 1, phase: want.phase });
   let started = deps.clock.now();
-  const uses = modelScope(accepted.agent.model);
+  const name = modelOf(accepted.agent, context);
+  const uses = modelScope(name);
   let reply: ThinkReply;
   let hold: Hold | null = null;
   let passed: Passed | null = null;
   try {
-    const model = deps.models.get(accepted.agent.model);
+    const model = deps.models.get(name);
     const input = await thinkInput(scope, want.phase, loop);
     const held = await holdForThink(scope, want.id, input.maxOutputTokens);
-    if (held !== null && 'type' in held) return [held];
+    if (held !== null && 'type' in held) return fallBackOr(scope, held);
     hold = held;
     const gates = await passGates(scope, uses);
     if (isStopped(gates)) throw later(gates, deps.clock.now());
@@ -65,10 +69,10 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
       return [];
     }
     started = deps.clock.now();
-    const what = `model ${accepted.agent.model}`;
+    const what = `model ${name}`;
     const ask = () => scope.watched.others(what, () => model.think(input));
     reply = await scope.effort.within(deps.clock, stepTime(scope), what, ask, WORDS_MS);
-    reply = checked(reply, want.phase);
+    reply = checked(reply, isPlain(context) ? 'last' : want.phase);
   } catch (thrown) {
     const { switchedOff, notWanted } = scope.effort;
     const error = switchedOff ?? toAppError(thrown, 'model_error');
@@ -102,7 +106,7 @@ function later(stopped: Stopped, now: number): AppError {
 /** What a failed model call leads to: the same question again, or a failed step. Its usage counts either way. */
 function failed(scope: EffectScope, fault: AppError, ms: number): RunEvent[] {
   const { deps, accepted, context, log } = scope;
-  const model = accepted.agent.model;
+  const model = modelOf(accepted.agent, context);
   const error = fault.toInfo();
   const said = { step: context.steps + 1, model, code: error.code, message: error.message, ms };
   const used = Usage.safeParse(fault.usage);
@@ -114,6 +118,12 @@ function failed(scope: EffectScope, fault: AppError, ms: number): RunEvent[] {
     baseMs: context.backoff_ms,
     random: deps.ids.fraction(),
   });
+  // Nobody waits for a model that is known to be down while there is another.
+  const link =
+    verdict.verdict === 'failed' || error.code === 'circuit_open'
+      ? linkFor(scope, 'model', verdict.verdict === 'failed' ? verdict.error : error)
+      : null;
+  if (link !== null) return [tellFallback(scope, { ...link, usage, model, ms })];
   if (verdict.verdict === 'again') {
     const { attempt, wait_ms } = verdict;
     log.warn('llm.retry', { ...said, attempt, wait_ms });
@@ -125,17 +135,21 @@ function failed(scope: EffectScope, fault: AppError, ms: number): RunEvent[] {
 }
 
 /** What a model may answer to each question. */
-const ANSWERS: Record<WantOf<'think'>['phase'], { fits: (action: Decision['action']) => boolean; expected: string }> = {
+const ANSWERS: Record<
+  WantOf<'think'>['phase'] | 'last',
+  { fits: (action: Decision['action']) => boolean; expected: string }
+> = {
   planning: {
     fits: (action) => action === 'plan' || action === 'think',
     expected: '"plan", or "think" to go on without one',
   },
   deciding: { fits: (action) => action !== 'review', expected: 'anything but "review"' },
   reviewing: { fits: (action) => action === 'review', expected: '"review", with the verdict accept or revise' },
+  last: { fits: (action) => action === 'final_answer', expected: '"final_answer": the budget allows nothing else' },
 };
 
 /** A model's reply is input from outside: parsed, and bounded. What a bad one used counts. */
-function checked(reply: ThinkReply, phase: WantOf<'think'>['phase']): ThinkReply {
+function checked(reply: ThinkReply, phase: keyof typeof ANSWERS): ThinkReply {
   const used = Usage.safeParse(reply.usage);
   if (!used.success)
     throw new AppError('bad_usage', `the model's usage is not valid: ${describeFaults(used.error, 'usage').message}`);

@@ -44,7 +44,12 @@ export async function toldBy(journal: Journal, { context, path, protocol }: RunF
 
 function failureIn(event: RunEvent): string | undefined {
   if (event.type === 'decided') return event.calls?.findLast((call) => call.refused !== undefined)?.refused?.message;
-  if (event.type === 'think_retry' || event.type === 'think_failed' || event.type === 'call_failed') {
+  if (
+    event.type === 'think_retry' ||
+    event.type === 'think_failed' ||
+    event.type === 'call_failed' ||
+    event.type === 'using_fallback'
+  ) {
     return event.error.message;
   }
   return undefined;

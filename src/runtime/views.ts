@@ -1,5 +1,7 @@
 import { progressOf } from '../../machines/agent-run/account.ts';
+import type { AgentDefinition } from '../core/agent.ts';
 import { clip } from '../core/errors.ts';
+import type { FallbackLink } from '../core/fallback.ts';
 import type { Json } from '../core/json.ts';
 import type { LoopVerdict } from '../core/loops.ts';
 import { outcomeOf, type ReasonCode } from '../core/reasons.ts';
@@ -7,6 +9,7 @@ import { redactText } from '../core/redact.ts';
 import type { RunResult, StepSummary } from '../core/result.ts';
 import type { RunContext } from '../core/run-state.ts';
 import type { StatusEvent } from '../core/status.ts';
+import { textFor } from '../policy/degrade.ts';
 import { wordsOfLoop } from '../policy/loops/verdict.ts';
 import type { RunFold } from './fold.ts';
 import type { Journal } from './journal.ts';
@@ -100,6 +103,7 @@ function requirementOf(path: string, context: RunContext, loop: LoopVerdict | un
 /** The result of a run that has ended: the same from every node, as it follows from the journal alone. */
 export async function resultOfRun(
   fold: RunFold,
+  agent: AgentDefinition,
   steps: StepSummary[],
   read: EntryReader,
   journal: Pick<Journal, 'mustHave'>,
@@ -108,6 +112,7 @@ export async function resultOfRun(
   const end = context.end;
   if (end === null) throw new RangeError(`run ${context.run} has not ended`);
   const answer = end.code === 'completed' ? await answerOf(context, read) : null;
+  const notice = textFor(agent, end.code, end.error);
   const partial = end.code === 'completed' ? null : await partialOf(context, read, journal);
   return {
     v: 1,
@@ -127,6 +132,8 @@ export async function resultOfRun(
         : { code: end.code, reason: reasonText(end.code, end.error?.message ?? (end.detail || lastFault(steps))) },
     code: end.code,
     degraded: context.degraded,
+    ...(notice === null ? {} : { notice }),
+    ...(context.fallback === undefined ? {} : { fallbacks: context.fallback.map(shownLink) }),
     steps: context.steps,
     step_log: steps,
     steps_omitted: Math.max(0, context.steps - steps.length),
@@ -140,6 +147,10 @@ export async function resultOfRun(
     ended_at: end.at,
     duration_ms: Math.max(0, end.at - context.accepted_at),
   };
+}
+
+function shownLink(link: FallbackLink): FallbackLink {
+  return { ...link, error: shownError(link.error) };
 }
 
 /** What the last step that failed said of itself. */
@@ -158,6 +169,8 @@ export function unknownOutcomes(context: RunContext): string[] {
 async function answerOf(context: RunContext, read: EntryReader): Promise<Json> {
   if (context.answer === null) return null;
   const entry = await read(context.answer);
+  const again = entry.events.find((event) => event.type === 'using_fallback');
+  if (again?.link.to === 'cached') return again.link.answer;
   const decided = entry.events.find((event) => event.type === 'decided');
   return decided?.decision.action === 'final_answer' ? decided.decision.answer : null;
 }

@@ -1,6 +1,7 @@
 import { isMoment } from '../../machines/agent-run/wanted.ts';
 import type { AgentDefinition } from '../core/agent.ts';
 import { clip, type ErrorInfo } from '../core/errors.ts';
+import { modelOf } from '../core/fallback.ts';
 import { redactText } from '../core/redact.ts';
 import type { RunCall } from '../core/run-state.ts';
 import type { Why } from '../core/why.ts';
@@ -219,7 +220,7 @@ function thinking({ context, path }: RunFold, agent: AgentDefinition, told: Told
   const again =
     context.think_retries > 0 ? `; asked again for the ${nth(context.think_retries)} time${after(told)}` : '';
   return {
-    waits: `the model ${agent.model}: ${asked[phase]}`,
+    waits: `the model ${modelOf(agent, context)}: ${asked[phase]}`,
     until: context.deadline_at,
     who: `${ITSELF}; a model call is given up after ${span(context.limits.step_ms)}`,
     more: `step ${context.steps + 1}${again}`,

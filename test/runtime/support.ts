@@ -26,6 +26,7 @@ import type { ToolCall, ToolSource } from '../../src/ports/tools.ts';
 import type { Validator } from '../../src/ports/validator.ts';
 import { NO_WATCHDOG } from '../../src/ports/watchdog.ts';
 import { Agents } from '../../src/runtime/agents.ts';
+import { AnswerCache } from '../../src/runtime/answer-cache.ts';
 import type { NodeDeps } from '../../src/runtime/deps.ts';
 import { type FaultPoint, type FaultPoints, NO_FAULTS } from '../../src/runtime/fault-points.ts';
 import type { RunMachine } from '../../src/runtime/fold.ts';
@@ -148,6 +149,7 @@ export class Cluster {
       tools: this.tools,
       validator: options.validator ?? jsonSchemaValidator(),
       signatures: nkeySignatures,
+      answers: new AnswerCache(),
       agents: new Agents({
         bus,
         subjects: this.subjects,

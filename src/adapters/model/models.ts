@@ -1,4 +1,6 @@
+import type { AgentDefinition } from '../../core/agent.ts';
 import { AppError } from '../../core/errors.ts';
+import { withModel } from '../../core/fallback.ts';
 import type { Model, Models } from '../../ports/model.ts';
 
 /** The models of this node by the name that agent definitions use, and those of `others` beside them. */
@@ -14,8 +16,17 @@ export function models(map: Readonly<Record<string, Model>>, others?: Models): M
   return {
     get,
     check(agent) {
-      if (known.has(agent.model) || others === undefined || !agent.model.includes('/')) get(agent.model);
-      else others.check(agent);
+      for (const one of askedBy(agent)) {
+        if (known.has(one.model) || others === undefined || !one.model.includes('/')) get(one.model);
+        else others.check(one);
+      }
     },
   };
+}
+
+/** The agent with each model that it may come to ask: those that it falls back on are reached as their providers are by default. */
+function askedBy(agent: AgentDefinition): AgentDefinition[] {
+  const { models = [], plain } = agent.fallback ?? {};
+  const others = [...models.map(({ model }) => model), ...(plain?.model === undefined ? [] : [plain.model])];
+  return [agent, ...others.map((model) => withModel(agent, model))];
 }

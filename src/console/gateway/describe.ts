@@ -1,6 +1,7 @@
 import type { Decision } from '../../core/decision.ts';
 import { clip } from '../../core/errors.ts';
 import type { RunEvent } from '../../core/events.ts';
+import { wordsOfLink } from '../../core/fallback.ts';
 import { parseCallId } from '../../core/ids.ts';
 import { redactText } from '../../core/redact.ts';
 import type { FrameEvent } from '../wire.ts';
@@ -53,6 +54,12 @@ function tellingOf(event: RunEvent, peer: CallPeer): Telling {
     case 'think_retry':
       return {
         text: `model asked again (${event.attempt}) after ${event.error.code}: ${said(event.error.message)}`,
+        tone: 'warn',
+        from: 'model',
+      };
+    case 'using_fallback':
+      return {
+        text: `falls back on ${said(wordsOfLink(event.link))} after ${event.error.code}: ${said(event.error.message)}`,
         tone: 'warn',
         from: 'model',
       };

@@ -214,7 +214,7 @@ function shown(context: RunContext): RunContext {
 }
 
 function beginsStep({ type }: RunEvent): boolean {
-  return type === 'decided' || type === 'think_failed' || type === 'think_retry';
+  return type === 'decided' || type === 'think_failed' || type === 'think_retry' || type === 'using_fallback';
 }
 
 async function* entriesFrom(entries: JournalEntry[], from: number): AsyncGenerator<JournalEntry> {
