@@ -74,6 +74,8 @@ module.exports = {
         '^machines/',
         // It folds journals as nodes do, and writes none.
         '^src/runtime/(?:decision-trace|fold|journal)\\.ts$',
+        // It lists what waits as approvers do, and signs nothing.
+        '^src/worker/open-approvals\\.ts$',
         ...packages('hono', '@hono/node-server', 'elkjs', 'xstate', 'zod'),
         NODE,
       ],

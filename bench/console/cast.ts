@@ -30,6 +30,9 @@ export const AGENTS: AgentInput[] = [
     delegates_to: ['log-analyst'],
   }),
   agent('refund-desk', 'Pays money back.', { tools: ['pay_back'] }),
+  agent('voucher-desk', 'Gives vouchers to customers whom something went wrong for.', {
+    tools: ['find_order', 'grant_voucher'],
+  }),
   agent('slow', 'Waits for a long report.', { tools: ['long_report'] }),
   agent('stepper', 'Takes a step whenever it is told to.', {
     tools: ['tick'],
@@ -116,6 +119,13 @@ const SCRIPTS: Record<string, Script> = {
       ? call('The refund was approved yesterday.', ['pay_back', { order, amount }])
       : answer('Paid back.');
   },
+  'voucher-desk': (turn, { task }) => {
+    const { order, amount } = task.input as { order: string; amount: number };
+    if (turn === 0) return call('Which order is it about?', ['find_order', { order }]);
+    return turn === 1
+      ? call('The parcel came a week late: the rules allow a voucher.', ['grant_voucher', { order, amount }])
+      : answer('The voucher is granted.');
+  },
   slow: (_turn, { task }) =>
     call('The report takes its time.', ['long_report', { seconds: (task.input as { seconds: number }).seconds }]),
   stepper: (turn, { task }) => {
@@ -200,6 +210,13 @@ export const TOOLS = [
     handler: () => {
       throw toolError('timeout', 'the bank did not answer within 10 s');
     },
+  }),
+  defineTool({
+    name: 'grant_voucher',
+    description: 'Grants a voucher for an order.',
+    parameters: z.object({ order: z.string(), amount: z.number().positive() }),
+    risk: 'high',
+    handler: ({ order, amount }) => ({ order, granted: amount }),
   }),
   defineTool({
     name: 'long_report',

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../src/adapters/clock/system-clock.ts';
 import type { NatsBus } from '../../src/adapters/nats/bus.ts';
+import { newNkey } from '../../src/adapters/nkeys/signing.ts';
 import { type OpenConsole, openConsole } from '../../src/app/console.ts';
 import { connectBus, startSupervisor } from '../../src/app.ts';
 import { type Client, createClient } from '../../src/client/client.ts';
@@ -22,6 +23,8 @@ export interface Scene {
   readonly subjects: Subjects;
   readonly bus: NatsBus;
   readonly nodes: SupervisorNode[];
+  /** File with the key of the approver `ada`. */
+  readonly keyFile: string;
   /** Accounts by role; each one's token is `TOKENS[role]`. */
   console(port?: number): Promise<OpenConsole>;
   stop(): Promise<void>;
@@ -79,11 +82,16 @@ export async function openScene({ assets, nodes = 2 }: SceneOptions = {}): Promi
     token,
   }));
   await writeFile(tokenFile, JSON.stringify({ accounts }));
+  const operator = createOperator({ bus, subjects, by: 'scene' });
+  const key = newNkey();
+  const keyFile = join(server.dir, 'ada.nk');
+  await writeFile(keyFile, `${key.seed}\n`);
+  await operator.putApprover({ name: 'ada', public_key: key.publicKey, groups: ['approvers'], users: [] });
   const consoles = new Set<OpenConsole>();
   return {
-    ...{ server, subjects, bus, nodes: started },
+    ...{ server, subjects, bus, nodes: started, keyFile },
     client: createClient({ bus, subjects, user: 'alice' }),
-    operator: createOperator({ bus, subjects, by: 'scene' }),
+    operator,
     console: async (port = 0) => {
       const opened = await openConsole({
         host: '127.0.0.1',
@@ -128,6 +136,7 @@ export async function playScene({ client, operator }: Scene): Promise<Record<str
   runs.person = await submit('concierge', 'Refund order A-17: the customer says that it never came.');
   runs.parent = await submit('concierge', 'delegate');
   runs.unknown = await submit('refund-desk', { order: 'A-21', amount: 40 });
+  runs.approval = await submit('voucher-desk', { order: 'A-31', amount: 25 });
   runs.paused = await submit('slow', { seconds: 600 });
   runs.executing = await submit('slow', { seconds: 600 });
   runs.later = await submit(
@@ -139,6 +148,7 @@ export async function playScene({ client, operator }: Scene): Promise<Record<str
   await operator.pause(runs.paused, 'look at the upstream first');
   await operator.switch('tool:send_mail', 'pause', 'the mail provider refuses us');
   await until(operator, runs.person, 'waiting');
+  await until(operator, runs.approval, 'waiting.approval');
   await until(operator, runs.done, 'completed');
   await until(operator, runs.failed, 'failed');
   await until(operator, runs.parent, 'completed');

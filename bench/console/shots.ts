@@ -35,6 +35,8 @@ export function shotsOf(runs: Record<string, string>): Shot[] {
         await page.locator('.chart-full .node.active').first().waitFor({ state: 'attached' });
       },
     },
+    { name: 'approvals', path: '/approvals', ready: '.approval' },
+    { name: 'tree', path: '/tree', ready: '.sup-line' },
     { name: 'nodes', path: '/nodes', ready: '.node-line' },
     { name: 'switches', path: '/switches', ready: '.modes' },
     {

@@ -1,15 +1,32 @@
 import type { AgentDetails, AgentSummary, DeadLetter, DeadLetterBody } from '../client/answers.ts';
+import type { NodeWithTree } from '../client/trees.ts';
+import type { ApprovalNotice, ApprovalRequest } from '../core/approval-wire.ts';
 import type { Health, NodeReport, ToolDetails, ToolInfo } from '../core/cluster-wire.ts';
 import type { TraceStep } from '../core/decision-trace.ts';
 import type { Json } from '../core/json.ts';
 import type { Limits } from '../core/limits.ts';
 import type { RunContext } from '../core/run-state.ts';
 import type { SwitchInfo } from '../core/switch-wire.ts';
+import type { TreeChild, TreeSupervisor } from '../core/tree-wire.ts';
 import type { Why } from '../core/why.ts';
 
 /** What the gateway says to its page: types alone, for both sides. Moments are epoch milliseconds of the server. */
 
-export type { AgentDetails, AgentSummary, DeadLetter, DeadLetterBody, ToolDetails, ToolInfo, Why };
+export type {
+  AgentDetails,
+  AgentSummary,
+  ApprovalNotice,
+  ApprovalRequest,
+  DeadLetter,
+  DeadLetterBody,
+  Json,
+  NodeWithTree,
+  ToolDetails,
+  ToolInfo,
+  TreeChild,
+  TreeSupervisor,
+  Why,
+};
 
 export type Role = 'viewer' | 'approver' | 'operator';
 
@@ -189,10 +206,22 @@ export interface Cluster {
   at: number;
 }
 
+/** What waits for an approval, and who may decide. */
+export interface Approvals {
+  requests: ApprovalRequest[];
+  approvers: { name: string; public_key: string; groups: string[] }[];
+  /** Arguments are shown as they are; else without secrets, and nobody decides by them. */
+  exact: boolean;
+  /** Why nothing newer is known. */
+  error: string | null;
+  at: number;
+}
+
 /** What one tab wants to hear. */
 export interface Watch {
   overview: boolean;
   cluster: boolean;
+  approvals: boolean;
   /** Rows that it shows. */
   runs: string[];
   /** The run that it shows, and the first entry that it does not have. */
@@ -204,6 +233,7 @@ export interface StreamEvents {
   hello: { tab: string; known: boolean; now: number; connected: boolean };
   overview: Overview;
   cluster: Cluster;
+  approvals: Approvals;
   runs: { rows: RunRow[] /** Raised whenever any run anywhere changed. */; version: number };
   run: { id: string; head: RunHead; frames: Frame[]; steps: TraceStep[] };
   /** The run cannot be shown. */

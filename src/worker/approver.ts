@@ -1,12 +1,13 @@
 import { ApproverName } from '../core/approval-rules.ts';
-import { ApprovalNotice, ApprovalRequest, type DecisionPayload, OpenPage } from '../core/approval-wire.ts';
+import { ApprovalNotice, type ApprovalRequest, type DecisionPayload } from '../core/approval-wire.ts';
 import { digestOf } from '../core/canonical.ts';
-import { AppError, toAppError } from '../core/errors.ts';
+import { AppError } from '../core/errors.ts';
 import type { Json } from '../core/json.ts';
 import type { Subjects } from '../core/subjects.ts';
-import type { Bus, Subscription } from '../ports/bus.ts';
+import type { Bus } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Signatures, Signer } from '../ports/signing.ts';
+import { type OpenApprovals, openApprovals } from './open-approvals.ts';
 
 /** One who decides about approvals: sees what is open, signs, and hears what came of it. */
 
@@ -26,13 +27,7 @@ export type Verdict =
   | { verdict: 'approve'; why?: string; args?: Record<string, Json> }
   | { verdict: 'deny'; why: string };
 
-export interface Approver {
-  /**
-   * Open requests, oldest first; pages are followed. Throws AppError `no_node`, also when the login may not see them.
-   */
-  open(): AsyncIterable<ApprovalRequest>;
-  /** Hears requests as they are made and what becomes of them, from now on. One may be heard more than once. */
-  hear(to: { request?: (request: ApprovalRequest) => void; notice?: (notice: ApprovalNotice) => void }): Subscription[];
+export interface Approver extends OpenApprovals {
   /**
    * Signs a decision and hands it in; resolves when it is stored. Whether it counts is told by a notice. Throws AppError
    * `taken` (a word of the same approver is under way), `no_key`.
@@ -42,8 +37,6 @@ export interface Approver {
   decideAndWait(request: ApprovalRequest, verdict: Verdict, timeoutMs?: number): Promise<ApprovalNotice>;
 }
 
-/** How long a node may take for an answer, milliseconds. */
-const ANSWER_MS = 5_000;
 const NOTICE_MS = 15_000;
 
 /** The most that a decision holds after it was signed, milliseconds; the call's own deadline comes before it. */
@@ -56,59 +49,7 @@ export function createApprover({ bus, subjects, clock, signatures, groups, as }:
     });
   }
 
-  const page = async (group: string | undefined, after: number): Promise<OpenPage> => {
-    const subject = subjects.approvalsOpen(group);
-    try {
-      const { data } = await bus.request(subject, JSON.stringify({ v: 1, after }), { timeoutMs: ANSWER_MS });
-      return OpenPage.parse(JSON.parse(data));
-    } catch (thrown) {
-      const error = toAppError(thrown, 'bad_answer');
-      if (error.code !== 'no_responders' && error.code !== 'timeout') throw error;
-      throw new AppError('no_node', `no node answers on ${subject}: start one, or try again when one is back`, {
-        retryable: true,
-        cause: thrown,
-      });
-    }
-  };
-
-  async function* open(): AsyncGenerator<ApprovalRequest> {
-    const seen = new Set<string>();
-    for (const group of groups ?? [undefined]) {
-      for (let after: number | null = 0; after !== null; ) {
-        const { requests, next } = await page(group, after);
-        for (const request of requests) {
-          if (seen.has(request.id)) continue;
-          seen.add(request.id);
-          yield request;
-        }
-        after = next;
-      }
-    }
-  }
-
-  const hear: Approver['hear'] = ({ request, notice }) =>
-    (groups ?? ['*']).flatMap((group) => [
-      ...(request === undefined ? [] : [listen(subjects.approvalRequest(group, '*', '*'), ApprovalRequest, request)]),
-      ...(notice === undefined ? [] : [listen(subjects.approvalNotice(group, '*', '*'), ApprovalNotice, notice)]),
-    ]);
-
-  /** What cannot be read is of a newer node, or of nobody: passed over. */
-  function listen<T>(
-    subject: string,
-    schema: { safeParse(value: unknown): { success: boolean; data?: T } },
-    to: (value: T) => void,
-  ): Subscription {
-    return bus.subscribe(subject, ({ data }) => {
-      let value: unknown;
-      try {
-        value = JSON.parse(data);
-      } catch {
-        return;
-      }
-      const read = schema.safeParse(value);
-      if (read.success && read.data !== undefined) to(read.data);
-    });
-  }
+  const { open, hear, listen } = openApprovals({ bus, subjects, groups });
 
   const decide: Approver['decide'] = async (request, verdict) => {
     if (as === undefined) throw new AppError('no_key', 'no key to sign with: make one with "proctor keys new"');

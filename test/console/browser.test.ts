@@ -1,7 +1,7 @@
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { playScene, TOKENS } from '../../bench/console/scene.ts';
+import { playScene, TOKENS, until } from '../../bench/console/scene.ts';
 import { shotsOf } from '../../bench/console/shots.ts';
 import type { JournalEntry } from '../../src/core/journal-entry.ts';
 import { RunFold } from '../../src/runtime/fold.ts';
@@ -159,6 +159,76 @@ describe('a run', () => {
       .flatMap(({ events }) => events)
       .find(({ type }) => type === 'kill');
     expect(killed).toMatchObject({ by: 'olga (operator, console)', why: 'it holds a lock' });
+    await context.close();
+  });
+
+  /** A run that waits for an approval, and a page that holds the key of `ada`. */
+  async function deciding(amount: number) {
+    const { run } = await stage.scene.client.submit({ input: { order: `B-${amount}`, amount } }, 'voucher-desk');
+    await until(stage.scene.operator, run, 'waiting.approval');
+    const { page, context, faults } = await stage.page({ role: 'approver' });
+    await page.goto(`${stage.gateway.url}/approvals`);
+    await page.getByLabel(/^Decisions are signed in this browser/).setInputFiles(stage.scene.keyFile);
+    await page.getByText('You decide as ada').waitFor(WAIT);
+    const request = page.locator('.approval', { hasText: `B-${amount}` });
+    await request.waitFor(WAIT);
+    return { run, page, context, faults, request };
+  }
+  const decisionsIn = async (run: string) =>
+    (await journalOf(run)).flatMap(({ events }) => events).filter((event) => event.type === 'approval_decided');
+
+  it('goes on when its call is approved in the page, signed there by the approver', async () => {
+    const { run, page, context, faults, request } = await deciding(11);
+    await request.getByRole('button', { name: 'Approve' }).click();
+    await page.getByRole('log').getByText('approved: the call is made').waitFor(WAIT);
+    await until(stage.scene.operator, run, 'completed');
+    const [decided] = await decisionsIn(run);
+    expect(decided).toMatchObject({ verdict: 'approved', by: 'ada' });
+    expect(decided?.signed?.payload).toContain('"approver":"ada"');
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  it('gets the arguments that an approver puts in the place of its own', async () => {
+    const { run, page, context, request } = await deciding(12);
+    await request.getByRole('button', { name: 'Edit arguments' }).click();
+    await request.getByLabel(/^Arguments to approve instead/).fill('{"order": "B-12", "amount": -1}');
+    await request.getByRole('button', { name: 'Approve with these arguments' }).click();
+    await request.getByRole('alert').waitFor(WAIT);
+    await request.getByLabel(/^Arguments to approve instead/).fill('{"order": "B-12", "amount": 6}');
+    await request.getByRole('button', { name: 'Approve with these arguments' }).click();
+    await page.getByRole('log').getByText('approved: the call is made').waitFor(WAIT);
+    await until(stage.scene.operator, run, 'completed');
+    const done = (await journalOf(run)).flatMap(({ events }) => events).filter((event) => event.type === 'call_done');
+    expect(done.at(-1)).toMatchObject({ result: { granted: 6 } });
+    await context.close();
+  });
+
+  it('is told no, with the reason, once: the same word again, and any later one, is refused', async () => {
+    const { run, page, context, request } = await deciding(13);
+    expect(await request.getByRole('button', { name: 'Deny' }).isDisabled()).toBe(true);
+    await request.getByLabel(/^Why/).fill('the parcel was on time');
+    const sent = page.waitForRequest((one) => one.url().endsWith('/api/approvals/decide'));
+    await request.getByRole('button', { name: 'Deny' }).click();
+    await page.getByRole('log').getByText('denied').waitFor(WAIT);
+    await request.waitFor({ ...WAIT, state: 'detached' });
+    expect(await decisionsIn(run)).toMatchObject([{ verdict: 'denied', by: 'ada', why: 'the parcel was on time' }]);
+    const word = await sent;
+    const again = await context.request.post(word.url(), {
+      headers: { 'x-proctor-csrf': (await word.allHeaders())['x-proctor-csrf'] ?? '' },
+      data: word.postDataJSON(),
+    });
+    expect(again.status()).toBe(409);
+    expect(await decisionsIn(run)).toHaveLength(1);
+    await context.close();
+  });
+
+  it('shows viewers what waits without its secrets, and no key can be chosen', async () => {
+    const { page, context } = await stage.page({ role: 'viewer' });
+    await page.goto(`${stage.gateway.url}/approvals`);
+    await page.locator('.approval').first().waitFor(WAIT);
+    expect(await page.locator('input[type=file]').count()).toBe(0);
+    expect(await page.getByRole('button', { name: 'Approve' }).count()).toBe(0);
     await context.close();
   });
 

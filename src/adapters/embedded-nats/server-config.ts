@@ -42,15 +42,17 @@ export function serverConfig(config: ServerConfig): string {
   const inbox = subjects.workerInbox;
   const forConsole = subjects.consoleInbox;
   const events = subjects.stream('EVT');
-  // It reads streams, asks nodes and gives orders; it writes to nothing but the switches.
+  const approvals = [`${p}.apr.open`, `${p}.apr.open.*`, `${p}.in.*.decision.*`];
+  const requests = [`${p}.apr.req.>`, `${p}.apr.note.>`];
+  // It reads streams, asks nodes and gives orders, and passes on decisions that approvers signed; it writes to nothing else
+  // but the switches.
   const consolePublish = [
     ...[`${p}.api.>`, `${p}.switch.>`, '$JS.API.INFO', '$JS.API.STREAM.INFO.*', '$JS.API.STREAM.MSG.GET.*'],
     ...['$JS.API.DIRECT.GET.>', `$JS.API.CONSUMER.CREATE.${events}`, `$JS.API.CONSUMER.MSG.NEXT.${events}.*`],
     `$JS.API.CONSUMER.DELETE.${events}.*`,
+    ...approvals,
   ];
   const { roles, submitters, approvers } = config.keys;
-  const approvals = [`${p}.apr.open`, `${p}.apr.open.*`, `${p}.in.*.decision.*`];
-  const requests = [`${p}.apr.req.>`, `${p}.apr.note.>`];
   const approve = ['APPROVE', ...approvers.map(({ name }) => accountOf(name))];
   const accounts = submitters.map((submitter) => ({ submitter, name: `SUBMIT_${encodeToken(submitter.user)}` }));
   const submit = list(accounts.map((account) => account.name));
@@ -77,7 +79,7 @@ ${exportLines('service', approvals, approve)}${exportLines('stream', requests, a
           subscribe: { allow: ${list([`${p}.>`, '$JS.EVENT.>', '$KV.>', '$SRV.>', '_INBOX.>', `${forConsole}.>`])} } } }
       { nkey: ${roles.console.publicKey}, permissions: {
           publish: { allow: ${list(consolePublish)} },
-          subscribe: { allow: ${list([`${p}.jrn.>`, `${p}.evt.>`, `${forConsole}.>`])} } } }
+          subscribe: { allow: ${list([`${p}.jrn.>`, `${p}.evt.>`, ...requests, `${forConsole}.>`])} } } }
       { nkey: ${roles.worker.publicKey}, permissions: {
           publish: { allow: ${list([`${p}.beat.>`, `${p}.idem.>`])} },
           subscribe: { allow: ${list([`${p}.tool.*.call`, `${p}.tool.*.cancel.>`, `${p}.tool.*.result.>`, `${p}.switch.>`, '$SRV.>', `${inbox}.>`])} },

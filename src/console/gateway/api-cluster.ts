@@ -4,9 +4,11 @@ import { AppError } from '../../core/errors.ts';
 import type { Json } from '../../core/json.ts';
 import { redact } from '../../core/redact.ts';
 import { runScope } from '../../core/switch-scope.ts';
+import { DEFAULT_RUNS, MAX_RUNS } from '../../core/tree-wire.ts';
+import type { ApprovalsState } from './approvals.ts';
 import type { Person } from './auth/accounts.ts';
 import { type Env, type GuardOptions, mayOrder } from './auth/guard.ts';
-import { checked, DeadLetterBody, NodeOrderBody, ResolveBody, RunOrderBody, SwitchBody } from './bodies.ts';
+import { checked, DeadLetterBody, DecideBody, NodeOrderBody, ResolveBody, RunOrderBody, SwitchBody } from './bodies.ts';
 import { type ClusterState, collected } from './cluster-state.ts';
 
 /** What nodes answer, and orders to them: each stamped with who gives it and why. */
@@ -16,9 +18,10 @@ export interface ClusterApiOptions {
   /** The operator's client of one person. */
   operatorOf(by: string): Operator;
   state: ClusterState;
+  approvals: ApprovalsState;
 }
 
-export function clusterApi({ guard, operatorOf, state }: ClusterApiOptions): Hono<Env> {
+export function clusterApi({ guard, operatorOf, state, approvals }: ClusterApiOptions): Hono<Env> {
   const app = new Hono<Env>();
   const reader = operatorOf('console');
   const byOf = ({ name, role }: Person) => operatorOf(`${name} (${role}, console)`.slice(0, 128));
@@ -32,6 +35,12 @@ export function clusterApi({ guard, operatorOf, state }: ClusterApiOptions): Hon
   });
   app.get('/tools', async (c) => c.json(await reader.tools()));
   app.get('/tools/:name', async (c) => c.json(await reader.tool(c.req.param('name'))));
+  app.get('/trees', async (c) => {
+    const runs = Number(c.req.query('runs') ?? DEFAULT_RUNS);
+    return c.json(
+      redact(await reader.trees({ runs: Math.min(MAX_RUNS, Number.isSafeInteger(runs) ? runs : 0) })) as object[],
+    );
+  });
   app.get('/switches', async (c) => c.json(await collected(reader.switches({ history: true }))));
   app.get('/dead-letters', async (c) => c.json(redact(await collected(reader.deadLetters())) as object[]));
   app.get('/dead-letters/:id', async (c) => c.json(redact(await reader.deadLetter(c.req.param('id'))) as object));
@@ -55,6 +64,10 @@ export function clusterApi({ guard, operatorOf, state }: ClusterApiOptions): Hon
     const { c: call, why, ...said } = checked(ResolveBody, await c.req.json());
     const verdict = verdictOf(said, why);
     return c.json(await byOf(c.get('person')).resolve(c.req.param('run'), call, verdict, why));
+  });
+  app.post('/approvals/decide', mayOrder(guard, 'approver'), async (c) => {
+    const { run, c: call, approver, ...signed } = checked(DecideBody, await c.req.json());
+    return c.json(await approvals.decide(run, call, approver, signed));
   });
   app.post('/switches', operator, async (c) => {
     const { scope, mode, why, confirm } = checked(SwitchBody, await c.req.json());

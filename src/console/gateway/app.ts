@@ -11,6 +11,7 @@ import type { Me, StreamEvents } from '../wire.ts';
 import { type ClusterApiOptions, clusterApi } from './api-cluster.ts';
 import { type RunsApiOptions, runsApi } from './api-runs.ts';
 import type { Assets } from './assets.ts';
+import type { Person } from './auth/accounts.ts';
 import { Attempts } from './auth/attempts.ts';
 import { type Env, type GuardOptions, isOwnPage, logIn, mayOrder, onlyHosts, signIn } from './auth/guard.ts';
 import { checked, LoginBody, MAX_BODY, WatchBody } from './bodies.ts';
@@ -115,7 +116,7 @@ function api(options: AppOptions): Hono<Env> {
   app.get('/stream', (c) => {
     const id = c.req.query('tab') ?? '';
     if (!TAB_ID.test(id)) return c.json({ code: 'invalid_request', message: 'tab: expected 16 to 64 letters' }, 400);
-    return openStream(options, c.env, id, c.get('person').name, c.req.header('last-event-id') ?? '');
+    return openStream(options, c.env, id, c.get('person'), c.req.header('last-event-id') ?? '');
   });
   app.post('/stream/:tab/watch', mayOrder(guard, 'viewer'), async (c) => {
     const watch = checked(WatchBody, await c.req.json());
@@ -128,14 +129,15 @@ function api(options: AppOptions): Hono<Env> {
   return app;
 }
 
-function openStream(options: AppOptions, env: HttpBindings, id: string, owner: string, lastId: string): Response {
+function openStream(options: AppOptions, env: HttpBindings, id: string, owner: Person, lastId: string): Response {
   const { tabs, now, connected } = options;
   const { outgoing } = env;
   const sink = sseSink(outgoing);
   const state = (): StreamEvents['beat'] => ({ now: now(), connected: connected() });
   const opened = tabs.connect(
     id,
-    owner,
+    owner.name,
+    owner.role !== 'viewer',
     { ...sink, send: (event, data, at) => sink.send(event, withState(event, data), at) },
     lastId,
   );

@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { ApproverName } from '../../core/approval-rules.ts';
 import { AppError, describeFaults } from '../../core/errors.ts';
 import { CallId, RunId } from '../../core/events.ts';
 import { Json } from '../../core/json.ts';
 import { LimitOverrides } from '../../core/limits.ts';
+import { Signed } from '../../core/signed.ts';
 import { SwitchScope } from '../../core/switch-scope.ts';
 import { SWITCH_MODES } from '../../core/switch-wire.ts';
 import { RUN_SORTS } from '../wire.ts';
@@ -17,6 +19,7 @@ export const LoginBody = z.strictObject({ token: z.string().min(1).max(512) });
 export const WatchBody = z.strictObject({
   overview: z.boolean(),
   cluster: z.boolean(),
+  approvals: z.boolean(),
   runs: z.array(RunId).max(500),
   run: z.strictObject({ id: RunId, from: z.int().min(0) }).nullable(),
 });
@@ -41,6 +44,9 @@ export const ResolveBody = z.discriminatedUnion('verdict', [
   z.strictObject({ c: CallId, why: Why, verdict: z.enum(['repeat', 'fail']) }),
 ]);
 
+/** A decision as it was signed in the browser. */
+export const DecideBody = z.strictObject({ run: RunId, c: CallId, approver: ApproverName, ...Signed.shape });
+
 export const SwitchBody = z.strictObject({
   scope: SwitchScope,
   mode: z.enum([...SWITCH_MODES, 'revive']),
@@ -52,7 +58,8 @@ export const SwitchBody = z.strictObject({
 export const NodeOrderBody = z.strictObject({ node: Name, order: z.enum(['cordon', 'drain', 'uncordon']), why: Why });
 export const DeadLetterBody = z.strictObject({ id: z.string().min(1).max(512) });
 
-export const MAX_BODY = 256 * 1024;
+/** The largest is a decision with the arguments that it is about. */
+export const MAX_BODY = 640 * 1024;
 
 /** Throws AppError `invalid_request`, which names the field. */
 export function checked<S extends z.ZodType>(schema: S, body: unknown): z.output<S> {

@@ -5,7 +5,9 @@ import { createOperator } from '../../client/operator.ts';
 import { AppError } from '../../core/errors.ts';
 import type { Subjects } from '../../core/subjects.ts';
 import type { Log } from '../../ports/telemetry.ts';
+import { openApprovals } from '../../worker/open-approvals.ts';
 import { type AppOptions, consoleApp } from './app.ts';
+import { ApprovalsState } from './approvals.ts';
 import { Assets } from './assets.ts';
 import type { Accounts } from './auth/accounts.ts';
 import type { TrustedProxy } from './auth/guard.ts';
@@ -67,7 +69,13 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
     cluster?.runs ?? fileRuns((source as { file: ReturnType<typeof readRunFile> }).file),
     log,
   );
-  const tabs = new Tabs({ index, figures, cluster: cluster?.state ?? null, follows });
+  const tabs = new Tabs({
+    index,
+    figures,
+    cluster: cluster?.state ?? null,
+    approvals: cluster?.approvals ?? null,
+    follows,
+  });
   const list: FollowedList | null = 'bus' in source ? await followList({ ...source, log }, index) : null;
   figures.live = true;
   const secure = publicUrl?.protocol === 'https:';
@@ -87,7 +95,8 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
     follows,
     charts,
     now,
-    cluster: cluster === null ? null : { operatorOf: cluster.operatorOf, state: cluster.state },
+    cluster:
+      cluster === null ? null : { operatorOf: cluster.operatorOf, state: cluster.state, approvals: cluster.approvals },
     file: 'file' in source ? source.file.run : null,
     connected: () => !('bus' in source) || source.bus.connected,
     log,
@@ -103,6 +112,7 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
       tabs.stop();
       follows.stop();
       cluster?.state.stop();
+      cluster?.approvals.stop();
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
         if ('closeAllConnections' in server) server.closeAllConnections();
@@ -114,7 +124,9 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
 function clusterParts({ bus, subjects }: { bus: ConsoleBus; subjects: Subjects }, { now, log }: ConsoleOptions) {
   const operatorOf: NonNullable<AppOptions['cluster']>['operatorOf'] = (by) => createOperator({ bus, subjects, by });
   const state = new ClusterState(operatorOf('console'), now);
-  return { runs: clusterRuns(bus, subjects, log), operatorOf, state };
+  const open = openApprovals({ bus, subjects });
+  const approvals = new ApprovalsState({ bus, subjects, open, operator: operatorOf('console'), now });
+  return { runs: clusterRuns(bus, subjects, log), operatorOf, state, approvals };
 }
 
 export function isLoopback(host: string): boolean {

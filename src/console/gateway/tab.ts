@@ -1,4 +1,5 @@
-import type { Frame, RunRow, StreamEvents, Watch } from '../wire.ts';
+import type { Approvals, Frame, RunRow, StreamEvents, Watch } from '../wire.ts';
+import type { ApprovalsState } from './approvals.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { Figures } from './figures.ts';
 import type { Follow, FollowListener, Follows } from './follows.ts';
@@ -21,6 +22,7 @@ export interface TabSources {
   figures: Figures;
   /** Null for a run in a file. */
   cluster: ClusterState | null;
+  approvals: ApprovalsState | null;
   follows: Follows;
 }
 
@@ -31,7 +33,7 @@ export interface TabSink {
   behind(): number;
 }
 
-const NOTHING: Watch = { overview: false, cluster: false, runs: [], run: null };
+const NOTHING: Watch = { overview: false, cluster: false, approvals: false, runs: [], run: null };
 
 export class Tab {
   readonly id: string;
@@ -51,8 +53,12 @@ export class Tab {
   private timer: NodeJS.Timeout | null = null;
   private sentAt = 0;
   private endCluster: () => void = () => {};
+  private endApprovals: () => void = () => {};
+  /** Whether who opened it decides about approvals, and so must see what they are about. */
+  private readonly exact: boolean;
 
-  constructor(id: string, owner: string, sources: TabSources) {
+  constructor(id: string, owner: string, exact: boolean, sources: TabSources) {
+    this.exact = exact;
     this.id = id;
     this.owner = owner;
     this.sources = sources;
@@ -84,6 +90,14 @@ export class Tab {
       this.endCluster = () => {};
       if (watch.cluster && this.sources.cluster !== null) {
         this.endCluster = this.sources.cluster.watch((state) => this.sink?.send('cluster', state));
+      }
+    }
+    if (watch.approvals !== before.approvals) {
+      this.endApprovals();
+      this.endApprovals = () => {};
+      if (watch.approvals && this.sources.approvals !== null) {
+        const tell = (approvals: Approvals) => void this.sink?.send('approvals', approvals);
+        this.endApprovals = this.sources.approvals.watch({ exact: this.exact, tell });
       }
     }
     this.endFollow();
@@ -195,6 +209,7 @@ export class Tab {
   close(): void {
     if (this.timer !== null) clearTimeout(this.timer);
     this.endCluster();
+    this.endApprovals();
     this.endFollow();
     this.sink = null;
   }

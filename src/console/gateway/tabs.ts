@@ -19,10 +19,16 @@ export class Tabs {
   }
 
   /** @returns whether the tab was known, so that it need not say again what it watches; null when there are too many */
-  connect(id: string, owner: string, sink: TabSink, lastId: string): { known: boolean; close: () => void } | null {
+  connect(
+    id: string,
+    owner: string,
+    exact: boolean,
+    sink: TabSink,
+    lastId: string,
+  ): { known: boolean; close: () => void } | null {
     const known = this.of(id, owner);
     if (known === null && (this.tabs.has(id) || this.tabs.size >= MAX_TABS)) return null;
-    const tab = known ?? new Tab(id, owner, this.sources);
+    const tab = known ?? new Tab(id, owner, exact, this.sources);
     this.tabs.set(id, tab);
     clearTimeout(this.leaving.get(id));
     this.leaving.delete(id);

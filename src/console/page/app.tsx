@@ -6,6 +6,7 @@ import { go, type Place, usePlace } from './lib/router.ts';
 import { FaultBox, Link, Loading, When } from './ui/bits.tsx';
 import { MeContext } from './ui/me.ts';
 import { Agents } from './views/agents.tsx';
+import { Approvals } from './views/approvals.tsx';
 import { DeadLetters } from './views/dead-letters.tsx';
 import { Login } from './views/login.tsx';
 import { Nodes } from './views/nodes.tsx';
@@ -14,6 +15,7 @@ import { RunPage } from './views/run.tsx';
 import { Runs } from './views/runs.tsx';
 import { Switches } from './views/switches.tsx';
 import { Tools } from './views/tools.tsx';
+import { Tree } from './views/tree.tsx';
 
 const VIEWS: { path: string; name: string; icon: string; show: (rest: string[], place: Place) => ReactNode }[] = [
   { path: '', name: 'Overview', icon: 'M2 9h4v5H2zM7 5h4v9H7zM12 2h2v12h-2z', show: () => <Overview /> },
@@ -23,6 +25,18 @@ const VIEWS: { path: string; name: string; icon: string; show: (rest: string[], 
     icon: 'M2 3h12v2H2zM2 7h12v2H2zM2 11h12v2H2z',
     show: ([run], { query }) =>
       run === undefined ? <Runs query={query} /> : <RunPage key={run} run={run} query={query} />,
+  },
+  {
+    path: 'approvals',
+    name: 'Approvals',
+    icon: 'M8 1l6 2.4v4.2c0 3.6-2.500 6.300-6 7.400c-3.500-1.100-6-3.800-6-7.400V3.400zM7.200 10.600l4.200-4.600l-1.200-1.100l-3 3.300L5.600 6.700L4.500 7.900z',
+    show: () => <Approvals />,
+  },
+  {
+    path: 'tree',
+    name: 'Tree',
+    icon: 'M1 1h6v4H4.800v2H9v2H4.800v3.200H9v2H3V5H1zM10 6h5v4h-5zM10 11.200h5v4h-5z',
+    show: () => <Tree />,
   },
   {
     path: 'nodes',

@@ -18,7 +18,7 @@ export interface Connection {
 }
 
 const SILENCE_MS = 11_000;
-const NAMES: Name[] = ['hello', 'overview', 'cluster', 'runs', 'run', 'gone', 'beat'];
+const NAMES: Name[] = ['hello', 'overview', 'cluster', 'approvals', 'runs', 'run', 'gone', 'beat'];
 
 class Live {
   private source: EventSource | null = null;
@@ -57,7 +57,7 @@ class Live {
   private hear<K extends Name>(name: K, data: StreamEvents[K]): void {
     this.guard();
     if (name === 'hello' || name === 'beat') this.greet(name, data as StreamEvents['hello']);
-    if (name === 'overview' || name === 'cluster') this.last = { ...this.last, [name]: data };
+    if (name === 'overview' || name === 'cluster' || name === 'approvals') this.last = { ...this.last, [name]: data };
     for (const listener of this.listeners.get(name) ?? []) (listener as Listener<K>)(data);
   }
 
@@ -115,10 +115,11 @@ class Live {
 
   private async post(): Promise<void> {
     if (!this.open) return;
-    const watch: Watch = { overview: false, cluster: false, runs: [], run: null };
+    const watch: Watch = { overview: false, cluster: false, approvals: false, runs: [], run: null };
     for (const part of this.wanted.values()) {
       watch.overview ||= part.overview ?? false;
       watch.cluster ||= part.cluster ?? false;
+      watch.approvals ||= part.approvals ?? false;
       watch.runs = [...watch.runs, ...(part.runs ?? [])].slice(0, 500);
       watch.run = part.run ?? watch.run;
     }
@@ -152,8 +153,8 @@ export function useConnection(): Connection {
   return useSyncExternalStore(live.onConnection, () => live.connection);
 }
 
-/** The newest overview or cluster state, watched as long as somebody uses it; null before the first. */
-export function useLatest<K extends 'overview' | 'cluster'>(name: K): StreamEvents[K] | null {
+/** The newest overview, cluster state or approvals, watched as long as somebody uses it; null before the first. */
+export function useLatest<K extends 'overview' | 'cluster' | 'approvals'>(name: K): StreamEvents[K] | null {
   useEffect(() => {
     const key = {};
     live.want(key, { [name]: true });
