@@ -8,9 +8,9 @@ import { LaneTurns, type Waiting } from './lane-turns.ts';
 /**
  * Takes the runs of one agent from its lanes. A quiet lane has one long pull open, so that what comes is taken at once;
  * a lane that gave all that it was asked for is busy, and free places go to the busy lanes in turn, by pulls that do
- * not wait. While no place is free nothing is asked. What a long pull brings then goes back once, to whoever has a place;
- * what comes again has found nobody, and is held for the turn of its lane: busy lanes take each place the moment it is
- * free, and what a quiet lane brings would come too late every time.
+ * not wait. While no place is free nothing is asked. What a long pull brings then is held for the turn of its lane: busy
+ * lanes take each place the moment it is free, and what goes back would come too late every time. It goes back all the
+ * same, once, when no lane is busy: then another node may have a place.
  */
 
 /** A full node collects free places for this long: a pull for each single place would cost more than the wait. */
@@ -78,7 +78,8 @@ export class RunPulls {
 
   add(lane: Lane, queue: Queue): void {
     const key = `${lane.priority} ${String(lane.lane).padStart(2, '0')}`;
-    this.lanes.set(key, { key, lane, queue, busy: false, pulling: false, held: null });
+    // Something may wait there already, and has its turn.
+    this.lanes.set(key, { key, lane, queue, busy: true, pulling: false, held: null });
     this.roomFreed();
   }
 
@@ -130,7 +131,8 @@ export class RunPulls {
 
   private async serve(key: string, share: number): Promise<void> {
     const open = this.lanes.get(key);
-    if (open === undefined) return;
+    // Lanes of one user in several classes share what it may have.
+    if (open === undefined || this.options.roomOf(open.lane.lane) <= 0) return;
     const left = share - this.handOut(open);
     if (left > 0 && open.busy && !open.pulling) await this.pull(open, left, 0);
   }
@@ -163,7 +165,7 @@ export class RunPulls {
           came++;
           behind = delivery.behind;
           if (room() > 0 && roomOf(lane.lane) > 0) onDelivery(delivery, lane.lane);
-          else if (delivery.deliveries > 1 && open.held === null) this.hold(open, delivery);
+          else if (open.held === null && (delivery.deliveries > 1 || this.othersAreFull())) this.hold(open, delivery);
           else {
             back++;
             delivery.nak(BACK_MS);
@@ -186,6 +188,12 @@ export class RunPulls {
     } finally {
       open.pulling = false;
     }
+  }
+
+  /** A node with a place takes from a lane in which runs wait: while they do, there is none. */
+  private othersAreFull(): boolean {
+    for (const { busy } of this.lanes.values()) if (busy) return true;
+    return false;
   }
 
   private hold(open: OpenLane, delivery: Delivery): void {

@@ -147,6 +147,21 @@ describe('what comes while no place is free', () => {
     expect(made.runs.some((run) => run.startsWith('busy'))).toBe(true);
   });
 
+  it('is held at once when runs wait in another lane, as nobody has a place then', async () => {
+    const made = await node('n1');
+    for (let i = 0; i < 20; i++) await queue(BUSY, `busy ${i}`);
+    made.free(3);
+    await clock.advance(50);
+    expect(made.runs).toEqual(['busy 0', 'busy 1', 'busy 2']);
+    await queue(QUIET, 'quiet');
+    expect(await elsewhere(100)).toEqual([]);
+    made.free(1);
+    await clock.advance(10);
+    made.free(1);
+    await clock.advance(10);
+    expect(made.runs.slice(3)).toContain('quiet');
+  });
+
   it('is held for no longer than a second: another node may have a place by then', async () => {
     const made = await holding();
     expect(await elsewhere(1_100)).toEqual(['quiet']);
