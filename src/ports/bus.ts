@@ -40,7 +40,12 @@ export interface Bus {
   bySequence(stream: string, sequence: number): Promise<StoredMessage | null>;
   /** All messages of a stream that match the filter, oldest first, from a sequence on. */
   scan(stream: string, filter: string, options?: ScanOptions): AsyncIterable<StoredMessage>;
-  remove(stream: string, sequence: number): Promise<void>;
+  /**
+   * Removes exactly this message, as the stream's leader has it; one that is gone already is fine. False when another
+   * one has its sequence, which stays: copies of a stream that differ (a leader that was lost and came back) may give
+   * one sequence to two messages.
+   */
+  remove(stream: string, message: Stored): Promise<boolean>;
 
   /** Opens a durable consumer that `ensureQueue` made. */
   queue(spec: QueueSpec): Promise<Queue>;
@@ -120,6 +125,9 @@ export interface ScanOptions {
   /** Only the newest message of each subject. */
   lastPerSubject?: boolean;
 }
+
+/** What tells a stored message from every other. */
+export type Stored = Pick<StoredMessage, 'seq' | 'subject' | 'data'>;
 
 /** One message handed to this process; it is ours until acked, nakked, or silent for the queue's ack wait. */
 export interface Delivery extends StoredMessage {

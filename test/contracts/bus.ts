@@ -299,13 +299,23 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         expect((await scanned(s.name, '>', { fromSequence: 699 })).length).toBe(2);
       });
 
+      it('removes no other message that has its sequence', async () => {
+        const s = await stream({ perSubject: 'first' });
+        const { seq } = await bus.publish(`${s.subject}.a`, 'x');
+        const message = { seq, subject: `${s.subject}.a`, data: 'x' };
+        expect(await bus.remove(s.name, { ...message, subject: `${s.subject}.b` })).toBe(false);
+        expect(await bus.remove(s.name, { ...message, data: 'y' })).toBe(false);
+        expect(await bus.last(s.name, `${s.subject}.a`, { authoritative: true })).toMatchObject(message);
+      });
+
       it('removes a message, twice if need be, and frees its write-once subject', async () => {
         const s = await stream({ perSubject: 'first' });
         const { seq } = await bus.publish(`${s.subject}.a`, 'x');
         await bus.publish(`${s.subject}.b`, 'y');
-        await bus.remove(s.name, seq);
-        await bus.remove(s.name, seq);
-        await bus.remove(s.name, 99);
+        const message = { seq, subject: `${s.subject}.a`, data: 'x' };
+        expect(await bus.remove(s.name, message)).toBe(true);
+        expect(await bus.remove(s.name, message)).toBe(true);
+        expect(await bus.remove(s.name, { ...message, seq: 99 })).toBe(true);
         expect(await bus.bySequence(s.name, seq)).toBeNull();
         expect(await bus.last(s.name, `${s.subject}.a`)).toBeNull();
         expect((await bus.publish(`${s.subject}.a`, 'again')).seq).toBe(3);

@@ -12,6 +12,7 @@ import type {
   ScanOptions,
   ServeHandler,
   ServeOptions,
+  Stored,
   StoredMessage,
   Subscription,
 } from '../../ports/bus.ts';
@@ -143,8 +144,14 @@ export class MemoryBus implements Bus {
     yield* await this.#ask('read', stream, () => this.#broker.read(stream, [], (it) => it.scan(filter, options)));
   }
 
-  remove(stream: string, sequence: number): Promise<void> {
-    return this.#ask('change', stream, () => this.#broker.stream(stream).remove(sequence));
+  remove(stream: string, { seq, subject, data }: Stored): Promise<boolean> {
+    return this.#ask('change', stream, () => {
+      const found = this.#broker.read(stream, null, (it) => it.get(seq));
+      if (found === null) return true;
+      if (found.subject !== subject || found.data !== data) return false;
+      this.#broker.stream(stream).remove(seq);
+      return true;
+    });
   }
 
   async queue(spec: QueueSpec): Promise<Queue> {

@@ -12,6 +12,7 @@ import type {
   ScanOptions,
   ServeHandler,
   ServeOptions,
+  Stored,
   StoredMessage,
   Subscription,
 } from '../../ports/bus.ts';
@@ -162,8 +163,8 @@ export class NatsBus implements Bus {
     return this.#scanner.scan(stream, filter, options);
   }
 
-  remove(stream: string, sequence: number): Promise<void> {
-    return this.#reader.remove(stream, sequence);
+  remove(stream: string, message: Stored): Promise<boolean> {
+    return this.#reader.remove(stream, message);
   }
 
   queue(spec: QueueSpec): Promise<Queue> {
