@@ -148,6 +148,10 @@ export interface Backlog {
   messages: number;
   /** When the oldest of them was stored, epoch milliseconds; null without one. */
   oldestAt: number | null;
+  /** Sequence of the last message that was handed to somebody for the first time; 0 before that. */
+  handedOut: number;
+  /** Messages that were handed out and not acked. */
+  inWork: number;
 }
 
 export interface Queue {

@@ -181,10 +181,11 @@ export class NatsBus implements Bus {
   }
 
   async backlog(spec: QueueSpec): Promise<Backlog> {
-    const { waiting, last } = await this.#streams.progress(spec);
-    if (waiting === 0) return { messages: 0, oldestAt: null };
+    const { waiting, last, inWork } = await this.#streams.progress(spec);
+    const rest = { messages: waiting, handedOut: last, inWork };
+    if (waiting === 0) return { ...rest, oldestAt: null };
     const oldest = await this.#reader.fromLeader(spec.stream, { seq: last + 1, next_by_subj: spec.filter });
-    return { messages: waiting, oldestAt: oldest?.at ?? null };
+    return { ...rest, oldestAt: oldest?.at ?? null };
   }
 
   async flush(): Promise<void> {

@@ -40,7 +40,11 @@ const ConsumerConfig = z.looseObject({
 type ConsumerConfig = z.infer<typeof ConsumerConfig>;
 
 const ConsumerAnswer = z.object({ config: ConsumerConfig });
-const ConsumerProgress = z.object({ num_pending: z.int().min(0), delivered: z.object({ stream_seq: z.int().min(0) }) });
+const ConsumerProgress = z.object({
+  num_pending: z.int().min(0),
+  num_ack_pending: z.int().min(0),
+  delivered: z.object({ stream_seq: z.int().min(0) }),
+});
 
 const ConsumerNames = z.object({
   total: z.int().min(0),
@@ -130,11 +134,11 @@ export class StreamStore {
     need(answer, `deleting consumer ${name} of stream ${stream}`);
   }
 
-  /** How far a consumer has come: what waits for it, and the sequence of the last message that it handed out. */
-  async progress(spec: QueueSpec): Promise<{ waiting: number; last: number }> {
+  /** How far a consumer has come: what waits for it, the sequence of the last that it handed out, what is not acked. */
+  async progress(spec: QueueSpec): Promise<{ waiting: number; last: number; inWork: number }> {
     const answer = await this.#api.call(`CONSUMER.INFO.${spec.stream}.${spec.name}`, null, ConsumerProgress);
-    const { num_pending, delivered } = need(answer, `consumer ${spec.name} of stream ${spec.stream}`);
-    return { waiting: num_pending, last: delivered.stream_seq };
+    const { num_pending, num_ack_pending, delivered } = need(answer, `consumer ${spec.name} of stream ${spec.stream}`);
+    return { waiting: num_pending, last: delivered.stream_seq, inWork: num_ack_pending };
   }
 
   /** Facts of a stream, remembered until the next reconnect; null when there is no such stream. */
