@@ -33,7 +33,11 @@ const program = new Command('chaos')
   .option('--seed <n>', 'which drill', String(Date.now() % 1_000_000))
   .option('--lease <ms>', 'lease of the nodes', '2000')
   .option('--rate <n>', 'tasks a second', '15')
-  .option('--settle <s>', 'how long everything may take to end after the last fault', '120')
+  .option(
+    '--settle <s>',
+    'how long everything may take to end after the last fault; orphans are found within 3 minutes',
+    '300',
+  )
   .addOption(
     new Option(
       '--break <what>',

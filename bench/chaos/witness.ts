@@ -20,11 +20,10 @@ export function witnessed(bus: Bus, file: string): Bus {
         throw thrown;
       }
     },
-    async remove(stream, seq) {
-      // What stands there is read first, as whoever removes it knows only its sequence.
-      const message = await bus.bySequence(stream, seq);
-      if (message !== null) note('acked', stream, seq, message.subject);
-      await bus.remove(stream, seq);
+    async remove(stream, message) {
+      const removed = await bus.remove(stream, message);
+      if (removed) note('acked', stream, message.seq, message.subject);
+      return removed;
     },
     queue: (spec) =>
       bus.queue(spec).then((queue) =>

@@ -244,6 +244,11 @@ export class Subjects {
     return `${this.prefix}.clock.${encodeToken(node)}`;
   }
 
+  /** Where nodes keep how far a sweep has come that one of them does for all. */
+  sweep(name: string): string {
+    return `${this.prefix}.clock.sweep.${name}`;
+  }
+
   toolCall(tool: string): string {
     return `${this.prefix}.tool.${encodeToken(tool)}.call`;
   }

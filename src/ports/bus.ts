@@ -46,9 +46,14 @@ export interface Bus {
    * is not there yet is waited for.
    */
   follow(stream: string, filter: string, fromSequence: number, follower: Follower): Subscription;
-  remove(stream: string, sequence: number): Promise<void>;
   /** Removes all messages of a stream below a sequence. */
   trim(stream: string, before: number): Promise<void>;
+  /**
+   * Removes exactly this message, as the stream's leader has it; one that is gone already is fine. False when another
+   * one has its sequence, which stays: copies of a stream that differ (a leader that was lost and came back) may give
+   * one sequence to two messages.
+   */
+  remove(stream: string, message: Stored): Promise<boolean>;
 
   /** Opens a durable consumer that `ensureQueue` made. */
   queue(spec: QueueSpec): Promise<Queue>;
@@ -138,6 +143,9 @@ export interface Follower {
   onBreak?(why: 'interrupted' | 'stream_lost'): void;
 }
 
+/** What tells a stored message from every other. */
+export type Stored = Pick<StoredMessage, 'seq' | 'subject' | 'data'>;
+
 /** One message handed to this process; it is ours until acked, nakked, or silent for the queue's ack wait. */
 export interface Delivery extends StoredMessage {
   stream: string;
@@ -157,6 +165,14 @@ export interface Backlog {
   messages: number;
   /** When the oldest of them was stored, epoch milliseconds; null without one. */
   oldestAt: number | null;
+  /** Sequence of the last message that was handed to somebody for the first time; 0 before that. */
+  handedOut: number;
+  /** Messages that were handed out and not acked. */
+  inWork: number;
+  /** How often a message was handed out, again or for the first time, since the queue is there. */
+  deliveries: number;
+  /** Pulls that wait for messages. */
+  asking: number;
 }
 
 export interface Queue {

@@ -15,6 +15,7 @@ import { FailureLog } from './failure-log.ts';
 import { isSpent, type RunFold } from './fold.ts';
 import { endsRun, inboxEvent, judgedInboxEvent } from './inbox-message.ts';
 import { LastTries } from './last-tries.ts';
+import { removeMessage } from './remove.ts';
 import { type Gone, type OwnerEnv, RunOwner } from './run-owner.ts';
 import { telemetryOf } from './run-telemetry.ts';
 import type { RunTree } from './run-tree.ts';
@@ -175,19 +176,20 @@ export class Activations {
    */
   async end(run: string, order: RunEvent, queued: StoredMessage): Promise<void> {
     await this.inTurn(run, async () => {
-      const { bus, clock, journal, settings, subjects } = this.deps;
+      const { clock, journal, settings, subjects } = this.deps;
+      const queue = streamsOf(subjects).queue.name;
       if (this.leaving || this.supervised.has(run)) return;
       const fold = await journal.load(run);
       if (fold === null) return;
       const { at, node, parked, released } = fold.protocol;
       const delivery: Delivery = {
         ...queued,
-        stream: streamsOf(subjects).queue.name,
+        stream: queue,
         created: parked?.created ?? '',
         // Never as good as one that the queue handed out.
         deliveries: 0,
         behind: 0,
-        ack: () => void bus.remove(streamsOf(subjects).queue.name, queued.seq).catch(() => undefined),
+        ack: () => void removeMessage(this.deps, queue, queued).catch(() => undefined),
         nak: () => {},
         working: () => {},
       };

@@ -8,6 +8,7 @@ import { groupsAt } from '../policy/approvals.ts';
 import { askedOf, clusterId, isVerdict } from './approvals.ts';
 import type { NodeDeps } from './deps.ts';
 import type { EffectScope, WantOf } from './effects.ts';
+import { removeMessage } from './remove.ts';
 import { argumentsOf, type EntryReader, editedArgs, readerAt, summarise } from './steps.ts';
 
 /**
@@ -167,10 +168,10 @@ async function withdraw(
   }
 }
 
-async function remove({ bus, subjects }: NodeDeps, subject: string): Promise<void> {
-  const stream = streamsOf(subjects).approvals.name;
-  const open = await bus.last(stream, subject, { authoritative: true });
-  if (open !== null) await bus.remove(stream, open.seq);
+async function remove(deps: NodeDeps, subject: string): Promise<void> {
+  const stream = streamsOf(deps.subjects).approvals.name;
+  const open = await deps.bus.last(stream, subject, { authoritative: true });
+  if (open !== null) await removeMessage(deps, stream, open);
 }
 
 /** Removes requests that the journals know as settled: a node died before it could. Resolves with how many. */
@@ -178,15 +179,15 @@ export async function sweepApprovals(deps: NodeDeps): Promise<number> {
   const { bus, subjects, clock, journal } = deps;
   const stream = streamsOf(subjects).approvals.name;
   let removed = 0;
-  for await (const { subject, seq, at } of bus.scan(stream, subjects.approvalRequest('*', '*', '*'))) {
+  for await (const message of bus.scan(stream, subjects.approvalRequest('*', '*', '*'))) {
+    const { subject, at } = message;
     if (clock.now() - at < SWEPT_AFTER_MS) continue;
     const [run = '', c = ''] = subject.split('.').slice(-2);
     const fold = await journal.load(run).catch(() => null);
     fold?.stop();
     if (fold === null) continue;
     if (!fold.ended && fold.context.calls.some((call) => call.c === c && call.status === 'approval')) continue;
-    await bus.remove(stream, seq);
-    removed++;
+    if (await removeMessage(deps, stream, message)) removed++;
   }
   return removed;
 }

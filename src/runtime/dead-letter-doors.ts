@@ -5,6 +5,7 @@ import { decodeToken } from '../core/tokens.ts';
 import type { StoredMessage } from '../ports/bus.ts';
 import { readReason } from './dead-letters.ts';
 import type { NodeDeps } from './deps.ts';
+import { removeMessage } from './remove.ts';
 
 /** Reading the dead letters, and giving one a second chance. An id is `<source>.<id>`, as the subject has it. */
 
@@ -43,7 +44,7 @@ export async function retryDeadLetter(deps: NodeDeps, id: string) {
     );
   }
   const ack = await bus.publish(reason.subject, message.data);
-  await bus.remove(streamsOf(subjects).dead.name, message.seq);
+  await removeMessage(deps, streamsOf(subjects).dead.name, message);
   return { ok: true, id, subject: info.subject, seq: ack.seq };
 }
 

@@ -3,7 +3,7 @@ import { AppError, describeFaults } from '../core/errors.ts';
 import { type Begun, IDEM_VERBS, type IdemVerb } from '../core/idem-wire.ts';
 import { ResultJson } from '../core/json.ts';
 import { streamsOf } from '../core/streams.ts';
-import type { Bus, Subscription } from '../ports/bus.ts';
+import type { Bus, Stored, Subscription } from '../ports/bus.ts';
 import type { NodeDeps } from './deps.ts';
 
 /**
@@ -95,11 +95,11 @@ async function done(deps: Deps, at: Address, { key, claim, result }: Body<'done'
 
 async function takeBack({ bus }: Deps, at: Address, { claim }: Body<'failed'>): Promise<{ ok: true }> {
   const begun = await mustOwn(bus, at, claim);
-  if ((await read(bus, at, at.done, DoneRecord)) === null) await bus.remove(at.stream, begun.seq);
-  return { ok: true };
+  if ((await read(bus, at, at.done, DoneRecord)) !== null || (await bus.remove(at.stream, begun))) return { ok: true };
+  throw new AppError('unavailable', 'the copies of the record differ: ask again', { retryable: true });
 }
 
-async function mustOwn(bus: Bus, at: Address, claim: string): Promise<{ seq: number }> {
+async function mustOwn(bus: Bus, at: Address, claim: string): Promise<Stored> {
   const begun = await read(bus, at, at.begin, BeginRecord);
   if (begun?.claim === claim) return begun;
   throw new AppError('forbidden', 'another try began this, or nobody did: only who began may say how it ended');
@@ -121,11 +121,10 @@ async function read<S extends z.ZodType>(
   at: Address,
   subject: string,
   schema: S,
-): Promise<(z.output<S> & { seq: number }) | null> {
+): Promise<(z.output<S> & Stored) | null> {
   const stored = await bus.last(at.stream, subject, { authoritative: true });
-  return stored === null
-    ? null
-    : (Object.assign(schema.parse(JSON.parse(stored.data)) as object, { seq: stored.seq }) as z.output<S> & {
-        seq: number;
-      });
+  if (stored === null) return null;
+  const record = schema.parse(JSON.parse(stored.data)) as object;
+  const { seq, data } = stored;
+  return Object.assign(record, { seq, subject, data }) as z.output<S> & Stored;
 }

@@ -10,6 +10,7 @@ import { bury } from './dead-letters.ts';
 import type { NodeDeps } from './deps.ts';
 import { FailureLog } from './failure-log.ts';
 import { endsRun, inboxEvent, judgedInboxEvent } from './inbox-message.ts';
+import { removeMessage } from './remove.ts';
 import { activationSubject, publishActivation } from './starting.ts';
 
 /** Longest time that a message is left before it is looked at again, milliseconds. */
@@ -185,7 +186,7 @@ export class Inbox {
     const stream = streamsOf(subjects).queue.name;
     const queued = await bus.last(stream, subject, { authoritative: true });
     if (queued === null || queued.seq > parked.seq) return;
-    await bus.remove(stream, queued.seq);
+    if (!(await removeMessage(this.deps, stream, queued))) return;
     this.deps.log.warn('activation.came_back', { run_id: run, seq: queued.seq, consequence: 'it is removed again' });
   }
 

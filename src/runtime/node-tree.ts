@@ -14,6 +14,7 @@ import { Intake } from './intake.ts';
 import { lastingQueue } from './lasting-queue.ts';
 import type { NodeOrders } from './node-orders.ts';
 import { refuseNamesake, serveReports } from './node-reports.ts';
+import { startOrphanSweep } from './orphan-sweep.ts';
 import { PullLoop } from './pull-loop.ts';
 import { pullTime } from './pull-time.ts';
 import { RunTaking } from './run-taking.ts';
@@ -151,6 +152,7 @@ function services(deps: NodeDeps, parts: NodeParts): ChildInput[] {
       return pull(own, queues, 'switches', SWITCH_ROOM, (one) => sweep.take(one));
     }),
     service('queue-sweep', deps, isUp, (own) => startSweep(own.deps)),
+    service('orphan-sweep', deps, isUp, (own) => startOrphanSweep(own.deps)),
     ...(deps.telemetry?.metrics == null ? [] : [metrics(deps, parts)]),
   ];
 }

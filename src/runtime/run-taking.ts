@@ -61,6 +61,7 @@ export class RunTaking {
       roomOf: (lane) => (settings.user_slots ?? settings.slots) - heldOf(lane),
       onDelivery: (delivery, lane) => this.take(agent, lane, delivery),
       waitMs: pullTime(settings),
+      leaseMs: settings.lease_ms,
       onFault: this.onFault,
       clock,
       log,

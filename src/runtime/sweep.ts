@@ -5,6 +5,7 @@ import type { StoredMessage } from '../ports/bus.ts';
 import type { Cancel } from '../ports/clock.ts';
 import { sweepApprovals } from './approval-requests.ts';
 import type { NodeDeps } from './deps.ts';
+import { removeMessage } from './remove.ts';
 
 /**
  * A server that was killed brings back messages that were acked shortly before, and hands them to nobody
@@ -48,20 +49,22 @@ export async function sweepActivations(deps: NodeDeps): Promise<number> {
     old.push(message);
   }
   let removed = 0;
-  for (const { data, seq } of old) {
-    const run = runOf(data);
+  for (const message of old) {
+    const { seq } = message;
+    const run = runOf(message);
     if (run === null || !(await isOver(deps, run, seq))) continue;
-    await bus.remove(queue.name, seq);
+    if (!(await removeMessage(deps, queue.name, message))) continue;
     removed++;
     log.warn('activation.came_back', { run_id: run, seq, consequence: 'it is removed again' });
   }
   return removed;
 }
 
-function runOf(data: string): string | null {
+/** Null for one that its subject and its body do not name alike: it is none of ours. */
+function runOf({ data, subject }: StoredMessage): string | null {
   try {
     const body = ActivationBody.safeParse(JSON.parse(data));
-    return body.success ? body.data.run : null;
+    return body.success && subject.endsWith(`.${body.data.run}`) ? body.data.run : null;
   } catch {
     return null;
   }

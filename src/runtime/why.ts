@@ -28,6 +28,9 @@ export interface Movers {
 /** How long after its last entry a run without movers counts as one that is being moved at this moment, milliseconds. */
 export const SETTLING_MS = 60_000;
 
+/** A run whose moment has passed so long ago will not be woken any more, milliseconds: nobody's clock is so far off. */
+const PASSED_MS = 180_000;
+
 interface Line {
   /** After "waits for": what. Null when it has ended. */
   waits: string | null;
@@ -284,13 +287,13 @@ function over({ context }: RunFold, told: Told): Line {
 }
 
 /** No owner, no wake and no decider. What was written a moment ago may not have reached the queue yet. */
-function isOrphan(fold: RunFold, movers: Movers, now: number): boolean {
+export function isOrphan(fold: RunFold, movers: Pick<Movers, 'activation' | 'inbox'>, now: number): boolean {
   if (fold.ended || movers.activation || now - fold.protocol.at < SETTLING_MS) return false;
   if (fold.path === 'idle.accepted') return true;
   // It wants something, and may not begin it before it is resumed.
   if (fold.context.hold === 'pause') return false;
   const wants = fold.wants();
-  if (wants.some((want) => !isMoment(want))) return true;
+  if (wants.some((want) => !isMoment(want) || now - want.at > PASSED_MS)) return true;
   return wants.length > 0 && !movers.inbox;
 }
 

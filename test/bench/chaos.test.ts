@@ -52,7 +52,9 @@ describe('a node that is cut off', () => {
   it('begins nothing new, loses its runs to others, changes nothing when it is back, and works on', async () => {
     const { code, figures, said } = await drills.run('chaos', ['partition']);
     expect({ code, said: code === 0 ? '' : said }).toEqual({ code: 0, said: '' });
-    expect(figures).toMatchObject({ effectsWithoutOwnership: 0, results: 80 });
+    expect(figures).toMatchObject({ effectsWithoutOwnership: 0, effectsAfterFrozen: 0, results: 80 });
+    expect(figures.mostEffectsOfARunAfterTheCut).toBeLessThanOrEqual(1);
+    expect(figures.wentOnElsewhere).toBe(figures.ownedRuns);
     expect(figures.fencedRuns).toBeGreaterThan(0);
     expect(figures.ownedRuns).toBeGreaterThan(0);
   });

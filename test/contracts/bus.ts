@@ -313,13 +313,23 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         expect((await scanned(s.name, '>', { fromSequence: 699 })).length).toBe(2);
       });
 
+      it('removes no other message that has its sequence', async () => {
+        const s = await stream({ perSubject: 'first' });
+        const { seq } = await bus.publish(`${s.subject}.a`, 'x');
+        const message = { seq, subject: `${s.subject}.a`, data: 'x' };
+        expect(await bus.remove(s.name, { ...message, subject: `${s.subject}.b` })).toBe(false);
+        expect(await bus.remove(s.name, { ...message, data: 'y' })).toBe(false);
+        expect(await bus.last(s.name, `${s.subject}.a`, { authoritative: true })).toMatchObject(message);
+      });
+
       it('removes a message, twice if need be, and frees its write-once subject', async () => {
         const s = await stream({ perSubject: 'first' });
         const { seq } = await bus.publish(`${s.subject}.a`, 'x');
         await bus.publish(`${s.subject}.b`, 'y');
-        await bus.remove(s.name, seq);
-        await bus.remove(s.name, seq);
-        await bus.remove(s.name, 99);
+        const message = { seq, subject: `${s.subject}.a`, data: 'x' };
+        expect(await bus.remove(s.name, message)).toBe(true);
+        expect(await bus.remove(s.name, message)).toBe(true);
+        expect(await bus.remove(s.name, { ...message, seq: 99 })).toBe(true);
         expect(await bus.bySequence(s.name, seq)).toBeNull();
         expect(await bus.last(s.name, `${s.subject}.a`)).toBeNull();
         expect((await bus.publish(`${s.subject}.a`, 'again')).seq).toBe(3);
@@ -424,14 +434,24 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
         const s = await stream({ retention: 'workqueue' });
         const spec = { stream: s.name, name: 'b', filter: `${s.subject}.b.>`, ackWaitMs: ACK_WAIT_MS };
         await bus.ensureQueue(spec);
-        expect(await bus.backlog(spec)).toEqual({ messages: 0, oldestAt: null });
+        expect(await bus.backlog(spec)).toMatchObject({
+          messages: 0,
+          oldestAt: null,
+          handedOut: 0,
+          inWork: 0,
+          deliveries: 0,
+        });
         for (const name of ['b.1', 'a.1', 'b.2', 'b.3']) await bus.publish(`${s.subject}.${name}`, '');
         const first = await bus.last(s.name, `${s.subject}.b.1`);
-        expect(await bus.backlog(spec)).toEqual({ messages: 3, oldestAt: first?.at });
+        expect(await bus.backlog(spec)).toMatchObject({ messages: 3, oldestAt: first?.at, handedOut: 0, inWork: 0 });
         const taken = await takeOne(await bus.queue(spec));
         expect(taken.subject).toBe(`${s.subject}.b.1`);
         const second = await bus.last(s.name, `${s.subject}.b.2`);
-        expect(await bus.backlog(spec)).toEqual({ messages: 2, oldestAt: second?.at });
+        const taken1 = { messages: 2, oldestAt: second?.at, handedOut: taken.seq, deliveries: 1 };
+        expect(await bus.backlog(spec)).toMatchObject({ ...taken1, inWork: 1 });
+        taken.ack();
+        await until('it is acked', async () => (await bus.backlog(spec)).inWork === 0);
+        expect(await bus.backlog(spec)).toMatchObject({ ...taken1, inWork: 0 });
       });
 
       it('are known by name until they are removed, of a stream that is not there none', async () => {
@@ -715,7 +735,7 @@ export function describeBus(name: string, make: () => Promise<BusWorld>): void {
       it('leaves out what the filter does not match and what was removed', async () => {
         const s = await stream();
         for (const name of ['a', 'b', 'a', 'a']) await bus.publish(`${s.subject}.${name}`, '');
-        await bus.remove(s.name, 3);
+        await bus.remove(s.name, { seq: 3, subject: `${s.subject}.a`, data: '' });
         const heard: number[] = [];
         const following = bus.follow(s.name, `${s.subject}.a`, 1, { onMessage: ({ seq }) => heard.push(seq) });
         await until('the last one came', () => heard.includes(4));

@@ -27,9 +27,9 @@ class HauntedBus extends MemoryBus {
   }
 
   override remove(...args: Parameters<MemoryBus['remove']>): ReturnType<MemoryBus['remove']> {
-    if (args[1] !== this.ghost?.seq) return super.remove(...args);
+    if (args[1].seq !== this.ghost?.seq) return super.remove(...args);
     this.ghost = null;
-    return Promise.resolve();
+    return Promise.resolve(true);
   }
 }
 

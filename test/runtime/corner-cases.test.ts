@@ -123,7 +123,7 @@ describe('a delegation', () => {
     await cluster.submit({ input: 'x' }, 'boss');
     await cluster.until('death', () => Promise.resolve(first.dead));
     const stored = await cluster.client.last('PROCTOR_AGENTS', cluster.subjects.agentVersion('plan', '1'));
-    await cluster.client.remove('PROCTOR_AGENTS', stored?.seq ?? 0);
+    if (stored !== null) await cluster.client.remove('PROCTOR_AGENTS', stored);
     cluster.agents.delete('plan');
     await cluster.node('n2', { settings: { lease_ms: 1_000 } });
     expect(await cluster.result(60_000)).toMatchObject({ code: 'max_retries' });

@@ -145,7 +145,8 @@ describe('the ledger of a node', () => {
     const same = await join();
     expect(same.ledger.ledger.snapshot()).toEqual(node.ledger.ledger.snapshot());
     const head = await bus().last(streams.ledgerSnapshots.name, subjects.ledgerSnapshot(800, 'head'));
-    await bus().remove(streams.ledgerSnapshots.name, head?.seq ?? 0);
+    if (head === null) throw new Error('no snapshot');
+    await bus().remove(streams.ledgerSnapshots.name, head);
     const older = await join();
     expect(older.ledger.ledger.snapshot()).toEqual(node.ledger.ledger.snapshot());
   });

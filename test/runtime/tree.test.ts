@@ -90,6 +90,7 @@ describe('the tree of a node', () => {
         inbox: '',
         'switch-sweep': '',
         'queue-sweep': '',
+        'orphan-sweep': '',
       },
     });
     expect(tree).toMatchObject({ strategy: 'rest_for_one', phase: 'running', intensity: 3, recent_restarts: 0 });

@@ -198,7 +198,7 @@ describe('why', () => {
     // Somebody empties the inbox, and the timer is gone.
     const stream = cluster.subjects.stream('IN');
     for await (const message of cluster.client.scan(stream, 'proctor.in.>'))
-      await cluster.client.remove(stream, message.seq);
+      await cluster.client.remove(stream, message);
     expect((await why(cluster, run)).orphaned).toBe(false);
     await cluster.clock.advance(SETTLING_MS);
     const said = await why(cluster, run);

@@ -13,6 +13,7 @@ import type {
   ScanOptions,
   ServeHandler,
   ServeOptions,
+  Stored,
   StoredMessage,
   Subscription,
 } from '../../ports/bus.ts';
@@ -153,8 +154,14 @@ export class MemoryBus implements Bus {
     return follow;
   }
 
-  remove(stream: string, sequence: number): Promise<void> {
-    return this.#ask('change', stream, () => this.#broker.stream(stream).remove(sequence));
+  remove(stream: string, { seq, subject, data }: Stored): Promise<boolean> {
+    return this.#ask('change', stream, () => {
+      const found = this.#broker.read(stream, null, (it) => it.get(seq));
+      if (found === null) return true;
+      if (found.subject !== subject || found.data !== data) return false;
+      this.#broker.stream(stream).remove(seq);
+      return true;
+    });
   }
 
   trim(stream: string, before: number): Promise<void> {

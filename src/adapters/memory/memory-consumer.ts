@@ -39,6 +39,8 @@ export class MemoryConsumer {
   readonly #pending = new Map<number, Pending>();
   readonly #again: number[] = [];
   #cursor = 1;
+  #handedOut = 0;
+  #deliveries = 0;
 
   constructor(spec: QueueSpec, source: ConsumerSource, clock: Clock) {
     this.name = spec.name;
@@ -58,7 +60,11 @@ export class MemoryConsumer {
     const found: StoredMessage[] = [];
     for (let at = this.#cursor; ; at = (found.at(-1)?.seq ?? at) + 1) {
       const message = this.#source.from(at, this.filter);
-      if (message === null) return { messages: found.length, oldestAt: found[0]?.at ?? null };
+      if (message === null) {
+        const oldestAt = found[0]?.at ?? null;
+        const counts = { inWork: this.unacked, deliveries: this.#deliveries, asking: this.#pulls.size };
+        return { messages: found.length, oldestAt, handedOut: this.#handedOut, ...counts };
+      }
       found.push(message);
     }
   }
@@ -127,6 +133,8 @@ export class MemoryConsumer {
 
   #deliver(pull: PullRequest, message: StoredMessage): void {
     const pending = this.#pending.get(message.seq) ?? { deliveries: 0, cancel: null };
+    this.#handedOut = Math.max(this.#handedOut, message.seq);
+    this.#deliveries++;
     pending.deliveries++;
     this.#pending.set(message.seq, pending);
     this.#after(message.seq, pending, this.ackWaitMs);

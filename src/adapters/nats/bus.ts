@@ -13,6 +13,7 @@ import type {
   ScanOptions,
   ServeHandler,
   ServeOptions,
+  Stored,
   StoredMessage,
   Subscription,
 } from '../../ports/bus.ts';
@@ -170,8 +171,8 @@ export class NatsBus implements Bus {
     return follow(this.#reading, { stream, filter, fromSequence, follower });
   }
 
-  remove(stream: string, sequence: number): Promise<void> {
-    return this.#reader.remove(stream, sequence);
+  remove(stream: string, message: Stored): Promise<boolean> {
+    return this.#reader.remove(stream, message);
   }
 
   trim(stream: string, before: number): Promise<void> {
@@ -192,10 +193,13 @@ export class NatsBus implements Bus {
   }
 
   async backlog(spec: QueueSpec): Promise<Backlog> {
-    const { waiting, last } = await this.#streams.progress(spec);
-    if (waiting === 0) return { messages: 0, oldestAt: null };
-    const oldest = await this.#reader.fromLeader(spec.stream, { seq: last + 1, next_by_subj: spec.filter });
-    return { messages: waiting, oldestAt: oldest?.at ?? null };
+    const progress = await this.#streams.progress(spec);
+    if (progress.messages === 0) return { ...progress, oldestAt: null };
+    const oldest = await this.#reader.fromLeader(spec.stream, {
+      seq: progress.handedOut + 1,
+      next_by_subj: spec.filter,
+    });
+    return { ...progress, oldestAt: oldest?.at ?? null };
   }
 
   async flush(): Promise<void> {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
-import type { StoredMessage } from '../../ports/bus.ts';
+import type { Stored, StoredMessage } from '../../ports/bus.ts';
 import { fromAnswer, type JetStreamApi, need, StoredAnswer } from './api.ts';
 import { DELETE_FAILED, NO_MESSAGE, SEQUENCE_NOT_FOUND, STREAM_NOT_FOUND } from './faults.ts';
 import type { StreamStore } from './streams.ts';
@@ -39,13 +39,17 @@ export class Reader {
     return fromAnswer(need(answer, `reading stream ${stream}`));
   }
 
-  /** Deletes a message; one that is gone already is fine. */
-  async remove(stream: string, seq: number): Promise<void> {
+  /** Deletes exactly this message; one that is gone already is fine. False when another one has its place. */
+  async remove(stream: string, { seq, subject, data }: Stored): Promise<boolean> {
+    const found = await this.fromLeader(stream, { seq });
+    if (found === null) return true;
+    if (found.subject !== subject || found.data !== data) return false;
     const answer = await this.#api.call(`STREAM.MSG.DELETE.${stream}`, { seq, no_erase: true }, Removed);
-    if (answer.ok || answer.fault.err_code === SEQUENCE_NOT_FOUND) return;
+    if (answer.ok || answer.fault.err_code === SEQUENCE_NOT_FOUND) return true;
     // Beyond either end of the stream the server only says that deleting failed.
-    if (answer.fault.err_code === DELETE_FAILED && (await this.fromLeader(stream, { seq })) === null) return;
+    if (answer.fault.err_code === DELETE_FAILED && (await this.fromLeader(stream, { seq })) === null) return true;
     need(answer, `removing message ${seq} of stream ${stream}`);
+    return true;
   }
 
   async #read(

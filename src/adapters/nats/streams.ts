@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
 import type { PerSubject, QueueSpec, StreamSpec } from '../../core/streams.ts';
+import type { Backlog } from '../../ports/bus.ts';
 import type { Log } from '../../ports/telemetry.ts';
 import { type JetStreamApi, need } from './api.ts';
 import { CONSUMER_NOT_FOUND, STREAM_EXISTS, STREAM_NOT_FOUND } from './faults.ts';
@@ -40,7 +41,12 @@ const ConsumerConfig = z.looseObject({
 type ConsumerConfig = z.infer<typeof ConsumerConfig>;
 
 const ConsumerAnswer = z.object({ config: ConsumerConfig });
-const ConsumerProgress = z.object({ num_pending: z.int().min(0), delivered: z.object({ stream_seq: z.int().min(0) }) });
+const ConsumerProgress = z.object({
+  num_pending: z.int().min(0),
+  num_ack_pending: z.int().min(0),
+  num_waiting: z.int().min(0),
+  delivered: z.object({ stream_seq: z.int().min(0), consumer_seq: z.int().min(0) }),
+});
 
 const ConsumerNames = z.object({
   total: z.int().min(0),
@@ -138,11 +144,20 @@ export class StreamStore {
     need(answer, `trimming stream ${stream}`);
   }
 
-  /** How far a consumer has come: what waits for it, and the sequence of the last message that it handed out. */
-  async progress(spec: QueueSpec): Promise<{ waiting: number; last: number }> {
+  /** How far a consumer has come. */
+  async progress(spec: QueueSpec): Promise<Omit<Backlog, 'oldestAt'>> {
     const answer = await this.#api.call(`CONSUMER.INFO.${spec.stream}.${spec.name}`, null, ConsumerProgress);
-    const { num_pending, delivered } = need(answer, `consumer ${spec.name} of stream ${spec.stream}`);
-    return { waiting: num_pending, last: delivered.stream_seq };
+    const { num_pending, num_ack_pending, num_waiting, delivered } = need(
+      answer,
+      `consumer ${spec.name} of stream ${spec.stream}`,
+    );
+    return {
+      messages: num_pending,
+      handedOut: delivered.stream_seq,
+      inWork: num_ack_pending,
+      deliveries: delivered.consumer_seq,
+      asking: num_waiting,
+    };
   }
 
   /** Facts of a stream, remembered until the next reconnect; null when there is no such stream. */
