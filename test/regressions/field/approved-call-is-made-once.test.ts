@@ -66,22 +66,18 @@ describe('a call that was approved', () => {
     ]);
   });
 
-  it.each(['approval.judged', 'inbox.journalled', 'call.started'] as const)(
-    'and whose node dies at %s is made by the next one, once, without another word',
+  it.each(['approval.judged', 'inbox.activated', 'call.sent', 'call.returned'] as const)(
+    'and whose node dies at %s takes effect once, without another word, when it may be repeated',
     async (point) => {
       let left = 1;
-      // The words for `call.started` may come too late for a start: a person is asked then, and the call is not made.
-      const { cluster, paid } = await approved(
-        () => 'paid',
-        { idempotent: true },
-        {
-          dieAt: (at) => at === point && left-- > 0,
-        },
-      );
-      await cluster.until('death', async () => left === 0 || point === 'call.started', 5_000);
+      const dieAt = (at: string) => at === point && left-- > 0;
+      const { cluster, asked } = await approved(() => 'paid', { idempotent: true }, { dieAt });
+      await cluster.until('death', async () => left <= 0, 5_000);
       await cluster.node('n2');
       expect(await cluster.result()).toMatchObject({ status: 'completed' });
-      expect(paid()).toBe(1);
+      const keys = cluster.tools.calls.filter((call) => call.tool === 'pay').map((call) => call.idempotencyKey);
+      expect([...new Set(keys)]).toEqual([`${asked.run}:${asked.c}`]);
+      expect(await refused(cluster)).toEqual([]);
     },
   );
 
