@@ -394,7 +394,7 @@ export class RunOwner implements OwnedRun {
         }
       }
       ids.add(want.id);
-      if (!this.running.get(want.id) && !this.mayBegin(want)) {
+      if (!this.running.get(want.id) && !this.mayBegin(want, now)) {
         // A run that is paused says so in its journal, and is woken when it may go on.
         if (this.fold.context.hold !== 'pause') this.heldBack = true;
         continue;
@@ -412,8 +412,12 @@ export class RunOwner implements OwnedRun {
     return nearest;
   }
 
-  private mayBegin(want: Want): boolean {
-    return !isEffect(want) || this.permit(this.uses(want)) !== 'wait';
+  /** Nothing is begun once the run is out of time: its end is on the way to the journal. */
+  private mayBegin(want: Want, now: number): boolean {
+    if (!isEffect(want)) return true;
+    const { deadline_at, clock_stopped_at } = this.fold.context;
+    if (deadline_at !== null && clock_stopped_at === null && deadline_at <= now) return false;
+    return this.permit(this.uses(want)) !== 'wait';
   }
 
   /** Scope of the tool or model that it uses. */
