@@ -205,6 +205,8 @@ export interface StackOptions {
   /** As for a node: where keys of model providers come from, and what models cost. */
   env?: Readonly<Record<string, string | undefined>>;
   pricing?: PricingTable;
+  /** As for a node: what the whole cluster shares. */
+  quotas?: QuotasInput;
   log: Log;
   telemetry?: Telemetry | undefined;
 }
