@@ -117,6 +117,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   });
   const settings = NodeSettings.parse(options.settings ?? {});
   const quotas = quotasFrom(options.quotas);
+  const ledger = new LedgerLog({ bus, subjects, clock, ids: cryptoIds, log });
   const staleMs = settings.switch_stale_ms;
   const switches = new Switches({ bus, subjects, clock, ids: cryptoIds, log, node, staleMs });
   // A clock that is not this process's says nothing about its event loop.
@@ -139,7 +140,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     agents,
     faults: options.faults ?? NO_FAULTS,
     lanes: new Lanes({ bus, subjects, clock, log, leaseMs: settings.lease_ms }),
-    ledger: new LedgerLog({ bus, subjects, clock, ids: cryptoIds, log }),
+    ledger,
     quotas: () => quotas,
     price: (model) => {
       // A model in this process costs nothing unless the table says so.
@@ -152,9 +153,9 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   });
   return starting.catch(async (thrown: unknown) => {
     watchdog.stop();
-    // What follows the agents would keep the process alive.
+    // What follows them would keep the process alive.
     switches.quit();
-    await agents.stop();
+    await Promise.all([ledger.stop(), agents.stop()]);
     throw thrown;
   });
 }
