@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { approvalDrill } from './approvals/drill.ts';
+import { budgetDrill } from './budget/drill.ts';
 import { finish, type ReportOptions } from './support/report.ts';
 
 /** Drills of governance: what an attacker or a crash tries, and whether anything of it succeeds. */
@@ -20,7 +21,39 @@ program
   .option('--write', 'put the figures into docs/measurements.md')
   .action(approvals);
 
+interface BudgetOptions extends ReportOptions {
+  processes: string;
+  runs: string;
+  sabotage?: boolean;
+}
+
+program
+  .command('budget')
+  .description('many runs on several processes spend from one budget; half of the processes are killed over it')
+  .option('--processes <n>', 'node processes', '8')
+  .option('--runs <n>', 'runs, each with one model call', '10000')
+  .option('--sabotage', 'the nodes take every refusal for a grant: the drill must fail')
+  .option('--json', 'figures as one line')
+  .option('--write', 'put the figures into docs/measurements.md')
+  .action(budget);
+
 await program.parseAsync();
+
+async function budget(options: BudgetOptions): Promise<void> {
+  const figures = await budgetDrill({
+    nodes: Number(options.processes),
+    runs: Number(options.runs),
+    sabotage: options.sabotage === true,
+  });
+  const violations: string[] = [];
+  if (figures.overshoot > 0) violations.push(`the budget was passed by ${figures.overshoot} USD`);
+  if (figures.ledgerDifference > 0) violations.push(`the ledger is off by ${figures.ledgerDifference} USD`);
+  if (figures.unaccounted > 0) violations.push(`${figures.unaccounted} USD were spent that the ledger does not hold`);
+  if (figures.callsWithoutReservation > 0)
+    violations.push(`${figures.callsWithoutReservation} calls were not reserved`);
+  if (figures.withoutResult > 0) violations.push(`${figures.withoutResult} runs have no result`);
+  finish('drill-budget', 'One budget, many processes', figures, violations, options);
+}
 
 async function approvals(options: ApprovalOptions): Promise<void> {
   const figures = await approvalDrill(Number(options.rounds), options.sabotage === true);

@@ -119,6 +119,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   });
   const settings = NodeSettings.parse(options.settings ?? {});
   const quotas = quotasFrom(options.quotas);
+  const ledger = new LedgerLog({ bus, subjects, clock, ids: cryptoIds, log });
   const staleMs = settings.switch_stale_ms;
   const switches = new Switches({ bus, subjects, clock, ids: cryptoIds, log, node, staleMs });
   const policies = new Policies({ bus, subjects, log });
@@ -144,7 +145,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     policies,
     faults: options.faults ?? NO_FAULTS,
     lanes: new Lanes({ bus, subjects, clock, log, leaseMs: settings.lease_ms }),
-    ledger: new LedgerLog({ bus, subjects, clock, ids: cryptoIds, log }),
+    ledger,
     quotas: () => quotas,
     price: (model) => {
       // A model in this process costs nothing unless the table says so.
@@ -157,10 +158,9 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   });
   return starting.catch(async (thrown: unknown) => {
     watchdog.stop();
-    // What follows the agents would keep the process alive.
+    // What follows them would keep the process alive.
     switches.quit();
-    await policies.stop();
-    await agents.stop();
+    await Promise.all([ledger.stop(), policies.stop(), agents.stop()]);
     throw thrown;
   });
 }
@@ -211,6 +211,8 @@ export interface StackOptions {
   /** As for a node: where keys of model providers come from, and what models cost. */
   env?: Readonly<Record<string, string | undefined>>;
   pricing?: PricingTable;
+  /** As for a node: what the whole cluster shares. */
+  quotas?: QuotasInput;
   log: Log;
   telemetry?: Telemetry | undefined;
 }

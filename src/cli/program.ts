@@ -3,6 +3,7 @@ import { VERSION } from '../core/version.ts';
 import { addAgain } from './again.ts';
 import { addAgents } from './agents.ts';
 import { addApprovals } from './approvals.ts';
+import { addBreakers } from './breakers.ts';
 import { addCompletion } from './completion.ts';
 import { addConsole } from './console.ts';
 import { addDeadLetter } from './deadletter.ts';
@@ -85,6 +86,7 @@ ${EXIT_HELP}`,
     addApprovals,
     addKeys,
     addSwitches,
+    addBreakers,
     addAgents,
     addAgain,
     addDeadLetter,

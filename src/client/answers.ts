@@ -9,6 +9,7 @@ import { AppError, describeFaults } from '../core/errors.ts';
 import { Continues, RunId } from '../core/events.ts';
 import { JournalEntry } from '../core/journal-entry.ts';
 import { Json } from '../core/json.ts';
+import { AccountInfo, BreakerInfo } from '../core/ledger-wire.ts';
 import { Limits } from '../core/limits.ts';
 import { RunResult } from '../core/result.ts';
 import { Protocol, RunContext } from '../core/run-state.ts';
@@ -167,6 +168,9 @@ export const API_ANSWERS = {
   tool: ToolDetails,
   retry: RetryStored,
   switch_ack: SwitchAck,
+  breakers: z.object({ breakers: z.array(BreakerInfo) }),
+  breaker_reset: z.object({ ok: z.literal(true), target: z.string() }),
+  accounts: z.object({ accounts: z.array(AccountInfo), next: z.string().nullable() }),
   switches: z.object({ switches: z.array(SwitchInfo), next: Next }),
   agents: z.object({ agents: z.array(AgentSummary), next: z.string().nullable() }),
   agent: AgentDetails,

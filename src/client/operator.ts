@@ -6,6 +6,7 @@ import type { ApiInput, ApiVerb } from '../core/door-wire.ts';
 import { toAppError } from '../core/errors.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import type { Json } from '../core/json.ts';
+import type { AccountInfo, BreakerInfo } from '../core/ledger-wire.ts';
 import type { RunResult } from '../core/result.ts';
 import type { StatusEvent } from '../core/status.ts';
 import type { Subjects } from '../core/subjects.ts';
@@ -120,6 +121,12 @@ export interface Operator {
   switch(scope: string, mode: SwitchOrder['mode'], why: string): Promise<SwitchDone>;
   /** Switches in force, oldest first; with `history` all orders there ever were. Pages are followed. */
   switches(options?: { history?: boolean }): AsyncIterable<SwitchInfo>;
+  /** Circuit breakers that are not closed, or have seen failures, by target. */
+  breakers(): Promise<BreakerInfo[]>;
+  /** Closes one, for the whole cluster. Throws AppError `unknown_breaker`. */
+  resetBreaker(target: string, why: string): Promise<void>;
+  /** What was spent of budgets and caps in the periods that run; pages are followed. */
+  accounts(): AsyncIterable<AccountInfo>;
   /** Who may decide about approvals, by name; with `history` every record there ever was, oldest first. */
   approvers(options?: { history?: boolean }): Promise<ApproverInfo[]>;
   /**
@@ -250,6 +257,13 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
       }
     },
     switches: ({ history = false } = {}) => switches(history),
+    breakers: async () => (await call('breakers', {})).breakers,
+    resetBreaker: async (target, why) => void (await call('breaker_reset', { target, by, why })),
+    accounts: () =>
+      pages(async (after) => {
+        const page = await call('accounts', { limit: PAGE, after });
+        return { items: page.accounts, next: page.next };
+      }, ''),
     agents: () =>
       pages(async (after) => {
         const page = await call('agents', { limit: PAGE, after });

@@ -89,6 +89,16 @@ export const API_VERBS = {
   switch_ack: z.strictObject({ v: V, revision: z.int().min(1) }),
   /** Switches in force, or with `history` all orders there were; `after` is the `next` of the page before. */
   switches: z.strictObject({ v: V, history: z.boolean().default(false), ...Page }),
+  /** Circuit breakers that are not closed, or have seen failures. */
+  breakers: z.strictObject({ v: V }),
+  /** Closes one, for the whole cluster. */
+  breaker_reset: z.strictObject({ v: V, target: z.string().min(1).max(256), by: By, why: Why }),
+  /** What was spent of budgets and caps in the periods that run; `after` is the `next` of the page before. */
+  accounts: z.strictObject({
+    v: V,
+    limit: z.int().min(1).max(500).default(100),
+    after: z.string().max(300).default(''),
+  }),
   /** Whichever node answers first, about itself. */
   node: z.strictObject({ v: V }),
   /** Every node that is there. */

@@ -169,3 +169,17 @@ export const SnapshotHead = z.strictObject({
   first: z.int().min(1),
 });
 export type SnapshotHead = z.infer<typeof SnapshotHead>;
+
+/** A breaker as nodes tell of it. */
+export const BreakerInfo = Breaker.extend({ target: z.string(), probes: z.int().min(0) });
+export type BreakerInfo = z.infer<typeof BreakerInfo>;
+
+/** An account of the period that runs: `period` is its day, month or hour, or `ever`. */
+export const AccountInfo = z.object({
+  scope: z.string(),
+  period: z.string(),
+  spent: Amount,
+  held: Amount,
+  until: At.nullable(),
+});
+export type AccountInfo = z.infer<typeof AccountInfo>;

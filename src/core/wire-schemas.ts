@@ -18,7 +18,9 @@ import { ErrorInfo } from './errors.ts';
 import { IDEM_VERBS } from './idem-wire.ts';
 import { INBOX_KINDS } from './inbox-wire.ts';
 import { JournalEntry } from './journal-entry.ts';
+import { LedgerEntry, LedgerSnapshot, SnapshotHead } from './ledger-wire.ts';
 import { Plan } from './plan.ts';
+import { Quotas } from './quotas.ts';
 import { RunResult } from './result.ts';
 import { ResultRequest } from './result-wire.ts';
 import { StatusEvent } from './status.ts';
@@ -42,6 +44,10 @@ const WIRE_SCHEMAS: Record<string, z.ZodType> = {
   error: ErrorInfo,
   'journal-entry': JournalEntry,
   activation: ActivationBody,
+  ledger: LedgerEntry,
+  'ledger-snapshot': LedgerSnapshot,
+  'ledger-snapshot-head': SnapshotHead,
+  quotas: Quotas,
   'approval.request': ApprovalRequest,
   'approval.decision': DecisionPayload,
   'approval.notice': ApprovalNotice,

@@ -22,6 +22,8 @@ const CALLS: Record<RetryClass, Rule> = {
   tool_crash: { retries: 2, wait: () => 1 },
 };
 const THINKS: Rule = { retries: 3, wait: exponential };
+/** An empty bucket of ours makes a run wait, not fail (TOOL-8). */
+const NO_TOKEN: Rule = { retries: Number.POSITIVE_INFINITY, wait: () => 0 };
 
 const CLASS_OF: Readonly<Record<string, RetryClass>> = {
   rate_limit: 'rate_limit',
@@ -117,7 +119,7 @@ export type ThinkVerdict = ({ verdict: 'again' } & Again) | { verdict: 'failed';
 export function afterFailedThink(failed: FailedThink): ThinkVerdict {
   const { model, error, tried } = failed;
   if (!PASSING_FOR_A_MODEL.has(error.code)) return { verdict: 'failed', error };
-  const again = nextTry(THINKS, tried, error, failed);
+  const again = nextTry(error.code === 'rate_limited' ? NO_TOKEN : THINKS, tried, error, failed);
   if (again !== null) return { verdict: 'again', ...again };
   return { verdict: 'failed', error: retriesExceeded(`model ${model}`, error.code, tried, error) };
 }

@@ -137,8 +137,8 @@ export interface ScanOptions {
 export interface Follower {
   onMessage(message: StoredMessage): void;
   /**
-   * Reading broke off and goes on behind the last message that came. `stream_lost`: the stream was made anew, so it is
-   * read from its beginning, and sequences count anew.
+   * Reading broke off and goes on behind the last message that came. `stream_lost`: the stream was made anew, or has lost
+   * its end, so it is read from its beginning: what comes under a sequence that came before may be another message.
    */
   onBreak?(why: 'interrupted' | 'stream_lost'): void;
 }

@@ -27,6 +27,7 @@ import { deadLetter, listDeadLetters, retryDeadLetter } from './dead-letter-door
 import { tracePage } from './decision-trace.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
+import { listAccounts, listBreakers, resetBreaker } from './ledger-doors.ts';
 import { orderNode } from './node-orders.ts';
 import { nodeReports } from './node-reports.ts';
 import { retryRun } from './retry-run.ts';
@@ -184,6 +185,9 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     tool: (body: ApiBody<'tool'>) => toolDetails(deps, body.name),
     switch_ack: (body: ApiBody<'switch_ack'>) => switchAck(deps, body),
     switches: (body: ApiBody<'switches'>) => listSwitches(deps, body),
+    breakers: async () => listBreakers(deps),
+    breaker_reset: (body: ApiBody<'breaker_reset'>) => resetBreaker(deps, body),
+    accounts: async (body: ApiBody<'accounts'>) => listAccounts(deps, body),
     retry: async (body: ApiBody<'retry'>) => retryRun(deps, (await runOf(deps, body.run)).accepted, body),
     node: async (): Promise<NodeInfo> => ({
       node: deps.node,

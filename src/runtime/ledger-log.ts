@@ -206,6 +206,11 @@ export class LedgerLog {
     await this.following?.stop();
     const { bus } = this.options;
     const snapshot = await readSnapshot(this.options);
+    const last = await bus.last(this.stream, '>', { authoritative: true });
+    if (snapshot !== null && (last?.seq ?? 0) < snapshot.seq) {
+      const text = `its snapshot stands behind entry ${snapshot.seq}, and stream ${this.stream} ends at ${last?.seq ?? 0}: it was made anew. Delete the stream of snapshots as well if all accounts are to begin at nothing`;
+      throw new AppError('ledger_unreadable', text);
+    }
     if (this.stopped) return;
     this.state = new Ledger(snapshot ?? undefined);
     this.unreadable = null;
@@ -214,7 +219,7 @@ export class LedgerLog {
         if (this.following === following) this.hear(message);
       },
       onBreak: (why) => {
-        if (why === 'stream_lost' && this.following === following) this.begunAnew();
+        if (why === 'stream_lost' && this.following === following) this.lost();
       },
     });
     this.following = following;
@@ -273,11 +278,10 @@ export class LedgerLog {
     return null;
   }
 
-  private begunAnew(): void {
-    const { log } = this.options;
-    const consequence = 'what was spent before counts no more: every account begins at nothing';
-    log.error('ledger.stream_lost', { known: this.state.seq, consequence });
-    this.state = new Ledger();
+  private lost(): void {
+    const consequence = 'what is not stored any more counts no more: accounts are as the stream and its snapshots say';
+    this.options.log.error('ledger.stream_lost', { known: this.state.seq, stream: this.stream, consequence });
+    this.readAgain('the stream was made anew, or has lost its end');
   }
 
   private readAgain(why: string): void {

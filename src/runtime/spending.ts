@@ -64,7 +64,8 @@ export async function holdForThink(
     // What others hold may come back: they settle less than they reserved.
     const mayFit = verdict.left + verdict.held >= amount[verdict.unit];
     if (!mayFit || deps.clock.now() + wait > until || scope.effort.notWanted) return refused(scope, verdict, amount);
-    await new Promise<void>((resolve) => void deps.clock.after(wait, resolve));
+    const moment = Math.round(wait * (0.5 + deps.ids.fraction()));
+    await new Promise<void>((resolve) => void deps.clock.after(moment, resolve));
   }
 }
 

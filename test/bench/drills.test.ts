@@ -70,6 +70,25 @@ describe('the drill of approvals', () => {
   });
 });
 
+describe('the drill of budgets', () => {
+  const args = ['budget', '--processes', '4', '--runs', '200'];
+
+  it('kills half of the processes, and the budget and the ledger hold', { timeout: 120_000 }, async () => {
+    const { code, figures, said } = await drills.run('drill', args);
+    expect({ code, said: code === 0 ? '' : said }).toEqual({ code: 0, said: '' });
+    expect(figures).toMatchObject({ killed: 2, overshoot: 0, ledgerDifference: 0, unaccounted: 0, withoutResult: 0 });
+    expect(figures.lost).toBeGreaterThan(0);
+    expect(figures.refused).toBeGreaterThan(0);
+  });
+
+  it('fails when the nodes take every refusal for a grant', { timeout: 120_000 }, async () => {
+    const { code, figures } = await drills.run('drill', [...args, '--sabotage']);
+    expect(code).toBe(1);
+    expect(figures.overshoot).toBeGreaterThan(0);
+    expect(figures.callsWithoutReservation).toBeGreaterThan(0);
+  });
+});
+
 describe('the replay', () => {
   const rows = (count: number) =>
     Array.from({ length: count }, (_, row) => ({

@@ -4,6 +4,7 @@ import { API_ANSWERS } from '../../src/client/answers.ts';
 import { createOperator, type Operator } from '../../src/client/operator.ts';
 import { API_VERBS } from '../../src/core/door-wire.ts';
 import { AppError } from '../../src/core/errors.ts';
+import { DEFAULT_LIMITS } from '../../src/core/limits.ts';
 import { ToolDefinition } from '../../src/core/tool.ts';
 import { serveTools } from '../../src/worker/serve-tools.ts';
 import type { WorkerTool } from '../../src/worker/worker-tool.ts';
@@ -46,6 +47,38 @@ describe('an operator', () => {
     expect(entries).toEqual(await cluster.entries(id));
     expect(await drive(cluster, all(operator.journal(id, 2)))).toEqual(entries.slice(2));
     expect(await drive(cluster, operator.result(id))).toMatchObject({ run: id, status: 'completed' });
+  });
+
+  it('sees breakers and accounts, and closes a breaker for all nodes', async () => {
+    const cluster = new Cluster({ name: 'once', limits: { ...DEFAULT_LIMITS, failing_steps: 1 } });
+    let down = true;
+    cluster.tools.add('flaky', () => {
+      if (down) throw new AppError('worker_lost', 'gone', { retryable: true });
+      return 'ok';
+    });
+    const quotas = { caps: [{ for: 'tool:flaky', calls: 100 }] };
+    await cluster.node('n1', { quotas });
+    const other = await cluster.node('n2', { quotas });
+    const operator = operatorOf(cluster);
+    const task = { input: 'x', plan: { steps: [{ id: 'a', tool: 'flaky' }] } };
+    expect(await drive(cluster, operator.breakers())).toEqual([]);
+    expect(await drive(cluster, codeOf(operator.resetBreaker('tool:flaky', 'why not')))).toBe('unknown_breaker');
+    for (const ended of [1, 2]) {
+      await cluster.submit(task, 'once');
+      await cluster.until('an end', async () => (await cluster.results()).length === ended);
+    }
+    const [open] = await drive(cluster, operator.breakers());
+    expect(open).toMatchObject({ target: 'tool:flaky', state: 'open', probes: 0 });
+    expect(await drive(cluster, all(operator.accounts()))).toMatchObject([
+      { scope: 'cap:tool:flaky', period: '2026-01-01T00', spent: { count: 5 }, held: { count: 0 } },
+    ]);
+    down = false;
+    await drive(cluster, operator.resetBreaker('tool:flaky', 'repaired'));
+    expect(await drive(cluster, operator.breakers())).toEqual([]);
+    expect(other.deps.ledger.ledger.breakers.get('tool:flaky').state).toBe('closed');
+    await cluster.submit(task, 'once');
+    await cluster.until('an end', async () => (await cluster.results()).length === 3);
+    expect((await cluster.results()).filter(({ status }) => status === 'completed')).toHaveLength(1);
   });
 
   it('pauses, resumes and cancels a run, and the journal says who did', async () => {

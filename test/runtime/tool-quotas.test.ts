@@ -52,6 +52,24 @@ describe('a tool with a rate', () => {
   });
 });
 
+describe('a model with a rate', () => {
+  it('TOOL-8: is asked when there is a token, however long that takes, and no step fails over it', async () => {
+    const cluster = new Cluster({ name: 'asking', model: 'far', limits: { ...DEFAULT_LIMITS, wall_ms: 86_400_000 } });
+    const asked: number[] = [];
+    cluster.modelMap.far = {
+      think: () => {
+        asked.push(cluster.clock.now());
+        return Promise.resolve(scripted({ action: 'final_answer', answer: 'ok' }));
+      },
+    };
+    await cluster.node('n1', { quotas: { rates: [{ for: 'model:far', capacity: 1, every_ms: 10_000 }] } });
+    for (let i = 0; i < 8; i++) await cluster.submit({ input: 'x' }, 'asking');
+    await cluster.until('all', async () => (await cluster.results()).length === 8, 600_000);
+    expect((await cluster.results()).every(({ status }) => status === 'completed')).toBe(true);
+    expect((asked[7] ?? 0) - (asked[0] ?? 0)).toBeGreaterThanOrEqual(70_000);
+  });
+});
+
 describe('a cap', () => {
   it('TOOL-13: pauses the tool for all runs until the next full hour', async () => {
     const cluster = new Cluster({ name: 'long', limits: { ...DEFAULT_LIMITS, wall_ms: 86_400_000 } });

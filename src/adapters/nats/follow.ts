@@ -64,7 +64,10 @@ export function follow(options: ScannerOptions, { stream, filter, fromSequence, 
     if (signal.aborted || link.closed) return;
     const facts = await streams.facts(stream);
     if (facts === null) return;
-    const isOther = created !== null && created !== facts.created;
+    const last = await streams.lastSequence(stream);
+    if (last === null) return streams.forget(stream);
+    // A server that lost its disk may have lost only the end of the stream.
+    const isOther = created !== null && (created !== facts.created || last < next - 1);
     if (isOther) next = 1;
     const start = { deliver_policy: 'by_start_sequence', opt_start_seq: next };
     const consumer = await openConsumer(api, stream, filter, start);

@@ -26,6 +26,7 @@ const StreamConfig = z.looseObject({
 });
 type StreamConfig = z.infer<typeof StreamConfig>;
 
+const StreamEnd = z.object({ state: z.object({ last_seq: z.int().min(0) }) });
 const StreamAnswer = z.object({ config: StreamConfig, created: z.string() });
 
 const ConsumerConfig = z.looseObject({
@@ -142,6 +143,13 @@ export class StreamStore {
     const answer = await this.#api.call(`STREAM.PURGE.${stream}`, { seq: before }, z.object({}));
     if (!answer.ok && answer.fault.err_code === STREAM_NOT_FOUND) return;
     need(answer, `trimming stream ${stream}`);
+  }
+
+  /** Sequence of the last message that the stream has taken; null when there is no such stream. */
+  async lastSequence(stream: string): Promise<number | null> {
+    const answer = await this.#api.call(`STREAM.INFO.${stream}`, null, StreamEnd);
+    if (!answer.ok && answer.fault.err_code === STREAM_NOT_FOUND) return null;
+    return need(answer, `stream ${stream}`).state.last_seq;
   }
 
   /** How far a consumer has come. */
