@@ -4,9 +4,9 @@
  * inside a process of yours; the rest are the shapes they speak. What tests need is in `proctor/testing`.
  */
 
-export { type LoadedAgent, loadAgents } from './adapters/agent-files/load-agents.ts';
 export { systemClock } from './adapters/clock/system-clock.ts';
 export { cryptoIds } from './adapters/crypto/ids.ts';
+export { type LoadedAgent, loadAgents } from './adapters/definition-files/load-agents.ts';
 export { nkeySignatures, nkeySigner } from './adapters/nkeys/signing.ts';
 export { spanIds } from './adapters/otel/forced-ids.ts';
 export { otelTelemetry } from './adapters/otel/telemetry.ts';

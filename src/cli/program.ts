@@ -15,6 +15,7 @@ import { addKeys } from './keys.ts';
 import { addNatsConfig } from './nats-config.ts';
 import { addNodes } from './nodes.ts';
 import { addOrders } from './orders.ts';
+import { addPolicy } from './policy.ts';
 import { addPs } from './ps.ts';
 import { addResult } from './result.ts';
 import { addShow } from './show.ts';
@@ -86,6 +87,7 @@ ${EXIT_HELP}`,
     addKeys,
     addSwitches,
     addAgents,
+    addPolicy,
     addAgain,
     addDeadLetter,
     addTools,

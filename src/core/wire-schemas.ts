@@ -19,6 +19,7 @@ import { IDEM_VERBS } from './idem-wire.ts';
 import { INBOX_KINDS } from './inbox-wire.ts';
 import { JournalEntry } from './journal-entry.ts';
 import { Plan } from './plan.ts';
+import { Policy, PolicyProbe, PolicyRecord } from './policy.ts';
 import { RunResult } from './result.ts';
 import { ResultRequest } from './result-wire.ts';
 import { StatusEvent } from './status.ts';
@@ -34,6 +35,9 @@ const WIRE_SCHEMAS: Record<string, z.ZodType> = {
   agent: AgentDefinition,
   'agent-record': AgentRecord,
   'agent-choice': AgentChoice,
+  policy: Policy,
+  'policy-record': PolicyRecord,
+  'policy-call': PolicyProbe,
   tool: ToolDefinition,
   status: StatusEvent,
   result: RunResult,

@@ -29,6 +29,7 @@ import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
 import { orderNode } from './node-orders.ts';
 import { nodeReports } from './node-reports.ts';
+import { policyDetails, putPolicy, testPolicy } from './policy-doors.ts';
 import { retryRun } from './retry-run.ts';
 import { activationSubject } from './starting.ts';
 import { listSwitches, switchAck } from './switch-doors.ts';
@@ -176,6 +177,9 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     agents: (body: ApiBody<'agents'>) => listAgents(deps, body),
     agent: (body: ApiBody<'agent'>) => agentDetails(deps, body),
     agent_put: (body: ApiBody<'agent_put'>) => putAgent(deps, body),
+    policy: (body: ApiBody<'policy'>) => policyDetails(deps, body),
+    policy_put: (body: ApiBody<'policy_put'>) => putPolicy(deps, body),
+    policy_test: (body: ApiBody<'policy_test'>) => testPolicy(deps, body),
     nodes: async () => ({ nodes: await nodeReports(deps) }),
     tree: (body: ApiBody<'tree'>) => treeOfNode(deps, body),
     node_order: (body: ApiBody<'node_order'>) => orderNode(deps, body),

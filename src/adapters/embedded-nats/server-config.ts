@@ -42,7 +42,7 @@ export function serverConfig(config: ServerConfig): string {
   const inbox = subjects.workerInbox;
   const forConsole = subjects.consoleInbox;
   const events = subjects.stream('EVT');
-  // It reads streams, asks nodes and gives orders; it writes to nothing but the switches.
+  // It reads streams, asks nodes and gives orders; it writes to nothing but the switches, and applies no policy.
   const consolePublish = [
     ...[`${p}.api.>`, `${p}.switch.>`, '$JS.API.INFO', '$JS.API.STREAM.INFO.*', '$JS.API.STREAM.MSG.GET.*'],
     ...['$JS.API.DIRECT.GET.>', `$JS.API.CONSUMER.CREATE.${events}`, `$JS.API.CONSUMER.MSG.NEXT.${events}.*`],
@@ -76,7 +76,7 @@ ${exportLines('service', approvals, approve)}${exportLines('stream', requests, a
           publish: { allow: ${list([`${p}.>`, '$JS.>', '$KV.>', '$O.>', '$SRV.>', '_INBOX.>', `${inbox}.>`, `${forConsole}.>`, '_R_.>'])} },
           subscribe: { allow: ${list([`${p}.>`, '$JS.EVENT.>', '$KV.>', '$SRV.>', '_INBOX.>', `${forConsole}.>`])} } } }
       { nkey: ${roles.console.publicKey}, permissions: {
-          publish: { allow: ${list(consolePublish)} },
+          publish: { allow: ${list(consolePublish)}, deny: ${list([subjects.api('policy_put')])} },
           subscribe: { allow: ${list([`${p}.jrn.>`, `${p}.evt.>`, `${forConsole}.>`])} } } }
       { nkey: ${roles.worker.publicKey}, permissions: {
           publish: { allow: ${list([`${p}.beat.>`, `${p}.idem.>`])} },
