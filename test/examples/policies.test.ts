@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { loadPolicy, policyIn } from '../../src/adapters/definition-files/load-policy.ts';
-import { BUILT_IN, BUILT_IN_TEXT, type Policy, type PolicyLines } from '../../src/core/policy.ts';
+import { BUILT_IN, BUILT_IN_TEXT, type Policy, type PolicyLines, PolicyProbe } from '../../src/core/policy.ts';
 import { compilePolicy } from '../../src/policy/permissions/compile.ts';
 import { type Asked, says } from '../policy/permissions/support.ts';
 
@@ -62,6 +62,17 @@ describe('the example policies', () => {
     expect(await said('team.yaml', { ...writing, user: 'olga', on: 'users/bob/a' })).toBe('allow');
     expect(await said('team.yaml', { user: 'guest-1', tool: 'read_file', on: 'users/guest-1/a' })).toBe('deny');
     expect(await said('team.yaml', { user: 'olga', tool: 'pay_out', agents: ['billing-1'] })).toBe('ask');
+  });
+});
+
+describe('docs/policy.md', () => {
+  it('shows a policy that is right, and a call that can be asked about', () => {
+    const text = readFileSync(new URL('../../docs/policy.md', import.meta.url), 'utf8');
+    const blocks = [...text.matchAll(/^```(yaml|json)\n(.*?)^```$/gms)].map(([, kind, block]) => ({ kind, block }));
+    const yaml = blocks.filter(({ kind }) => kind === 'yaml');
+    expect(yaml).toHaveLength(2);
+    for (const { block = '' } of yaml) policyIn(block, 'docs/policy.md');
+    for (const { kind, block = '' } of blocks) if (kind === 'json') PolicyProbe.parse(JSON.parse(block));
   });
 });
 

@@ -3,7 +3,7 @@ import type { PolicyInput } from '../../src/core/policy.ts';
 import { Policy } from '../../src/core/policy.ts';
 import type { Model } from '../../src/ports/model.ts';
 import type { PolicyOrder } from '../../src/runtime/policies.ts';
-import { addApprover, decide, request } from './approval-support.ts';
+import { addApprover, decide, edit, refused, request } from './approval-support.ts';
 import { Cluster, chain, recordingLog, type TestNode } from './support.ts';
 
 let nodes: TestNode[] = [];
@@ -177,6 +177,35 @@ describe('a policy', () => {
     await decide(cluster, open, approver);
     expect((await cluster.result()).code).toBe('completed');
     expect(cluster.tools.calls).toHaveLength(1);
+  });
+});
+
+describe('an approver', () => {
+  it('cannot make another call of the one that was asked about, one that the policy denies', async () => {
+    const cluster = new Cluster();
+    cluster.tools.add('pay', () => null, { resource_field: 'to' });
+    const { deps } = await node(cluster);
+    await deps.policies.apply(
+      order({
+        ...trusted,
+        permissions: [
+          { tool: 'pay', resource: 'own:*', do: 'ask' },
+          { tool: 'pay', resource: 'mallory*', do: 'deny' },
+        ],
+      }),
+    );
+    const approver = await addApprover(cluster, 'frida');
+    await cluster.submit({ input: 'x', plan: { steps: [{ id: 's', tool: 'pay', args: { to: 'u:1' } }] } });
+    const open = await request(cluster);
+    await decide(cluster, open, approver, { edited: edit({ to: 'mallory:1' }) });
+    const [refusal] = await cluster.until('refusal', async () => {
+      const all = await refused(cluster);
+      return all.length > 0 && all;
+    });
+    expect(refusal).toMatchObject({ code: 'edited_denied' });
+    await decide(cluster, open, approver, { edited: edit({ to: 'u:2' }) });
+    expect((await cluster.result()).code).toBe('completed');
+    expect(cluster.tools.calls.map(({ args }) => args)).toEqual([{ to: 'u:2' }]);
   });
 });
 
