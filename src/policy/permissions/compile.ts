@@ -21,6 +21,8 @@ export interface CompiledPolicy {
   readonly policy: Policy;
   /** The first rule that fits; the default, which denies, when none does. */
   permission(asked: { user: string; agent: string; tool: string; resource: string }): RuleWord;
+  /** Whether there is anything that the agent may do with the tool for the user, if somebody approves it. */
+  mayEver(asked: { user: string; agent: string; tool: string }): boolean;
   /** How far the agents are trusted together: no further than the one that is trusted least. */
   level(agents: readonly string[]): { level: AutonomyLevel; rule: string; line?: number };
   /** Whether what the tool brings about the resources comes from outside. */
@@ -47,6 +49,7 @@ export function compilePolicy({ version, policy, lines }: PolicyRecord): Compile
     agent: matcher(rule.agent),
     tool: matcher(rule.tool),
     resource: resourceMatcher(rule.resource, policy.own),
+    fitsAll: rule.resource === '*',
     word: {
       gate: 'permission',
       says: rule.do,
@@ -88,6 +91,14 @@ export function compilePolicy({ version, policy, lines }: PolicyRecord): Compile
         if (rule.agent(agent) && rule.resource(resource, user)) return rule.word;
       }
       return none;
+    },
+    mayEver: ({ user, agent, tool }) => {
+      const mine = rolesOf(user);
+      const about = rulesOf(tool).filter(
+        ({ role, agent: fits }) => (role === '*' || mine.includes(role)) && fits(agent),
+      );
+      const open = about.findIndex(({ word }) => word.says !== 'deny');
+      return open >= 0 && !about.slice(0, open).some(({ fitsAll }) => fitsAll);
     },
     level: (agents) => {
       let least: ReturnType<CompiledPolicy['level']> | null = null;

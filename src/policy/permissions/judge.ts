@@ -55,6 +55,12 @@ export function judgeCall(input: PolicyInput): PolicyVerdict {
   };
 }
 
+/** Whether a model is shown the tool at all: not when every call of it would be refused. */
+export function isOffered({ policy, user, agents, definition }: Omit<PolicyInput, 'args' | 'taint'>): boolean {
+  if (levelWord({ policy, agents, definition })?.says === 'deny') return false;
+  return agents.every((agent) => policy.mayEver({ user, agent, tool: definition.name }));
+}
+
 /** The strictest of what the policy says to each agent about each resource. */
 function permissionFor({ policy, user, agents, definition }: PolicyInput, names: string[]): RuleWord {
   let found: RuleWord | null = null;
@@ -68,7 +74,11 @@ function permissionFor({ policy, user, agents, definition }: PolicyInput, names:
 }
 
 /** Null when the level lets the call pass. */
-function levelWord({ policy, agents, definition }: PolicyInput): RuleWord | null {
+function levelWord({
+  policy,
+  agents,
+  definition,
+}: Pick<PolicyInput, 'policy' | 'agents' | 'definition'>): RuleWord | null {
   const { level, rule, line } = policy.level(agents);
   const reads = definition.effect === 'read';
   const says = level === 'observe' || (level === 'read_only' && !reads) ? 'deny' : 'ask';

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BUILT_IN, type PolicyInput } from '../../../src/core/policy.ts';
+import { ToolDefinition } from '../../../src/core/tool.ts';
 import { compilePolicy } from '../../../src/policy/permissions/compile.ts';
+import { isOffered } from '../../../src/policy/permissions/judge.ts';
 import { compiled, judged, says } from './support.ts';
 
 /** All agents may do what the rules allow, so that only the rules are looked at. */
@@ -253,6 +255,39 @@ describe('content from outside (SEC-5)', () => {
     expect(untrusted(policy, 'read_file', 'docs/a.txt')).toBe(false);
     expect(untrusted(policy, 'fetch', 'https://intra.example/x', { untrusted: true })).toBe(false);
     expect(untrusted(policy, 'fetch', 'https://other.example/x', { untrusted: true })).toBe(true);
+  });
+});
+
+describe('the tools that a model is shown', () => {
+  const offered = (policy: ReturnType<typeof compiled>, name: string, effect = 'read', user = 'alice') =>
+    isOffered({
+      policy,
+      user,
+      agents: ['a'],
+      definition: ToolDefinition.parse({ name, description: '', parameters: {}, effect }),
+    });
+
+  it('are those of which some call may pass', () => {
+    const some = policy(
+      [
+        { tool: 'gone', do: 'deny' },
+        { tool: 'part', resource: 'x/*', do: 'deny' },
+        { role: 'admin', tool: 'rare', do: 'ask' },
+        { tool: 'rare', do: 'deny' },
+        { tool: '*', do: 'allow' },
+      ],
+      { roles: { admin: ['root'] } },
+    );
+    expect(['gone', 'part', 'rare', 'other'].map((name) => offered(some, name))).toEqual([false, true, false, true]);
+    expect(offered(some, 'rare', 'read', 'root')).toBe(true);
+    expect(offered(policy([]), 'any')).toBe(false);
+  });
+
+  it('are none for an agent that observes, and those that read for one that reads (SEC-4)', () => {
+    const at = (level: 'observe' | 'read_only') =>
+      compiled({ permissions: [{ tool: '*', do: 'allow' }], autonomy: [{ agent: '*', level }] });
+    expect([offered(at('observe'), 't'), offered(at('observe'), 't', 'write')]).toEqual([false, false]);
+    expect([offered(at('read_only'), 't'), offered(at('read_only'), 't', 'write')]).toEqual([true, false]);
   });
 });
 
