@@ -38,5 +38,6 @@ function callText(call: ExplainedCall): string {
   const gates = new Set<string>(rules.map(({ gate }) => gate));
   for (const { rule, text } of reasons) if (!gates.has(rule)) said.push(line(`approval (${rule}): ${text}`));
   for (const { verdict: word, by, why } of decided) said.push(line(`${word} by ${by}${why === '' ? '' : `: ${why}`}`));
+  if (call.untrusted) said.push('its result comes from outside: what follows is under the rules about taint');
   return [`${c}  ${line(tool)} ${preview(args, 100)}  ${verdict}`, ...said.map((one) => `    ${one}`)].join('\n');
 }

@@ -29,6 +29,8 @@ export interface ExplainedCall {
   rules: ExplainedRule[];
   /** All that asked for an approval. */
   reasons: { rule: string; text: string }[];
+  /** What it brings comes from outside. */
+  untrusted: boolean;
   /** What approvers said, in order. */
   decided: { verdict: string; by: string; why: string }[];
 }
@@ -94,6 +96,7 @@ function callsOf({ decision, calls: planned = [] }: RunEventOf<'decided'>, n: nu
       policy: version,
       rules,
       reasons: approval?.reasons ?? [],
+      untrusted: call.untrusted === true,
       decided: [],
     };
   });

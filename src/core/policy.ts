@@ -26,9 +26,12 @@ const Pattern = z
   .min(1)
   .max(256)
   .regex(/^[^*]*\*?$/, 'expected a name, or the beginning of one with a * at its end');
+/** What decides where no rule does: nothing fits, or what the call is about cannot be told. */
+const NO_RULES = ['default', 'resource'];
 const RuleId = z
   .string()
-  .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, 'expected a letter, then at most 63 letters, digits, _ or -');
+  .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, 'expected a letter, then at most 63 letters, digits, _ or -')
+  .refine((id) => !NO_RULES.includes(id), `expected another id: ${NO_RULES.join(' and ')} stand for no rule`);
 const Role = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, _ or -');
 
 /** The role of everybody whom no role names. */

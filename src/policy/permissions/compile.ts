@@ -144,7 +144,13 @@ function matcher(pattern: string): Matcher {
 
 /** `own:` stands for how the names of what belongs to the user begin. */
 function resourceMatcher(pattern: string, own: string): (resource: string, user: string) => boolean {
-  if (!pattern.startsWith('own:')) return matcher(pattern);
+  if (!pattern.startsWith('own:')) {
+    const fits = matcher(pattern);
+    if (!pattern.endsWith('/*')) return fits;
+    // What a folder holds, and the folder itself.
+    const folder = pattern.slice(0, -2);
+    return (resource) => resource === folder || fits(resource);
+  }
   const rest = pattern.slice('own:'.length);
   const open = rest.endsWith('*');
   const [before = '', after = ''] = own.split('{user}');
@@ -152,6 +158,7 @@ function resourceMatcher(pattern: string, own: string): (resource: string, user:
     // A name in which the separator stands could pass for somebody else's.
     if (user === '*' || user.includes(after[0] ?? '')) return false;
     const wanted = `${before}${user}${after}${open ? rest.slice(0, -1) : rest}`;
+    if (open && wanted.endsWith('/') && resource === wanted.slice(0, -1)) return true;
     return open ? resource.startsWith(wanted) : resource === wanted;
   };
 }

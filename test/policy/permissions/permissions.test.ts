@@ -92,6 +92,8 @@ describe('permissions (SEC-1)', () => {
     ['a way up', 'docs/../secrets/key', '*', 'deny'],
     ['a way up after a colon', 'alice:../bob', 'own:*', 'deny'],
     ['another way to write a path', './docs//a/./b', 'docs/a/*', 'allow'],
+    ['a folder itself', 'docs', 'docs/*', 'allow'],
+    ['a folder that only begins so', 'docs2', 'docs/*', 'deny'],
     ['backslashes', 'docs\\a', 'docs/a', 'allow'],
     ['a URL with a way up', 'https://ok.example/a/../../admin', 'https://ok.example/a/*', 'deny'],
     ['a host in capitals', 'HTTPS://OK.example:443/a', 'https://ok.example/a', 'allow'],
@@ -111,6 +113,7 @@ describe('permissions (SEC-1)', () => {
   it('own: stands for a folder as well, and for nobody whose name could pass for another', () => {
     const own = policy([{ tool: '*', resource: 'own:*', do: 'allow' }], { own: 'users/{user}/' });
     expect(says(own, { on: 'users/alice/a.txt' })).toBe('allow');
+    expect(says(own, { on: 'users/alice' })).toBe('allow');
     expect(says(own, { on: 'users/alicea/a.txt' })).toBe('deny');
     expect(says(own, { user: 'alice/x', on: 'users/alice/x/a.txt' })).toBe('deny');
     expect(says(own, { user: '*', on: 'users/*/a.txt' })).toBe('deny');
