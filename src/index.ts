@@ -56,6 +56,7 @@ export {
   type ContinueOptions,
   createClient,
 } from './client/client.ts';
+export type { EffectReport, ReportedEffect } from './client/effects.ts';
 export type { ExplainedCall, ExplainedRule, ExplainedRun } from './client/explain.ts';
 export {
   type ApproverInput,

@@ -47,6 +47,7 @@ const ADVICE: Record<string, string> = {
   no_node: 'Start one with: proctor up',
   unavailable: 'Start one with: proctor up, or see what is wrong with: proctor doctor',
   forbidden: 'Use credentials with more rights: proctor doctor shows which ones are used',
+  no_effect: 'See what took effect with: proctor effects RUN',
   unknown_node: 'List them with: proctor nodes',
   unknown_agent: 'List them with: proctor agents',
   unknown_version: 'Name one of those',
@@ -80,7 +81,7 @@ export function failureLine(thrown: unknown): string {
 /** Commands in a text as they must be typed here. */
 export function copyable(text: string): string {
   return text.replaceAll(
-    /\bproctor (?=(?:up|supervisor|nodes|worker|submit|ps|agents|tools|show|trace|result|doctor|resolve|quarantine|deadletter|resume|continue|retry|why|approvals|keys|policy)\b)/g,
+    /\bproctor (?=(?:up|supervisor|nodes|worker|submit|ps|agents|tools|show|trace|result|doctor|resolve|quarantine|deadletter|resume|continue|retry|why|approvals|keys|policy|effects)\b)/g,
     `${selfCommand()} `,
   );
 }

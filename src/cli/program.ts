@@ -7,6 +7,7 @@ import { addCompletion } from './completion.ts';
 import { addConsole } from './console.ts';
 import { addDeadLetter } from './deadletter.ts';
 import { addDoctor } from './doctor.ts';
+import { addEffects } from './effects.ts';
 import { Ended, EXIT, EXIT_HELP, exitCodeOf, failureLine } from './failure.ts';
 import { addHealth } from './health.ts';
 import { addInspect } from './inspect.ts';
@@ -89,6 +90,7 @@ ${EXIT_HELP}`,
     addAgents,
     addPolicy,
     addAgain,
+    addEffects,
     addDeadLetter,
     addTools,
     addNodes,

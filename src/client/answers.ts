@@ -94,6 +94,14 @@ export const RetryStored = z.object({
 export const NodeOrdered = z.object({ ok: z.literal(true), node: NodeReport, lonely: z.array(z.string()) });
 export type NodeOrdered = z.infer<typeof NodeOrdered>;
 
+const CompensationStored = z.object({
+  ok: z.literal(true),
+  compensates: z.object({ run: RunId, c: z.string() }),
+  tool: z.string(),
+  user: z.string(),
+  seq: z.int(),
+});
+
 const Next = z.int().nullable();
 
 /** One agent as it is now, and the nodes that answered in time: `unusable` says why one takes no runs of it. */
@@ -175,6 +183,7 @@ export const API_ANSWERS = {
   tools: z.object({ tools: z.array(ToolInfo) }),
   tool: ToolDetails,
   retry: RetryStored,
+  compensate: CompensationStored,
   switch_ack: SwitchAck,
   switches: z.object({ switches: z.array(SwitchInfo), next: Next }),
   agents: z.object({ agents: z.array(AgentSummary), next: z.string().nullable() }),

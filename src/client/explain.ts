@@ -92,7 +92,7 @@ function callsOf({ decision, calls: planned = [] }: RunEventOf<'decided'>, n: nu
       tool: call.tool,
       args: redact(asked[i] ?? null) as Json,
       verdict: refused !== undefined ? 'denied' : approval === undefined ? 'allowed' : 'asked',
-      ...(refused === undefined ? {} : { error: refused }),
+      ...(refused === undefined ? {} : { error: redact(refused) as ErrorInfo }),
       policy: version,
       rules,
       reasons: approval?.reasons ?? [],

@@ -34,6 +34,7 @@ import {
 import { ask, type ClientBus } from './ask.ts';
 import { readCallResult } from './call-result.ts';
 import type { ContinueOptions } from './client.ts';
+import { type EffectReport, effectReport } from './effects.ts';
 import { type ExplainedRun, explainRun } from './explain.ts';
 import { pages, wholeTrace } from './pages.ts';
 import { checkedOrder, mustBeInForce, SILENCES, storeOrder } from './switch-order.ts';
@@ -177,6 +178,13 @@ export interface Operator {
     call: ApiInput<'policy_test'>['call'],
     candidate?: ApiInput<'policy_test'>['candidate'],
   ): Promise<PolicyAnswer>;
+  /** What a run, and all that it delegated to, did in the world. */
+  effects(run: string): Promise<EffectReport>;
+  /**
+   * Hands in the call that makes up for one that took effect, as the tool declares it: a new run, for the same user. Twice
+   * is one run. Throws AppError `no_effect`, `no_compensation`, and as `submit`.
+   */
+  compensate(run: string, call: string, why?: string): Promise<Submitted>;
   /** Why each call of a run was allowed, denied or asked for: the rule and its line. */
   explain(run: string): Promise<ExplainedRun>;
 }
@@ -283,6 +291,11 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
     applyPolicy: (policy, why = '') => call('policy_put', { ...policy, by, why }),
     testPolicy: (probe, candidate) =>
       call('policy_test', { call: probe, ...(candidate === undefined ? {} : { candidate }) }),
+    effects: (run) => effectReport({ journal, run: (one) => call('run', { run: one }) }, run),
+    compensate: (run, c, why = '') =>
+      accepted({ bus, clock, acceptMs: ACCEPT_MS, events: `${subjects.prefix}.evt.>` }, async () => {
+        return (await call('compensate', { run, c, by, why })).seq;
+      }),
     explain: (run) =>
       explainRun(journal(run), (version) =>
         call('policy', { version }).then(

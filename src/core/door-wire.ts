@@ -105,6 +105,8 @@ export const API_VERBS = {
   tool: z.strictObject({ v: V, name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected a tool name') }),
   /** Hands in the task of a run that has ended once more; twice is one run. */
   retry: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
+  /** Hands in the call that makes up for one that took effect, as a task of its own; twice is one run. */
+  compensate: z.strictObject({ v: V, run: RunId, c: CallId, by: By, why: Why }),
   /** Who may decide about approvals, by name; with `history` every record there ever was. */
   approvers: z.strictObject({ v: V, history: z.boolean().default(false) }),
   /** Lets somebody decide: with this key, for these groups. A name has one key at a time. */

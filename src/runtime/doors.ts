@@ -22,6 +22,7 @@ import { agentDetails, listAgents, putAgent } from './agent-doors.ts';
 import { listApprovers, listRefused, putApprover, revokeApprover, serveOpenRequests } from './approval-doors.ts';
 import { blobPart } from './blob-door.ts';
 import { health, listTools, toolDetails } from './cluster-doors.ts';
+import { compensate } from './compensate.ts';
 import { continueRun } from './continuation.ts';
 import { deadLetter, listDeadLetters, retryDeadLetter } from './dead-letter-doors.ts';
 import { tracePage } from './decision-trace.ts';
@@ -177,6 +178,8 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     agents: (body: ApiBody<'agents'>) => listAgents(deps, body),
     agent: (body: ApiBody<'agent'>) => agentDetails(deps, body),
     agent_put: (body: ApiBody<'agent_put'>) => putAgent(deps, body),
+    compensate: async (body: ApiBody<'compensate'>) =>
+      compensate(deps, (await runOf(deps, body.run)).accepted, await folded(deps, body.run), body),
     policy: (body: ApiBody<'policy'>) => policyDetails(deps, body),
     policy_put: (body: ApiBody<'policy_put'>) => putPolicy(deps, body),
     policy_test: (body: ApiBody<'policy_test'>) => testPolicy(deps, body),

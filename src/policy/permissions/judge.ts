@@ -37,7 +37,7 @@ export function judgeCall(input: PolicyInput): PolicyVerdict {
   if ('fault' in resources) {
     const word: RuleWord = { gate: 'permission', says: 'deny', rule: 'resource' };
     const message = `${definition.name} is not called: what it is about cannot be told for sure. ${resources.fault}`;
-    const refused = { code: 'not_permitted', message: clip(message, 2_048), retryable: true };
+    const refused = { code: 'not_permitted', message: clip(message, 2_048), retryable: false };
     return { refused, asked: [], words: { version: policy.version, rules: [word] }, untrusted: false };
   }
   const { names } = resources;
