@@ -21,6 +21,8 @@ export interface CompiledPolicy {
   readonly policy: Policy;
   /** The first rule that fits; the default, which denies, when none does. */
   permission(asked: { user: string; agent: string; tool: string; resource: string }): RuleWord;
+  /** Whether it matters what a call of the tool is about. */
+  looksAtResource(tool: string): boolean;
   /** Whether there is anything that the agent may do with the tool for the user, if somebody approves it. */
   mayEver(asked: { user: string; agent: string; tool: string }): boolean;
   /** How far the agents are trusted together: no further than the one that is trusted least. */
@@ -92,6 +94,11 @@ export function compilePolicy({ version, policy, lines }: PolicyRecord): Compile
       }
       return none;
     },
+    looksAtResource: remembered(
+      (tool: string) =>
+        rulesOf(tool).some(({ fitsAll }) => !fitsAll) ||
+        policy.taint.sources.some((source, i) => source.resource !== '*' && sources[i]?.tool(tool) === true),
+    ),
     mayEver: ({ user, agent, tool }) => {
       const mine = rolesOf(user);
       const about = rulesOf(tool).filter(

@@ -101,7 +101,14 @@ describe('permissions (SEC-1)', () => {
     ['a URL with too few slashes', 'https:/evil.example/', 'https://evil.example/*', 'allow'],
     ['a URL that nobody can read', 'https://[', '*', 'deny'],
   ])('resources have one form: %s', (_name, on, resource, expected) => {
-    expect(says(policy([{ tool: '*', resource, do: 'allow' }]), { on })).toBe(expected);
+    const secrets = { tool: '*', resource: 'secrets/*', do: 'deny' as const };
+    expect(says(policy([secrets, { tool: '*', resource, do: 'allow' }]), { on })).toBe(expected);
+  });
+
+  it('looks at the resource only where a rule does', () => {
+    expect(says(policy([{ tool: '*', do: 'allow' }]), { on: 'a/../b' })).toBe('allow');
+    const sources = [{ tool: 't', resource: 'inbox/*' }];
+    expect(says(policy([{ tool: '*', do: 'allow' }], { taint: { sources } }), { on: 'inbox/../inbox/a' })).toBe('deny');
   });
 
   it('takes a dotted path for the resource, and nothing from the prototype', () => {
