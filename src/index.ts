@@ -4,9 +4,10 @@
  * inside a process of yours; the rest are the shapes they speak. What tests need is in `proctor/testing`.
  */
 
-export { type LoadedAgent, loadAgents } from './adapters/agent-files/load-agents.ts';
 export { systemClock } from './adapters/clock/system-clock.ts';
 export { cryptoIds } from './adapters/crypto/ids.ts';
+export { type LoadedAgent, loadAgents } from './adapters/definition-files/load-agents.ts';
+export { type LoadedPolicy, loadPolicy } from './adapters/definition-files/load-policy.ts';
 export { nkeySignatures, nkeySigner } from './adapters/nkeys/signing.ts';
 export { spanIds } from './adapters/otel/forced-ids.ts';
 export { otelTelemetry } from './adapters/otel/telemetry.ts';
@@ -45,6 +46,8 @@ export type {
   DeadLetterRetried,
   NodeAnswer,
   NodeOrdered,
+  PolicyApplied,
+  PolicyDetails,
   RunDetails,
 } from './client/answers.ts';
 export {
@@ -53,11 +56,14 @@ export {
   type ContinueOptions,
   createClient,
 } from './client/client.ts';
+export type { EffectReport, ReportedEffect } from './client/effects.ts';
+export type { ExplainedCall, ExplainedRule, ExplainedRun } from './client/explain.ts';
 export {
   type ApproverInput,
   createOperator,
   type Operator,
   type OperatorOptions,
+  type PolicyOrder,
   type RunFilter,
   type SwitchDone,
   type Verdict,
@@ -94,6 +100,7 @@ export { JournalEntry } from './core/journal-entry.ts';
 export type { Json } from './core/json.ts';
 export { LimitOverrides, Limits } from './core/limits.ts';
 export { Plan, PlanStep } from './core/plan.ts';
+export { Policy, PolicyAnswer, type PolicyInput, PolicyLines, PolicyProbe } from './core/policy.ts';
 export { FailureCode, Outcome, ReasonCode } from './core/reasons.ts';
 export { RunResult, StepSummary } from './core/result.ts';
 export { StatusEvent } from './core/status.ts';

@@ -14,6 +14,8 @@ const findOrder = defineTool({
   parameters: z.object({ order: z.string().describe('order number, such as A-17') }),
   result: z.object({ customer: z.string(), total: z.number() }),
   effect: 'read',
+  // What policies give permissions for.
+  resourceField: 'order',
   idempotent: true,
   handler: ({ order }) => {
     const found = orders.get(order);
@@ -27,6 +29,8 @@ const refund = defineTool({
   description: 'Pays money of an order back.',
   parameters: z.object({ order: z.string(), amount: z.number().positive() }),
   risk: 'medium',
+  amountField: 'amount',
+  resourceField: 'order',
   // A repeat comes with the same key, and finds the refund made.
   idempotent: true,
   handler: ({ amount }, { idempotencyKey }) => {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { LoadedAgent } from '../app/agent-files.ts';
+import type { LoadedAgent } from '../app/definition-files.ts';
 import type { AgentDetails, AgentSummary } from '../client/answers.ts';
 import { all } from './arguments.ts';
 import { addCommand, addRemoteCommand, type CommonOptions } from './command.ts';
@@ -96,7 +96,7 @@ function addCheck(agents: Command, io: Io): void {
   })
     .option('--json', 'print JSON')
     .action(async (paths: string[], options: { json?: boolean }) => {
-      const { loadAgents } = await import('../app/agent-files.ts');
+      const { loadAgents } = await import('../app/definition-files.ts');
       const loaded: LoadedAgent[] = [];
       for (const path of paths) loaded.push(...(await loadAgents(path)));
       if (options.json === true) return io.out(JSON.stringify(loaded));
@@ -124,7 +124,7 @@ function addPut(agents: Command, io: Io): void {
   })
     .option('--by <name>', 'who gives the order (default: your user name)')
     .action(async (path: string, options: PutOptions) => {
-      const { loadAgents } = await import('../app/agent-files.ts');
+      const { loadAgents } = await import('../app/definition-files.ts');
       const loaded = await loadAgents(path);
       await withOperator(options, async (operator) => {
         for (const { definition, file } of loaded) {

@@ -47,10 +47,13 @@ const ADVICE: Record<string, string> = {
   no_node: 'Start one with: proctor up',
   unavailable: 'Start one with: proctor up, or see what is wrong with: proctor doctor',
   forbidden: 'Use credentials with more rights: proctor doctor shows which ones are used',
+  no_effect: 'See what took effect with: proctor effects RUN',
   unknown_node: 'List them with: proctor nodes',
   unknown_agent: 'List them with: proctor agents',
   unknown_version: 'Name one of those',
   invalid_agent: 'Correct the file; check again with: proctor agents check',
+  invalid_policy: 'Correct the file; check again with: proctor policy check FILE',
+  policy_changed: 'See what is different with: proctor policy diff FILE',
   agent_not_usable: 'Do that, or leave the agent out of --agents',
   invalid_task: 'Correct the task and submit it again',
   queue_full: 'See what waits with: proctor health',
@@ -68,8 +71,8 @@ export function exitCodeOf(thrown: unknown): number {
 /** `proctor: <what>. <what to do>.` Never a stack, never a secret. */
 export function failureLine(thrown: unknown): string {
   const { code, message } = toAppError(thrown);
-  // Faults of agent files come a line each; everything else is one line.
-  const lines = code === 'invalid_agent' ? message.split('\n') : [message];
+  // Faults of files come a line each; everything else is one line.
+  const lines = code === 'invalid_agent' || code === 'invalid_policy' ? message.split('\n') : [message];
   const what = lines.map((one) => sentence(line(redactText(one)).trim())).join('\n  ');
   const advice = ADVICE[code];
   return `proctor: ${copyable(`${what}${advice === undefined ? '' : `${lines.length > 1 ? '\n' : ' '}${sentence(advice)}`}`)}`;
@@ -78,7 +81,7 @@ export function failureLine(thrown: unknown): string {
 /** Commands in a text as they must be typed here. */
 export function copyable(text: string): string {
   return text.replaceAll(
-    /\bproctor (?=(?:up|supervisor|nodes|worker|submit|ps|agents|tools|show|trace|result|doctor|resolve|quarantine|deadletter|resume|continue|retry|why|approvals|keys)\b)/g,
+    /\bproctor (?=(?:up|supervisor|nodes|worker|submit|ps|agents|tools|show|trace|result|doctor|resolve|quarantine|deadletter|resume|continue|retry|why|approvals|keys|policy|effects)\b)/g,
     `${selfCommand()} `,
   );
 }

@@ -8,6 +8,7 @@ import { addCompletion } from './completion.ts';
 import { addConsole } from './console.ts';
 import { addDeadLetter } from './deadletter.ts';
 import { addDoctor } from './doctor.ts';
+import { addEffects } from './effects.ts';
 import { Ended, EXIT, EXIT_HELP, exitCodeOf, failureLine } from './failure.ts';
 import { addHealth } from './health.ts';
 import { addInspect } from './inspect.ts';
@@ -16,6 +17,7 @@ import { addKeys } from './keys.ts';
 import { addNatsConfig } from './nats-config.ts';
 import { addNodes } from './nodes.ts';
 import { addOrders } from './orders.ts';
+import { addPolicy } from './policy.ts';
 import { addPs } from './ps.ts';
 import { addResult } from './result.ts';
 import { addShow } from './show.ts';
@@ -88,7 +90,9 @@ ${EXIT_HELP}`,
     addSwitches,
     addBreakers,
     addAgents,
+    addPolicy,
     addAgain,
+    addEffects,
     addDeadLetter,
     addTools,
     addNodes,

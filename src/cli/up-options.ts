@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { loadAgents } from '../app/agent-files.ts';
+import { loadAgents } from '../app/definition-files.ts';
 import { type LogLevel, logTo } from '../app/local.ts';
 import { type Ops, startOps } from '../app/ops.ts';
 import type { Stack, StackOptions } from '../app.ts';

@@ -11,6 +11,7 @@ import { JournalEntry } from '../core/journal-entry.ts';
 import { Json } from '../core/json.ts';
 import { AccountInfo, BreakerInfo } from '../core/ledger-wire.ts';
 import { Limits } from '../core/limits.ts';
+import { PolicyAnswer, PolicyRecord } from '../core/policy.ts';
 import { RunResult } from '../core/result.ts';
 import { Protocol, RunContext } from '../core/run-state.ts';
 import { StatusEvent } from '../core/status.ts';
@@ -94,6 +95,14 @@ export const RetryStored = z.object({
 export const NodeOrdered = z.object({ ok: z.literal(true), node: NodeReport, lonely: z.array(z.string()) });
 export type NodeOrdered = z.infer<typeof NodeOrdered>;
 
+const CompensationStored = z.object({
+  ok: z.literal(true),
+  compensates: z.object({ run: RunId, c: z.string() }),
+  tool: z.string(),
+  user: z.string(),
+  seq: z.int(),
+});
+
 const Next = z.int().nullable();
 
 /** One agent as it is now, and the nodes that answered in time: `unusable` says why one takes no runs of it. */
@@ -132,6 +141,14 @@ export const AgentPut = z.object({
 });
 export type AgentPut = z.infer<typeof AgentPut>;
 
+/** One version of the policy; `at` is null for the one that is built in, `current` is the one that runs begin with. */
+export const PolicyDetails = z.object({ ...PolicyRecord.shape, at: z.int().nullable(), current: z.int() });
+export type PolicyDetails = z.infer<typeof PolicyDetails>;
+
+/** `stored` is false when the same policy was in force already. */
+export const PolicyApplied = z.object({ ok: z.literal(true), version: z.int(), stored: z.boolean() });
+export type PolicyApplied = z.infer<typeof PolicyApplied>;
+
 /** One part of the result of a call. All parts in order, put together, are its JSON text: `sha256` and `bytes` are of that. */
 export const StoredPart = z.object({ ...BlobRef.shape, part: z.int(), data: z.base64() });
 export type StoredPart = z.infer<typeof StoredPart>;
@@ -167,6 +184,7 @@ export const API_ANSWERS = {
   tools: z.object({ tools: z.array(ToolInfo) }),
   tool: ToolDetails,
   retry: RetryStored,
+  compensate: CompensationStored,
   switch_ack: SwitchAck,
   breakers: z.object({ breakers: z.array(BreakerInfo) }),
   breaker_reset: z.object({ ok: z.literal(true), target: z.string() }),
@@ -175,6 +193,9 @@ export const API_ANSWERS = {
   agents: z.object({ agents: z.array(AgentSummary), next: z.string().nullable() }),
   agent: AgentDetails,
   agent_put: AgentPut,
+  policy: PolicyDetails,
+  policy_put: PolicyApplied,
+  policy_test: PolicyAnswer,
 } as const satisfies { [K in ApiVerb]: z.ZodType };
 export type ApiAnswer<K extends ApiVerb> = z.output<(typeof API_ANSWERS)[K]>;
 

@@ -7,6 +7,7 @@ import { toAppError } from '../core/errors.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import type { Json } from '../core/json.ts';
 import type { AccountInfo, BreakerInfo } from '../core/ledger-wire.ts';
+import type { PolicyAnswer } from '../core/policy.ts';
 import type { RunResult } from '../core/result.ts';
 import type { StatusEvent } from '../core/status.ts';
 import type { Subjects } from '../core/subjects.ts';
@@ -27,11 +28,15 @@ import {
   type DeadLetterRetried,
   type NodeAnswer,
   type NodeOrdered,
+  type PolicyApplied,
+  type PolicyDetails,
   type RunDetails,
 } from './answers.ts';
 import { ask, type ClientBus } from './ask.ts';
 import { readCallResult } from './call-result.ts';
 import type { ContinueOptions } from './client.ts';
+import { type EffectReport, effectReport } from './effects.ts';
+import { type ExplainedRun, explainRun } from './explain.ts';
 import { pages, wholeTrace } from './pages.ts';
 import { checkedOrder, mustBeInForce, SILENCES, storeOrder } from './switch-order.ts';
 import { nodeTimers } from './timers.ts';
@@ -59,6 +64,9 @@ export interface RunFilter {
 
 /** Who is to decide about approvals. */
 export type ApproverInput = Pick<ApiInput<'approver_put'>, 'name' | 'public_key' | 'groups' | 'users'>;
+
+/** A policy, the text it was written as, and in which lines of that its rules stand. */
+export type PolicyOrder = Pick<ApiInput<'policy_put'>, 'policy' | 'lines' | 'text' | 'source' | 'running' | 'expect'>;
 
 /** What a person says about a call whose outcome nobody knows, or that was asked of a person. */
 export type Verdict = { verdict: 'done'; result?: Json } | { verdict: 'repeat' } | { verdict: 'fail'; why: string };
@@ -165,6 +173,27 @@ export interface Operator {
    * `version_taken` when other content is stored under it. `source` says where it comes from, for whoever reads later.
    */
   putAgent(definition: AgentInput, source?: string): Promise<AgentPut>;
+  /** One version of the policy; the one in force when none is named. Throws AppError `unknown_version`. */
+  policy(version?: number): Promise<PolicyDetails>;
+  /**
+   * Puts a policy into force for runs that begin from now on, with `running` for those at work as well. Throws AppError
+   * `policy_changed` when `expect` is not the version in force, `invalid_request`.
+   */
+  applyPolicy(policy: PolicyOrder, why?: string): Promise<PolicyApplied>;
+  /** What the gate would say to a call under the policy in force, or under another one. Nothing is called. */
+  testPolicy(
+    call: ApiInput<'policy_test'>['call'],
+    candidate?: ApiInput<'policy_test'>['candidate'],
+  ): Promise<PolicyAnswer>;
+  /** What a run, and all that it delegated to, did in the world. */
+  effects(run: string): Promise<EffectReport>;
+  /**
+   * Hands in the call that makes up for one that took effect, as the tool declares it: a new run, for the same user. Twice
+   * is one run. Throws AppError `no_effect`, `no_compensation`, and as `submit`.
+   */
+  compensate(run: string, call: string, why?: string): Promise<Submitted>;
+  /** Why each call of a run was allowed, denied or asked for: the rule and its line. */
+  explain(run: string): Promise<ExplainedRun>;
 }
 
 const PAGE = 500;
@@ -191,6 +220,11 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
     result: () => call('result', { run }),
   });
 
+  const journal = (run: string, from = 0) =>
+    pages(async (next) => {
+      const page = await call('journal', { run, from: next });
+      return { items: page.entries, next: page.next };
+    }, from);
   return {
     runs: (filter = {}) =>
       pages(async (after) => {
@@ -199,11 +233,7 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
       }, 0),
     run: (run) => call('run', { run }),
     why: (run) => call('why', { run }),
-    journal: (run, from = 0) =>
-      pages(async (next) => {
-        const page = await call('journal', { run, from: next });
-        return { items: page.entries, next: page.next };
-      }, from),
+    journal,
     watch: (run, how) => watchRun(source(run, how)),
     result: (run, { wait = false, ...how } = {}) => readResult(run, source(run, how), wait),
     callResult: (run, c) => readCallResult((part) => call('blob', { run, c, part })),
@@ -271,5 +301,24 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
       }, ''),
     agent: (name, version) => call('agent', { name, ...(version === undefined ? {} : { version }) }),
     putAgent: (definition, source = '') => call('agent_put', { definition, by, source }),
+    policy: (version) => call('policy', version === undefined ? {} : { version }),
+    applyPolicy: (policy, why = '') => call('policy_put', { ...policy, by, why }),
+    testPolicy: (probe, candidate) =>
+      call('policy_test', { call: probe, ...(candidate === undefined ? {} : { candidate }) }),
+    effects: (run) => effectReport({ journal, run: (one) => call('run', { run: one }) }, run),
+    compensate: (run, c, why = '') =>
+      accepted({ bus, clock, acceptMs: ACCEPT_MS, events: `${subjects.prefix}.evt.>` }, async () => {
+        return (await call('compensate', { run, c, by, why })).seq;
+      }),
+    explain: (run) =>
+      explainRun(journal(run), (version) =>
+        call('policy', { version }).then(
+          ({ text }) => text,
+          (thrown: unknown) => {
+            if (toAppError(thrown).code === 'unknown_version') return null;
+            throw thrown;
+          },
+        ),
+      ),
   };
 }

@@ -1,29 +1,19 @@
-import type { z } from 'zod';
 import { AgentDefinition, type AgentInput, ModelOptions } from './agent.ts';
 import { AnomalySettings } from './anomalies.ts';
 import { ApprovalRules } from './approval-rules.ts';
-import { likely } from './closest.ts';
 import { AppError, clip } from './errors.ts';
 import { Limits } from './limits.ts';
 import { LOOP_RUNGS, LoopSettings } from './loops.ts';
+import { type WrittenFault, writtenFaults } from './written-faults.ts';
 
 /** Agent definitions as people write them: all faults at once, each with its path. */
 
-export interface AgentFault {
-  path: PropertyKey[];
-  /** `limits.steps: expected ...`; what the path is and what was expected there. */
-  text: string;
-}
-
-export type CheckedAgent = { definition: AgentDefinition } | { faults: AgentFault[] };
-
-/** Most faults that are told at once. */
-const TOLD = 50;
+export type CheckedAgent = { definition: AgentDefinition } | { faults: WrittenFault[] };
 
 export function checkAgent(value: unknown): CheckedAgent {
   const parsed = AgentDefinition.safeParse(value);
   if (parsed.success) return { definition: parsed.data };
-  return { faults: parsed.error.issues.flatMap(faultsOf).slice(0, TOLD) };
+  return { faults: writtenFaults(parsed.error.issues, 'agent', knownKeys) };
 }
 
 /**
@@ -41,30 +31,6 @@ export function defineAgent(input: AgentInput): AgentDefinition {
 function nameIn(input: unknown): string {
   const name = typeof input === 'object' && input !== null ? (input as { name?: unknown }).name : undefined;
   return typeof name === 'string' && name !== '' ? `"${clip(name, 64)}"` : 'without a name';
-}
-
-function faultsOf(issue: z.core.$ZodIssue): AgentFault[] {
-  if (issue.code === 'unrecognized_keys') {
-    const known = knownKeys(issue.path);
-    return issue.keys.map((key) => {
-      const meant = likely(key, known);
-      const hint = meant === undefined ? `known here: ${known.join(', ')}` : `did you mean "${meant}"?`;
-      const path = [...issue.path, key];
-      return { path, text: `${shown(path)}: unknown field; ${hint}` };
-    });
-  }
-  const missing = issue.code === 'invalid_type' && /received undefined$/.test(issue.message);
-  const message = issue.message.replace(/^Invalid input: /, '').replace(/^Too (?:big|small): /, '');
-  return [
-    {
-      path: issue.path,
-      text: `${shown(issue.path)}: ${missing ? `${message.replace(/, received undefined$/, '')}, but it is missing` : message}`,
-    },
-  ];
-}
-
-function shown(path: PropertyKey[]): string {
-  return path.length === 0 ? 'agent' : clip(path.map(String).join('.'), 256);
 }
 
 function knownKeys([first, ...rest]: PropertyKey[]): string[] {

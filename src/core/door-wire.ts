@@ -6,6 +6,7 @@ import { NodeOrder } from './cluster-wire.ts';
 import { CallId, RunId } from './events.ts';
 import { ResultJson } from './json.ts';
 import { LimitOverrides } from './limits.ts';
+import { Policy, PolicyLines, PolicyProbe, PolicyText } from './policy.ts';
 import { PublicKey } from './signed.ts';
 import { Name } from './task.ts';
 import { TreeQuery } from './tree-wire.ts';
@@ -114,6 +115,8 @@ export const API_VERBS = {
   tool: z.strictObject({ v: V, name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected a tool name') }),
   /** Hands in the task of a run that has ended once more; twice is one run. */
   retry: z.strictObject({ v: V, run: RunId, by: By, why: Why }),
+  /** Hands in the call that makes up for one that took effect, as a task of its own; twice is one run. */
+  compensate: z.strictObject({ v: V, run: RunId, c: CallId, by: By, why: Why }),
   /** Who may decide about approvals, by name; with `history` every record there ever was. */
   approvers: z.strictObject({ v: V, history: z.boolean().default(false) }),
   /** Lets somebody decide: with this key, for these groups. A name has one key at a time. */
@@ -134,6 +137,27 @@ export const API_VERBS = {
   agents: z.strictObject({ v: V, limit: z.int().min(1).max(500).default(100), after: z.string().max(64).default('') }),
   /** The whole definition: the current version, or the one that is named. */
   agent: z.strictObject({ v: V, name: Name, version: AgentDefinition.shape.version.unwrap().optional() }),
+  /** One version of the policy; the one in force when none is named. */
+  policy: z.strictObject({ v: V, version: z.int().min(0).optional() }),
+  /** Stores the next version of the policy; `expect`: refused when another version than this is in force. */
+  policy_put: z.strictObject({
+    v: V,
+    policy: Policy,
+    lines: PolicyLines.default({}),
+    text: PolicyText,
+    /** Also for runs that began under a version before it. */
+    running: z.boolean().default(false),
+    expect: z.int().min(0).optional(),
+    by: By,
+    why: Why,
+    source: z.string().max(512).default(''),
+  }),
+  /** What the gate would say to a call, under the policy in force or under another one; nothing is called. */
+  policy_test: z.strictObject({
+    v: V,
+    call: PolicyProbe,
+    candidate: z.strictObject({ policy: Policy, lines: PolicyLines.default({}) }).optional(),
+  }),
   /** Stores a version and makes it the current one. */
   agent_put: z.strictObject({ v: V, definition: AgentDefinition, by: By, source: z.string().max(512).default('') }),
 } as const;

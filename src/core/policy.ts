@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { ApprovalRules } from './approval-rules.ts';
+import { ApprovalReason, ApprovalRules } from './approval-rules.ts';
 import { isCallId, isRunId, MAX_RUN_ID } from './ids.ts';
 import { JsonObject } from './json.ts';
 import { Name } from './task.ts';
+import { Risk } from './tool.ts';
 
 /**
  * The policy of a cluster: one document that says what calls agents may make (SEC-1), how far each agent is trusted
@@ -25,9 +26,12 @@ const Pattern = z
   .min(1)
   .max(256)
   .regex(/^[^*]*\*?$/, 'expected a name, or the beginning of one with a * at its end');
+/** What decides where no rule does: nothing fits, or what the call is about cannot be told. */
+const NO_RULES = ['default', 'resource'];
 const RuleId = z
   .string()
-  .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, 'expected a letter, then at most 63 letters, digits, _ or -');
+  .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/, 'expected a letter, then at most 63 letters, digits, _ or -')
+  .refine((id) => !NO_RULES.includes(id), `expected another id: ${NO_RULES.join(' and ')} stand for no rule`);
 const Role = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, _ or -');
 
 /** The role of everybody whom no role names. */
@@ -95,29 +99,45 @@ export const Policy = z
     approvals: ApprovalRules.optional(),
   })
   .check((ctx) => {
-    const { roles, permissions, autonomy } = ctx.value;
-    const known = new Set(['*', DEFAULT_ROLE, ...Object.keys(roles)]);
-    for (const [i, { role }] of permissions.entries()) {
-      if (known.has(role)) continue;
-      const message = `no role has this name; roles has: ${[...known].join(', ')}`;
-      ctx.issues.push({ code: 'custom', input: role, path: ['permissions', i, 'role'], message });
-    }
-    const ids = new Set<string>();
-    for (const [section, rules] of Object.entries({ permissions, autonomy })) {
-      for (const [i, { id }] of rules.entries()) {
-        if (id === undefined) continue;
-        const message = 'another rule has this id';
-        if (ids.has(id)) ctx.issues.push({ code: 'custom', input: id, path: [section, i, 'id'], message });
-        ids.add(id);
-      }
+    for (const { path, message } of rulesAmiss(ctx.value)) {
+      ctx.issues.push({ code: 'custom', input: ctx.value, path, message });
     }
   });
 export type Policy = z.infer<typeof Policy>;
 export type PolicyInput = z.input<typeof Policy>;
 
+/** What no rule alone shows: roles that nobody has, ids that two have. Also of a value that is amiss in other ways. */
+export function rulesAmiss(value: { [K in 'roles' | 'permissions' | 'autonomy']?: unknown }) {
+  const faults: { path: PropertyKey[]; message: string }[] = [];
+  const known = new Set([
+    '*',
+    DEFAULT_ROLE,
+    ...Object.keys(typeof value.roles === 'object' ? (value.roles ?? {}) : {}),
+  ]);
+  const ids = new Set<unknown>([undefined]);
+  for (const section of ['permissions', 'autonomy'] as const) {
+    const rules = value[section];
+    for (const [i, rule] of (Array.isArray(rules) ? rules : []).entries()) {
+      const { id, role } = (rule ?? {}) as { id?: unknown; role?: unknown };
+      if (typeof role === 'string' && !known.has(role)) {
+        const message = `no role has this name; there are: ${[...known].join(', ')}`;
+        faults.push({ path: [section, i, 'role'], message });
+      }
+      if (id !== undefined && ids.has(id)) {
+        faults.push({ path: [section, i, 'id'], message: 'another rule has this id' });
+      }
+      ids.add(id);
+    }
+  }
+  return faults;
+}
+
 /** The lines of a policy's file in which its rules stand, by path such as `permissions.0`. */
 export const PolicyLines = z.record(z.string().max(64), z.int().min(1));
 export type PolicyLines = z.infer<typeof PolicyLines>;
+
+/** The file as it was applied. */
+export const PolicyText = z.string().max(MAX_POLICY_BYTES);
 
 /** One version as it is stored. */
 export const PolicyRecord = z.strictObject({
@@ -127,8 +147,7 @@ export const PolicyRecord = z.strictObject({
   at_least: z.int().min(0),
   policy: Policy,
   lines: PolicyLines,
-  /** The file as it was applied. */
-  text: z.string().max(MAX_POLICY_BYTES),
+  text: PolicyText,
   by: z.string().min(1).max(128),
   why: z.string().max(1024),
   source: z.string().max(512),
@@ -162,12 +181,31 @@ export const PolicyProbe = z.strictObject({
   user: Name.default('default'),
   tool: z.string().min(1).max(64),
   args: JsonObject.default({}),
+  /** Raises the risk of the call, as a model may. */
+  risk: Risk.optional(),
   /** Agents above it, the nearest first. */
   above: z.array(Name).max(64).default([]),
   /** As if content from outside had been read. */
   tainted: z.boolean().default(false),
 });
 export type PolicyProbe = z.infer<typeof PolicyProbe>;
+
+/** What the gate says to a call; `code` is that of the gate that refused it. */
+export const PolicyAnswer = z.object({
+  verdict: Says,
+  code: z.string().optional(),
+  message: z.string().optional(),
+  /** The rules that said so, in the order in which they were asked; none when an earlier gate refused. */
+  policy: PolicyWords,
+  /** Why it needs an approval, whose, of how many, and for how long it is waited for. */
+  reasons: z.array(ApprovalReason),
+  groups: z.array(z.string()),
+  needed: z.int(),
+  timeout_ms: z.int(),
+  /** What it brings comes from outside. */
+  untrusted: z.boolean(),
+});
+export type PolicyAnswer = z.infer<typeof PolicyAnswer>;
 
 /** The policy until one is applied, as a file would have it. */
 export const BUILT_IN_TEXT = `# The policy that comes with Proctor, in force until another one is applied.

@@ -6,6 +6,21 @@ import { Volatile } from './loops.ts';
 export const Effect = z.enum(['read', 'write', 'destructive']);
 export const Risk = z.enum(['low', 'medium', 'high']);
 
+/** The call that makes up for one that took effect: its arguments come from those of that call, or from its result. */
+export const Compensation = z.strictObject({
+  tool: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected the name of a tool'),
+  args: z
+    .record(
+      z.string().min(1).max(64),
+      z
+        .string()
+        .max(256)
+        .regex(/^(?:args|result)(?:\.[^.\s]+)*$/, 'expected a path such as args.order or result.id'),
+    )
+    .default({}),
+});
+export type Compensation = z.infer<typeof Compensation>;
+
 /** A tool as its worker announces it (TOOL-1). Undeclared means the careful choice: a write that must not be repeated. */
 export const ToolDefinition = z.strictObject({
   name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, _ or -'),
@@ -30,6 +45,8 @@ export const ToolDefinition = z.strictObject({
     .regex(/^[^.\s]+(?:\.[^.\s]+)*$/, 'expected the path of an argument, such as path or order.id')
     .max(128)
     .optional(),
+  /** What makes up for a call that took effect, when a person starts it (OPS-8). */
+  compensation: Compensation.optional(),
   /** True: its results come from outside, such as web pages and mails, and may hold instructions of strangers (SEC-5). */
   untrusted: z.boolean().optional(),
   /** True: its arguments reach somebody outside, whatever its effect. */

@@ -20,6 +20,7 @@ import { INBOX_KINDS } from './inbox-wire.ts';
 import { JournalEntry } from './journal-entry.ts';
 import { LedgerEntry, LedgerSnapshot, SnapshotHead } from './ledger-wire.ts';
 import { Plan } from './plan.ts';
+import { Policy, PolicyProbe, PolicyRecord } from './policy.ts';
 import { Quotas } from './quotas.ts';
 import { RunResult } from './result.ts';
 import { ResultRequest } from './result-wire.ts';
@@ -36,6 +37,9 @@ const WIRE_SCHEMAS: Record<string, z.ZodType> = {
   agent: AgentDefinition,
   'agent-record': AgentRecord,
   'agent-choice': AgentChoice,
+  policy: Policy,
+  'policy-record': PolicyRecord,
+  'policy-call': PolicyProbe,
   tool: ToolDefinition,
   status: StatusEvent,
   result: RunResult,

@@ -8,6 +8,7 @@ import { Signed } from '../core/signed.ts';
 import { streamsOf } from '../core/streams.ts';
 import { parseDecisionId } from '../core/subjects.ts';
 import { judgeDecision, type Refusal } from '../policy/approvals.ts';
+import { judgeCall } from '../policy/permissions/judge.ts';
 import type { StoredMessage } from '../ports/bus.ts';
 import type { NodeDeps } from './deps.ts';
 
@@ -20,7 +21,7 @@ import type { NodeDeps } from './deps.ts';
 /** What the checks need of a node. */
 export type ApprovalDeps = Pick<
   NodeDeps,
-  'bus' | 'subjects' | 'clock' | 'ids' | 'log' | 'journal' | 'tools' | 'validator' | 'signatures'
+  'bus' | 'subjects' | 'clock' | 'ids' | 'log' | 'journal' | 'tools' | 'validator' | 'signatures' | 'policies'
 >;
 
 /** A decision, read: the event that it becomes, or why it counts for nothing. */
@@ -125,7 +126,7 @@ export async function judge(deps: ApprovalDeps, message: StoredMessage): Promise
     now: deps.clock.now(),
   });
   if (refusal !== null) return { refusal };
-  const edit = decision.edited === undefined ? null : await editFault(deps, asked?.planned.tool ?? '', decision.edited);
+  const edit = decision.edited === undefined || asked === null ? null : await editFault(deps, asked, decision.edited);
   if (edit !== null) return { refusal: edit };
   return {
     event: {
@@ -160,8 +161,8 @@ function signedOf(data: string): { signed: Signed; decision: DecisionPayload } |
 
 /** Arguments of an approver are checked like those of a model. */
 async function editFault(
-  { signatures, tools, validator }: ApprovalDeps,
-  tool: string,
+  { signatures, tools, validator, policies }: ApprovalDeps,
+  { accepted, planned: { tool } }: Asked,
   { args, digest }: NonNullable<DecisionPayload['edited']>,
 ): Promise<Refusal | null> {
   if (digestOf(signatures, args) !== digest) {
@@ -175,7 +176,12 @@ async function editFault(
     return { code: 'unknown_tool', message: `no worker announces ${tool} now: its arguments cannot be checked` };
   }
   const fault = validator.faults(definition.parameters, args);
-  return fault === null ? null : { code: 'edited_invalid', message: `edited.args: ${fault.message}` };
+  if (fault !== null) return { code: 'edited_invalid', message: `edited.args: ${fault.message}` };
+  // Who may approve a call may not make another one of it that the policy denies. Taint is about the tool alone.
+  const policy = await policies.over(accepted.policy);
+  const agents = [accepted.agent.name, ...(accepted.above ?? []).map(({ agent }) => agent)];
+  const { refused } = judgeCall({ policy, user: accepted.user, agents, definition, args, taint: null });
+  return refused === null ? null : { code: 'edited_denied', message: `edited.args: ${refused.message}` };
 }
 
 /** Why the run does not take a decision that is right in itself; null when it does. */

@@ -22,6 +22,7 @@ import { agentDetails, listAgents, putAgent } from './agent-doors.ts';
 import { listApprovers, listRefused, putApprover, revokeApprover, serveOpenRequests } from './approval-doors.ts';
 import { blobPart } from './blob-door.ts';
 import { health, listTools, toolDetails } from './cluster-doors.ts';
+import { compensate } from './compensate.ts';
 import { continueRun } from './continuation.ts';
 import { deadLetter, listDeadLetters, retryDeadLetter } from './dead-letter-doors.ts';
 import { tracePage } from './decision-trace.ts';
@@ -30,6 +31,7 @@ import type { RunFold } from './fold.ts';
 import { listAccounts, listBreakers, resetBreaker } from './ledger-doors.ts';
 import { orderNode } from './node-orders.ts';
 import { nodeReports } from './node-reports.ts';
+import { policyDetails, putPolicy, testPolicy } from './policy-doors.ts';
 import { retryRun } from './retry-run.ts';
 import { activationSubject } from './starting.ts';
 import { listSwitches, switchAck } from './switch-doors.ts';
@@ -177,6 +179,11 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     agents: (body: ApiBody<'agents'>) => listAgents(deps, body),
     agent: (body: ApiBody<'agent'>) => agentDetails(deps, body),
     agent_put: (body: ApiBody<'agent_put'>) => putAgent(deps, body),
+    compensate: async (body: ApiBody<'compensate'>) =>
+      compensate(deps, (await runOf(deps, body.run)).accepted, await folded(deps, body.run), body),
+    policy: (body: ApiBody<'policy'>) => policyDetails(deps, body),
+    policy_put: (body: ApiBody<'policy_put'>) => putPolicy(deps, body),
+    policy_test: (body: ApiBody<'policy_test'>) => testPolicy(deps, body),
     nodes: async () => ({ nodes: await nodeReports(deps) }),
     tree: (body: ApiBody<'tree'>) => treeOfNode(deps, body),
     node_order: (body: ApiBody<'node_order'>) => orderNode(deps, body),

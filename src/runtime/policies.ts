@@ -174,7 +174,7 @@ export class Policies {
     const { bus, subjects } = this.options;
     const stored = await bus.last(this.stream.name, subjects.policy(version), { authoritative: true });
     const found = this.made(stored, version);
-    this.ready.set(version, found);
+    if (stored !== null) this.ready.set(version, found);
     return found;
   }
 

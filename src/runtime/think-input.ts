@@ -7,6 +7,7 @@ import type { Plan } from '../core/plan.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 import { PLAIN_NOTICE } from '../policy/degrade.ts';
 import { nudgeOf } from '../policy/loops/verdict.ts';
+import { isOffered } from '../policy/permissions/judge.ts';
 import { gateDelegation } from '../policy/tool-gate.ts';
 import type { ThinkInput } from '../ports/model.ts';
 import type { EffectScope } from './effects.ts';
@@ -86,7 +87,7 @@ function delegatesOf({ deps, accepted, context }: EffectScope): ThinkInput['dele
   });
 }
 
-/** The tools that the agent's list names, and those that its patterns find; each once. */
+/** The tools that the agent's list names, and those that its patterns find; each once. Nobody is offered what the policy never allows. */
 async function toolsOf({ deps, accepted }: EffectScope): Promise<ToolDefinition[]> {
   const { agent, above = [] } = accepted;
   const named = agent.tools.filter((name) => !name.endsWith('*'));
@@ -99,7 +100,13 @@ async function toolsOf({ deps, accepted }: EffectScope): Promise<ToolDefinition[
   for (const definition of listed) {
     if (!byName.has(definition.name) && listsTool(agent, definition.name)) byName.set(definition.name, definition);
   }
-  return [...byName.values()].filter(({ name }) => above.every((one) => listsTool(one, name)));
+  const policy = await deps.policies.over(accepted.policy);
+  const agents = [agent.name, ...above.map((one) => one.agent)];
+  return [...byName.values()].filter(
+    (definition) =>
+      above.every((one) => listsTool(one, definition.name)) &&
+      isOffered({ policy, user: accepted.user, agents, definition }),
+  );
 }
 
 function remainingOf({ deps, context }: EffectScope): ThinkInput['remaining'] {

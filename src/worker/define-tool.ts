@@ -26,6 +26,11 @@ export interface ToolSpec<P extends z.ZodObject, R extends z.ZodType> {
   amountField?: string;
   /** The argument that says what the call is about, such as `path`: policies give permissions for it. Default none. */
   resourceField?: string;
+  /**
+   * The call that makes up for this one, when a person starts it (`proctor compensate`): its tool, and its arguments as
+   * paths into those of this call, or into the result: `{ order: 'result.id', reason: 'args.note' }`. Default none.
+   */
+  compensation?: { tool: string; args?: Record<string, string> };
   /** True: results hold content from outside, such as web pages and mails. After one was read, writes ask. Default false. */
   untrusted?: boolean;
   /** True: the arguments reach somebody outside, whatever the effect. Default false. */
@@ -88,6 +93,7 @@ export function defineTool<P extends z.ZodObject, R extends z.ZodType = z.ZodTyp
     requires_approval: spec.requiresApproval,
     ...(spec.amountField === undefined ? {} : { amount_field: spec.amountField }),
     ...(spec.resourceField === undefined ? {} : { resource_field: spec.resourceField }),
+    ...(spec.compensation === undefined ? {} : { compensation: spec.compensation }),
     ...(spec.untrusted === undefined ? {} : { untrusted: spec.untrusted }),
     ...(spec.egress === undefined ? {} : { egress: spec.egress }),
     idempotent: spec.remember === true ? true : spec.idempotent,

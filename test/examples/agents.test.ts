@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type LoadedAgent, loadAgents } from '../../src/adapters/agent-files/load-agents.ts';
+import { type LoadedAgent, loadAgents } from '../../src/adapters/definition-files/load-agents.ts';
 import type { NatsBus } from '../../src/adapters/nats/bus.ts';
 import { connectNats } from '../../src/adapters/nats/connect.ts';
 import { loadPricing } from '../../src/app/pricing.ts';

@@ -45,7 +45,11 @@ export function serverConfig(config: ServerConfig): string {
   const approvals = [`${p}.apr.open`, `${p}.apr.open.*`, `${p}.in.*.decision.*`];
   const requests = [`${p}.apr.req.>`, `${p}.apr.note.>`];
   // It reads streams, asks nodes and gives orders, and passes on decisions that approvers signed; it writes to nothing else
-  // but the switches.
+  // but the switches, and applies no policy.
+  // Orders that only operators give, from where their key is.
+  const ordersOfOperators = ['policy_put', 'approver_put', 'approver_revoke', 'agent_put', 'compensate'].map((verb) =>
+    subjects.api(verb),
+  );
   const consolePublish = [
     ...[`${p}.api.>`, `${p}.switch.>`, '$JS.API.INFO', '$JS.API.STREAM.INFO.*', '$JS.API.STREAM.MSG.GET.*'],
     ...['$JS.API.DIRECT.GET.>', `$JS.API.CONSUMER.CREATE.${events}`, `$JS.API.CONSUMER.MSG.NEXT.${events}.*`],
@@ -78,7 +82,7 @@ ${exportLines('service', approvals, approve)}${exportLines('stream', requests, a
           publish: { allow: ${list([`${p}.>`, '$JS.>', '$KV.>', '$O.>', '$SRV.>', '_INBOX.>', `${inbox}.>`, `${forConsole}.>`, '_R_.>'])} },
           subscribe: { allow: ${list([`${p}.>`, '$JS.EVENT.>', '$KV.>', '$SRV.>', '_INBOX.>', `${forConsole}.>`])} } } }
       { nkey: ${roles.console.publicKey}, permissions: {
-          publish: { allow: ${list(consolePublish)} },
+          publish: { allow: ${list(consolePublish)}, deny: ${list(ordersOfOperators)} },
           subscribe: { allow: ${list([`${p}.jrn.>`, `${p}.evt.>`, ...requests, `${forConsole}.>`])} } } }
       { nkey: ${roles.worker.publicKey}, permissions: {
           publish: { allow: ${list([`${p}.beat.>`, `${p}.idem.>`])} },

@@ -21,6 +21,10 @@ export interface CompiledPolicy {
   readonly policy: Policy;
   /** The first rule that fits; the default, which denies, when none does. */
   permission(asked: { user: string; agent: string; tool: string; resource: string }): RuleWord;
+  /** Whether it matters what a call of the tool is about. */
+  looksAtResource(tool: string): boolean;
+  /** Whether there is anything that the agent may do with the tool for the user, if somebody approves it. */
+  mayEver(asked: { user: string; agent: string; tool: string }): boolean;
   /** How far the agents are trusted together: no further than the one that is trusted least. */
   level(agents: readonly string[]): { level: AutonomyLevel; rule: string; line?: number };
   /** Whether what the tool brings about the resources comes from outside. */
@@ -47,6 +51,7 @@ export function compilePolicy({ version, policy, lines }: PolicyRecord): Compile
     agent: matcher(rule.agent),
     tool: matcher(rule.tool),
     resource: resourceMatcher(rule.resource, policy.own),
+    fitsAll: rule.resource === '*',
     word: {
       gate: 'permission',
       says: rule.do,
@@ -88,6 +93,19 @@ export function compilePolicy({ version, policy, lines }: PolicyRecord): Compile
         if (rule.agent(agent) && rule.resource(resource, user)) return rule.word;
       }
       return none;
+    },
+    looksAtResource: remembered(
+      (tool: string) =>
+        rulesOf(tool).some(({ fitsAll }) => !fitsAll) ||
+        policy.taint.sources.some((source, i) => source.resource !== '*' && sources[i]?.tool(tool) === true),
+    ),
+    mayEver: ({ user, agent, tool }) => {
+      const mine = rolesOf(user);
+      const about = rulesOf(tool).filter(
+        ({ role, agent: fits }) => (role === '*' || mine.includes(role)) && fits(agent),
+      );
+      const open = about.findIndex(({ word }) => word.says !== 'deny');
+      return open >= 0 && !about.slice(0, open).some(({ fitsAll }) => fitsAll);
     },
     level: (agents) => {
       let least: ReturnType<CompiledPolicy['level']> | null = null;
@@ -133,7 +151,13 @@ function matcher(pattern: string): Matcher {
 
 /** `own:` stands for how the names of what belongs to the user begin. */
 function resourceMatcher(pattern: string, own: string): (resource: string, user: string) => boolean {
-  if (!pattern.startsWith('own:')) return matcher(pattern);
+  if (!pattern.startsWith('own:')) {
+    const fits = matcher(pattern);
+    if (!pattern.endsWith('/*')) return fits;
+    // What a folder holds, and the folder itself.
+    const folder = pattern.slice(0, -2);
+    return (resource) => resource === folder || fits(resource);
+  }
   const rest = pattern.slice('own:'.length);
   const open = rest.endsWith('*');
   const [before = '', after = ''] = own.split('{user}');
@@ -141,6 +165,7 @@ function resourceMatcher(pattern: string, own: string): (resource: string, user:
     // A name in which the separator stands could pass for somebody else's.
     if (user === '*' || user.includes(after[0] ?? '')) return false;
     const wanted = `${before}${user}${after}${open ? rest.slice(0, -1) : rest}`;
+    if (open && wanted.endsWith('/') && resource === wanted.slice(0, -1)) return true;
     return open ? resource.startsWith(wanted) : resource === wanted;
   };
 }

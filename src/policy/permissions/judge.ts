@@ -31,13 +31,16 @@ export interface PolicyVerdict {
   untrusted: boolean;
 }
 
+const ABOUT_NOTHING = { names: [''] };
+
 export function judgeCall(input: PolicyInput): PolicyVerdict {
   const { policy, user, definition, args } = input;
-  const resources = resourcesOf(definition, args);
+  // Where no rule asks what a call is about, the schema and the tool judge its arguments.
+  const resources = policy.looksAtResource(definition.name) ? resourcesOf(definition, args) : ABOUT_NOTHING;
   if ('fault' in resources) {
     const word: RuleWord = { gate: 'permission', says: 'deny', rule: 'resource' };
     const message = `${definition.name} is not called: what it is about cannot be told for sure. ${resources.fault}`;
-    const refused = { code: 'not_permitted', message: clip(message, 2_048), retryable: true };
+    const refused = { code: 'not_permitted', message: clip(message, 2_048), retryable: false };
     return { refused, asked: [], words: { version: policy.version, rules: [word] }, untrusted: false };
   }
   const { names } = resources;
@@ -48,11 +51,17 @@ export function judgeCall(input: PolicyInput): PolicyVerdict {
   const denied = rules.find(({ says }) => says === 'deny');
   const silent = policy.version === 0 && rules.length === 1 && rules[0]?.says === 'allow';
   return {
-    refused: denied === undefined ? null : refusal(input, denied, names),
+    refused: denied === undefined ? null : refusal(input, denied),
     asked: rules.filter(({ says }) => says === 'ask').map((word) => reason(input, word)),
     words: silent ? null : { version: policy.version, rules },
     untrusted: policy.isUntrusted(definition, user, names),
   };
+}
+
+/** Whether a model is shown the tool at all: not when every call of it would be refused. */
+export function isOffered({ policy, user, agents, definition }: Omit<PolicyInput, 'args' | 'taint'>): boolean {
+  if (levelWord({ policy, agents, definition })?.says === 'deny') return false;
+  return agents.every((agent) => policy.mayEver({ user, agent, tool: definition.name }));
 }
 
 /** The strictest of what the policy says to each agent about each resource. */
@@ -68,7 +77,11 @@ function permissionFor({ policy, user, agents, definition }: PolicyInput, names:
 }
 
 /** Null when the level lets the call pass. */
-function levelWord({ policy, agents, definition }: PolicyInput): RuleWord | null {
+function levelWord({
+  policy,
+  agents,
+  definition,
+}: Pick<PolicyInput, 'policy' | 'agents' | 'definition'>): RuleWord | null {
   const { level, rule, line } = policy.level(agents);
   const reads = definition.effect === 'read';
   const says = level === 'observe' || (level === 'read_only' && !reads) ? 'deny' : 'ask';
@@ -90,13 +103,14 @@ const CODES: Record<RuleWord['gate'], string> = {
   taint: 'tainted',
 };
 
-function refusal(input: PolicyInput, word: RuleWord, names: string[]): ErrorInfo {
-  return { code: CODES[word.gate], message: clip(refusalText(input, word, names), 2_048), retryable: false };
+function refusal(input: PolicyInput, word: RuleWord): ErrorInfo {
+  return { code: CODES[word.gate], message: clip(refusalText(input, word), 2_048), retryable: false };
 }
 
-function refusalText(input: PolicyInput, word: RuleWord, names: string[]): string {
-  const { definition, user, policy } = input;
-  const about = names.filter((name) => name !== '').slice(0, 3);
+function refusalText(input: PolicyInput, word: RuleWord): string {
+  const { definition, user, policy, args } = input;
+  const resources = resourcesOf(definition, args);
+  const about = ('names' in resources ? resources.names : []).filter((name) => name !== '').slice(0, 3);
   const what = `${definition.name}${about.length === 0 ? '' : ` on ${about.map((name) => clip(name, 200)).join(', ')}`}`;
   if (word.gate === 'autonomy') return `${what} is not allowed: ${levelText(input)} (${placeOf(word, policy.version)})`;
   if (word.gate === 'taint') return `${what} is not allowed: ${taintText(input)} (${placeOf(word, policy.version)})`;

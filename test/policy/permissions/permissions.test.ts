@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BUILT_IN, type PolicyInput } from '../../../src/core/policy.ts';
+import { ToolDefinition } from '../../../src/core/tool.ts';
 import { compilePolicy } from '../../../src/policy/permissions/compile.ts';
+import { isOffered } from '../../../src/policy/permissions/judge.ts';
 import { compiled, judged, says } from './support.ts';
 
 /** All agents may do what the rules allow, so that only the rules are looked at. */
@@ -90,6 +92,8 @@ describe('permissions (SEC-1)', () => {
     ['a way up', 'docs/../secrets/key', '*', 'deny'],
     ['a way up after a colon', 'alice:../bob', 'own:*', 'deny'],
     ['another way to write a path', './docs//a/./b', 'docs/a/*', 'allow'],
+    ['a folder itself', 'docs', 'docs/*', 'allow'],
+    ['a folder that only begins so', 'docs2', 'docs/*', 'deny'],
     ['backslashes', 'docs\\a', 'docs/a', 'allow'],
     ['a URL with a way up', 'https://ok.example/a/../../admin', 'https://ok.example/a/*', 'deny'],
     ['a host in capitals', 'HTTPS://OK.example:443/a', 'https://ok.example/a', 'allow'],
@@ -97,7 +101,14 @@ describe('permissions (SEC-1)', () => {
     ['a URL with too few slashes', 'https:/evil.example/', 'https://evil.example/*', 'allow'],
     ['a URL that nobody can read', 'https://[', '*', 'deny'],
   ])('resources have one form: %s', (_name, on, resource, expected) => {
-    expect(says(policy([{ tool: '*', resource, do: 'allow' }]), { on })).toBe(expected);
+    const secrets = { tool: '*', resource: 'secrets/*', do: 'deny' as const };
+    expect(says(policy([secrets, { tool: '*', resource, do: 'allow' }]), { on })).toBe(expected);
+  });
+
+  it('looks at the resource only where a rule does', () => {
+    expect(says(policy([{ tool: '*', do: 'allow' }]), { on: 'a/../b' })).toBe('allow');
+    const sources = [{ tool: 't', resource: 'inbox/*' }];
+    expect(says(policy([{ tool: '*', do: 'allow' }], { taint: { sources } }), { on: 'inbox/../inbox/a' })).toBe('deny');
   });
 
   it('takes a dotted path for the resource, and nothing from the prototype', () => {
@@ -109,6 +120,7 @@ describe('permissions (SEC-1)', () => {
   it('own: stands for a folder as well, and for nobody whose name could pass for another', () => {
     const own = policy([{ tool: '*', resource: 'own:*', do: 'allow' }], { own: 'users/{user}/' });
     expect(says(own, { on: 'users/alice/a.txt' })).toBe('allow');
+    expect(says(own, { on: 'users/alice' })).toBe('allow');
     expect(says(own, { on: 'users/alicea/a.txt' })).toBe('deny');
     expect(says(own, { user: 'alice/x', on: 'users/alice/x/a.txt' })).toBe('deny');
     expect(says(own, { user: '*', on: 'users/*/a.txt' })).toBe('deny');
@@ -253,6 +265,39 @@ describe('content from outside (SEC-5)', () => {
     expect(untrusted(policy, 'read_file', 'docs/a.txt')).toBe(false);
     expect(untrusted(policy, 'fetch', 'https://intra.example/x', { untrusted: true })).toBe(false);
     expect(untrusted(policy, 'fetch', 'https://other.example/x', { untrusted: true })).toBe(true);
+  });
+});
+
+describe('the tools that a model is shown', () => {
+  const offered = (policy: ReturnType<typeof compiled>, name: string, effect = 'read', user = 'alice') =>
+    isOffered({
+      policy,
+      user,
+      agents: ['a'],
+      definition: ToolDefinition.parse({ name, description: '', parameters: {}, effect }),
+    });
+
+  it('are those of which some call may pass', () => {
+    const some = policy(
+      [
+        { tool: 'gone', do: 'deny' },
+        { tool: 'part', resource: 'x/*', do: 'deny' },
+        { role: 'admin', tool: 'rare', do: 'ask' },
+        { tool: 'rare', do: 'deny' },
+        { tool: '*', do: 'allow' },
+      ],
+      { roles: { admin: ['root'] } },
+    );
+    expect(['gone', 'part', 'rare', 'other'].map((name) => offered(some, name))).toEqual([false, true, false, true]);
+    expect(offered(some, 'rare', 'read', 'root')).toBe(true);
+    expect(offered(policy([]), 'any')).toBe(false);
+  });
+
+  it('are none for an agent that observes, and those that read for one that reads (SEC-4)', () => {
+    const at = (level: 'observe' | 'read_only') =>
+      compiled({ permissions: [{ tool: '*', do: 'allow' }], autonomy: [{ agent: '*', level }] });
+    expect([offered(at('observe'), 't'), offered(at('observe'), 't', 'write')]).toEqual([false, false]);
+    expect([offered(at('read_only'), 't'), offered(at('read_only'), 't', 'write')]).toEqual([true, false]);
   });
 });
 

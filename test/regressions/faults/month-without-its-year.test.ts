@@ -12,6 +12,7 @@ const reserve = (id: string, period: 'hour' | 'day' | 'month') => ({
   id,
   run: 'r',
   epoch: 1,
+  until: Number.MAX_SAFE_INTEGER,
   amount: { nanos: 60, tokens: 0, count: 0 },
   accounts: [{ scope: 'user:alice', period, max_nanos: 100 }],
 });

@@ -1,3 +1,4 @@
+import { readFile, stat } from 'node:fs/promises';
 import {
   CST,
   type Document,
@@ -12,13 +13,29 @@ import {
 import { AppError, toAppError } from '../../core/errors.ts';
 import { agentsIn, type WrittenAgent } from './written-agent.ts';
 
-/** Agents in YAML (1.2, core schema: plain values, no tags) and in JSON. */
+/** Definitions in YAML (1.2, core schema: plain values, no tags) and in JSON. */
 
 /** Most nodes that the aliases of one document may stand for: a small file must not unfold into a large one. */
 const MAX_ALIASES = 100;
 
-/** Deepest nesting; agents need three levels. The parser needs very long for what is nested thousands deep. */
+/** Faults of one file that are told. */
+const MAX_FAULTS = 20;
+
+/** Deepest nesting; definitions need four levels. The parser needs very long for what is nested thousands deep. */
 const MAX_DEPTH = 20;
+
+/** The text of a file of at most so many bytes. */
+export async function readText(file: string, maxBytes: number): Promise<string> {
+  const info = await stat(file);
+  if (!info.isFile()) throw new AppError('unreadable', 'is no regular file');
+  if (info.size > maxBytes) throw new AppError('unreadable', `has ${info.size} bytes; at most ${maxBytes} are read`);
+  const bytes = await readFile(file);
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new AppError('unreadable', 'is not UTF-8', { cause });
+  }
+}
 
 /** Documents of a file, each one agent or a list of them; empty ones are passed over. */
 export function readYaml(text: string): WrittenAgent[] {
@@ -31,11 +48,13 @@ export function readYaml(text: string): WrittenAgent[] {
     prettyErrors: true,
   });
   return Array.from<Document.Parsed>(documents).flatMap((document) => {
-    const [fault] = document.errors;
-    if (fault !== undefined) throw new AppError('invalid_agent', `expected YAML: ${fault.message}`);
+    if (document.errors.length > 0) {
+      const faults = document.errors.slice(0, MAX_FAULTS).map(({ message }) => message.split('\n', 1)[0]);
+      throw new AppError('invalid_yaml', faults.map((fault) => `expected YAML: ${fault}`).join('\n'));
+    }
     // A warning is about a tag that this schema does not know.
     const [warning] = document.warnings;
-    if (warning !== undefined) throw new AppError('invalid_agent', `expected YAML without tags: ${warning.message}`);
+    if (warning !== undefined) throw new AppError('invalid_yaml', `expected YAML without tags: ${warning.message}`);
     const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
     if (value === null || value === undefined) return [];
     const line = (path: PropertyKey[]) => lineOf(document, path, lines);
@@ -58,9 +77,9 @@ function refuseDeep(text: string): void {
     else if (token === ']' || token === '}') brackets--;
     else if (token === '-') dashes++;
     else if (token.startsWith('\n')) dashes = 0;
-    else if (token === '?') throw new AppError('invalid_agent', 'expected plain keys: "? key" is not read');
+    else if (token === '?') throw new AppError('invalid_yaml', 'expected plain keys: "? key" is not read');
     if (Math.max(brackets, dashes) <= MAX_DEPTH) continue;
-    throw new AppError('invalid_agent', `expected values nested at most ${MAX_DEPTH} deep`);
+    throw new AppError('invalid_yaml', `expected values nested at most ${MAX_DEPTH} deep`);
   }
 }
 

@@ -1,10 +1,11 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { type AgentDefinition, BUILT_IN_AGENT } from '../../core/agent.ts';
-import { type AgentFault, type CheckedAgent, checkAgent } from '../../core/agent-input.ts';
+import { type CheckedAgent, checkAgent } from '../../core/agent-input.ts';
 import { AppError, clip, toAppError } from '../../core/errors.ts';
+import type { WrittenFault } from '../../core/written-faults.ts';
 import { readModule } from './module-file.ts';
-import { readJson, readYaml } from './text-file.ts';
+import { readJson, readText, readYaml } from './text-file.ts';
 import type { WrittenAgent } from './written-agent.ts';
 
 /**
@@ -84,18 +85,7 @@ async function filesOf(path: string): Promise<string[]> {
 }
 
 async function readAgents(file: string): Promise<WrittenAgent[]> {
-  const info = await stat(file);
-  if (!info.isFile()) throw new AppError('invalid_agent', 'is no regular file');
-  if (info.size > MAX_BYTES) {
-    throw new AppError('invalid_agent', `has ${info.size} bytes; at most ${MAX_BYTES} are read`);
-  }
-  const bytes = await readFile(file);
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new AppError('invalid_agent', 'is not UTF-8', { cause });
-  }
+  const text = await readText(file, MAX_BYTES);
   const agents = await READERS[extname(file)]?.(file, text);
   if (agents !== undefined && agents.length > 0) return agents;
   throw new AppError('invalid_agent', 'holds no agent');
@@ -103,7 +93,7 @@ async function readAgents(file: string): Promise<WrittenAgent[]> {
 
 function checkWritten(value: unknown): CheckedAgent {
   const { version, name } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
-  const faults: AgentFault[] = [];
+  const faults: WrittenFault[] = [];
   if (name === BUILT_IN_AGENT) {
     faults.push({ path: ['name'], text: `name: "${name}" comes with Proctor: choose another` });
   }

@@ -1,1 +1,0 @@
-export { type LoadedAgent, loadAgents } from '../adapters/agent-files/load-agents.ts';
