@@ -146,7 +146,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     faults: options.faults ?? NO_FAULTS,
     lanes: new Lanes({ bus, subjects, clock, log, leaseMs: settings.lease_ms }),
     ledger,
-    quotas: () => quotas,
+    quotas: () => policies.quotas ?? quotas,
     price: (model) => {
       // A model in this process costs nothing unless the table says so.
       const own = model === PLAN_AGENT.model || Object.hasOwn(options.models ?? {}, model);

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ApprovalReason, ApprovalRules } from './approval-rules.ts';
 import { isCallId, isRunId, MAX_RUN_ID } from './ids.ts';
 import { JsonObject } from './json.ts';
+import { Quotas } from './quotas.ts';
 import { Name } from './task.ts';
 import { Risk } from './tool.ts';
 
@@ -97,6 +98,8 @@ export const Policy = z
     taint: TaintRules.prefault({}),
     /** Asked beside what an agent's own definition asks, and who decides; agents' own rules alone when absent. */
     approvals: ApprovalRules.optional(),
+    /** What all runs of the cluster share; those that the nodes were started with when absent. Of the newest version, for all runs. */
+    quotas: Quotas.optional(),
   })
   .check((ctx) => {
     for (const { path, message } of rulesAmiss(ctx.value)) {

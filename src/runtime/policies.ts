@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import { BUILT_IN, Policy, PolicyRecord } from '../core/policy.ts';
+import type { Quotas } from '../core/quotas.ts';
 import { type StreamSpec, streamsOf } from '../core/streams.ts';
 import type { Subjects } from '../core/subjects.ts';
 import { type CompiledPolicy, compilePolicy } from '../policy/permissions/compile.ts';
@@ -90,6 +91,11 @@ export class Policies {
   /** The version that runs begin with now, as far as this node has heard. */
   get version(): number {
     return this.newest.record.version;
+  }
+
+  /** What all runs share by the newest version, also those that began before it; undefined: it says nothing of it. */
+  get quotas(): Quotas | undefined {
+    return this.newest.record.policy.quotas;
   }
 
   /** What a run is judged by that began under a version; absent: the built-in one. */

@@ -43,6 +43,20 @@ function says(...decisions: object[]): Model {
 const call = (tool: string, args: object = {}) => ({ action: 'tool_call', calls: [{ tool, args }] });
 
 describe('a policy', () => {
+  it('sets quotas for all runs of the cluster, also for those at work, and takes the place of what nodes began with', async () => {
+    const cluster = new Cluster({ name: 'a', model: 'm' });
+    cluster.modelMap = { ...cluster.modelMap, m: says(call('echo'), call('echo', { n: 2 })) };
+    cluster.prices = [{ model: 'm', from: '2020-01-01', input: 1, output: 1 } as never];
+    const { deps } = await node(cluster, 'n1', { quotas: { users: { '*': { day: { usd: 100 } } } } });
+    await deps.policies.apply(order({ ...allows, quotas: { users: { '*': { day: { usd: 0 } } } } }));
+    await cluster.submit({ input: 'x' }, 'a');
+    expect(await cluster.result()).toMatchObject({ status: 'failed', code: 'budget_exceeded', tool_calls: 0 });
+    await deps.policies.apply(order({ ...allows, quotas: {} }));
+    await cluster.submit({ input: 'x' }, 'a');
+    const result = await cluster.until('second result', async () => (await cluster.results())[1]);
+    expect(result).toMatchObject({ status: 'completed', tool_calls: 2 });
+  });
+
   it('is in force for the runs that begin after it; the refusal is an observation with rule and line', async () => {
     const cluster = new Cluster();
     const { deps } = await node(cluster);

@@ -135,6 +135,7 @@ export class Cluster {
       after: (ms, action) => this.clock.after(ms, action),
     };
     const log = options.log ?? silent;
+    const policies = new Policies({ bus, subjects: this.subjects, log });
     const settings = NodeSettings.parse({ lease_ms: 2_000, ...options.settings });
     return {
       node: name,
@@ -160,7 +161,7 @@ export class Cluster {
         given: (options.given ?? [...this.agents.values()]).map((definition) => ({ definition, source: 'test' })),
         usable: options.usable ?? (() => null),
       }),
-      policies: new Policies({ bus, subjects: this.subjects, log }),
+      policies,
       faults: NO_FAULTS,
       lanes: new Lanes({ bus, subjects: this.subjects, clock, log, leaseMs: settings.lease_ms }),
       switches: new Switches({
@@ -173,7 +174,7 @@ export class Cluster {
         staleMs: settings.switch_stale_ms,
       }),
       ledger: new LedgerLog({ bus, subjects: this.subjects, clock, ids: cryptoIds, log }),
-      quotas: () => quotasFrom(options.quotas),
+      quotas: () => policies.quotas ?? quotasFrom(options.quotas),
       price: (model) => {
         const table = { v: 1 as const, prices: this.prices };
         return hasPrice(table, model) ? priceOf(table, model, clock.now()) : null;
