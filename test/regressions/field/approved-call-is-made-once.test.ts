@@ -90,4 +90,12 @@ describe('a call that was approved', () => {
     expect(requires?.kind).toBe('resolve');
     expect(paid()).toBe(1);
   });
+
+  it('and whose worker was lost over it is not made again blindly either', async () => {
+    const { cluster, paid } = await approved(() => {
+      throw new AppError('worker_lost', 'the worker is gone', { retryable: true });
+    }, {});
+    expect((await cluster.status('waiting.person')).requires?.kind).toBe('resolve');
+    expect(paid()).toBe(1);
+  });
 });

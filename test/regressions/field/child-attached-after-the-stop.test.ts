@@ -17,42 +17,69 @@ import { results, runOf, tool, use, work } from '../support.ts';
 const boss = { name: 'boss', model: 'boss', tools: ['*'], delegates_to: ['worker'] };
 const worker = { name: 'worker', model: 'worker', tools: ['*'] };
 
-/** A parent that dies when it has written down its child and has not yet put it to work. */
-async function halfAttached() {
+function office() {
   const cluster = new Cluster(boss, worker);
   cluster.modelMap.boss = { think: async () => scripted({ action: 'delegate', agent: 'worker', input: 'part' }) };
+  // A cancel may need some milliseconds; a model takes longer.
   cluster.modelMap.worker = { think: () => work(cluster, 1_000, () => use('echo')) };
-  const first = await cluster.node('n1', { dieAt: (point) => point === 'delegate.child_written' });
-  await cluster.submit({ input: 'x' }, 'boss');
-  await cluster.until('death', async () => first.dead);
-  const parent = (await cluster.statuses()).find((one) => one.agent === 'boss')?.run ?? '';
+  const parent = async () => (await cluster.statuses()).find((one) => one.agent === 'boss')?.run ?? '';
   return { cluster, parent };
 }
 
+async function stopped(cluster: Cluster, run: string, how: 'cancel' | 'kill') {
+  const { subjects } = cluster;
+  if (how === 'kill') return cluster.client.publish(subjects.switchOf(`run:${run}`), 'kill');
+  const subject = subjects.inbox({ run, kind: 'cancel', id: 'op' });
+  return cluster.client.publish(subject, JSON.stringify({ v: 1, by: 'op', why: 'enough' }));
+}
+
+/** Both have ended, no tool was called, and nothing is left that could be taken up. */
+async function nobodyIsLeft(cluster: Cluster, parent: string, code: string) {
+  expect(await drive(cluster, clientOf(cluster).result(parent, { wait: true }))).toMatchObject({ code });
+  await cluster.clock.advance(600_000);
+  const ended = (await cluster.results()).map((one) => `${one.agent} ${one.code}`).sort();
+  expect(ended).toEqual([`boss ${code}`, `worker ${code}`]);
+  expect(cluster.tools.calls).toEqual([]);
+  expect(await cluster.last('QUEUE', 'proctor.queue.>', String)).toEqual([]);
+}
+
 describe('a child that is attached after its parent was stopped', () => {
-  it.each(['cancel', 'kill'])('by %s ends with it: none of its tools is called', async (how) => {
-    const { cluster, parent } = await halfAttached();
-    const { subjects } = cluster;
-    if (how === 'kill') await cluster.client.publish(subjects.switchOf(`run:${parent}`), 'kill');
-    else {
-      const subject = subjects.inbox({ run: parent, kind: 'cancel', id: 'op' });
-      await cluster.client.publish(subject, JSON.stringify({ v: 1, by: 'op', why: 'enough' }));
-    }
+  it.each([
+    ['cancel', 'cancelled'],
+    ['kill', 'killed'],
+  ] as const)('by %s, when its start is on the way at that moment, ends with it', async (how, code) => {
+    const { cluster, parent } = office();
+    await cluster.node();
+    cluster.broker.intercept = ({ kind, subject }) =>
+      kind === 'publish' && subject.includes('.queue.worker.') ? 'delay' : 'ok';
+    await cluster.submit({ input: 'x' }, 'boss');
+    await cluster.until('start on its way', async () => cluster.broker.held.length > 0);
+    const run = await parent();
+    await stopped(cluster, run, how);
+    await cluster.until('end of the parent', async () => (await cluster.results()).some((one) => one.run === run));
+    cluster.broker.intercept = () => 'ok';
+    cluster.broker.release();
+    await nobodyIsLeft(cluster, run, code);
+  });
+
+  it.each([
+    ['cancel', 'cancelled'],
+    ['kill', 'killed'],
+  ] as const)('by %s, when the node died between the two, ends with it', async (how, code) => {
+    const { cluster, parent } = office();
+    const first = await cluster.node('n1', { dieAt: (point) => point === 'delegate.child_written' });
+    await cluster.submit({ input: 'x' }, 'boss');
+    await cluster.until('death', async () => first.dead);
+    const run = await parent();
+    await stopped(cluster, run, how);
     await cluster.node('n2');
-    const client = clientOf(cluster);
-    const code = how === 'kill' ? 'killed' : 'cancelled';
-    expect(await drive(cluster, client.result(parent, { wait: true }))).toMatchObject({ code });
-    await cluster.clock.advance(600_000);
-    // Whoever was attached has an end, and nobody is left who works.
-    expect((await cluster.statuses()).filter((one) => one.outcome === undefined)).toEqual([]);
-    expect((await cluster.results()).map((one) => one.code)).not.toContain('completed');
-    expect(cluster.tools.calls).toEqual([]);
-    expect(await cluster.last('QUEUE', 'proctor.queue.>', String)).toEqual([]);
+    await nobodyIsLeft(cluster, run, code);
   });
 
   it('comes to work when nobody stops anything', async () => {
-    const { cluster } = await halfAttached();
-    await cluster.node('n2');
+    const { cluster } = office();
+    await cluster.node();
+    await cluster.submit({ input: 'x' }, 'boss');
     await cluster.until('call of the child', async () => cluster.tools.calls.length > 0);
   });
 });
