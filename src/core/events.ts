@@ -15,6 +15,7 @@ import { FailureCode } from './reasons.ts';
 import { Signed } from './signed.ts';
 import { MAX_OPEN_CALLS, OpenCall, PlanRef, ResultRef, StepRef } from './step-ref.ts';
 import { Name, Task } from './task.ts';
+import { DependsOn } from './tool.ts';
 
 /**
  * What happens to a run. Everything is an event, and an event is in the run's journal before anything acts on it:
@@ -48,6 +49,9 @@ export const PlannedCall = z.strictObject({
   policy: PolicyWords.optional(),
   /** What it brings comes from outside (SEC-5). */
   untrusted: z.literal(true).optional(),
+  /** How long what it brings may be acted on, and whose results it acts on itself (TOOL-9). */
+  valid_ms: z.int().min(1).optional(),
+  depends_on: DependsOn.optional(),
   /** That of an earlier call which asked for the same and may have taken effect; absent: its own. */
   key: z.string().max(512).optional(),
 });

@@ -6,9 +6,14 @@ import { Volatile } from './loops.ts';
 export const Effect = z.enum(['read', 'write', 'destructive']);
 export const Risk = z.enum(['low', 'medium', 'high']);
 
+const ToolName = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, _ or -');
+
+/** Names of tools whose results a call acts on. */
+export const DependsOn = z.array(ToolName).max(32);
+
 /** A tool as its worker announces it (TOOL-1). Undeclared means the careful choice: a write that must not be repeated. */
 export const ToolDefinition = z.strictObject({
-  name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, _ or -'),
+  name: ToolName,
   version: z.string().min(1).max(32).default('1.0.0'),
   description: z.string().max(4096),
   /** JSON Schema of the arguments, an object at the top. */
@@ -37,6 +42,10 @@ export const ToolDefinition = z.strictObject({
   /** True: the handler may run again with the same idempotency key without a second effect (TOOL-5). */
   idempotent: z.boolean().default(false),
   timeout_ms: z.int().min(10).max(86_400_000).default(30_000),
+  /** How long a result may be acted on after it was fetched (TOOL-9), milliseconds; absent: for good. */
+  valid_ms: z.int().min(1).max(2_592_000_000).optional(),
+  /** Whose results a call of it acts on: an old one of another tool is nothing to it. Absent: all. */
+  depends_on: DependsOn.optional(),
   /** What differs from call to call and says nothing; loop detection leaves it out. */
   volatile: Volatile.optional(),
 });

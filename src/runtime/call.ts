@@ -12,6 +12,7 @@ import { missingApproval } from './approval-check.ts';
 import { type CallOutcome, isStopped, type Passed, passGates } from './call-gates.ts';
 import type { Stopped } from './call-refusals.ts';
 import { type EffectScope, type Permit, stepTime, type WantOf } from './effects.ts';
+import { staleBefore } from './freshness.ts';
 import { argumentsOf } from './steps.ts';
 
 /**
@@ -29,6 +30,11 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
   if (missing !== null) {
     log.error('approval.missing', { ...said(scope, planned), code: missing.code, message: missing.message });
     return [{ type: 'call_failed', c: planned.c, error: missing, ms: 0 }];
+  }
+  const stale = await staleBefore(scope, planned);
+  if (stale !== null) {
+    log.warn('tool.executed', { ...said(scope, planned), status: 'refused', code: stale.code, message: stale.message });
+    return [{ type: 'call_failed', c: planned.c, error: stale, ms: 0 }];
   }
   let passed: Passed | Stopped;
   try {
