@@ -38,6 +38,7 @@ import { type SupervisorNode, startNode } from './runtime/node.ts';
 import { Policies } from './runtime/policies.ts';
 import { NodeSettings } from './runtime/settings.ts';
 import { Switches } from './runtime/switches.ts';
+import { ToolCache } from './runtime/tool-cache.ts';
 import { combinedTools } from './runtime/tool-sources.ts';
 
 export { connectBus, type NatsAddress };
@@ -139,6 +140,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     tools: combinedTools(sources),
     validator: jsonSchemaValidator(),
     answers: new AnswerCache(),
+    toolResults: new ToolCache(),
     signatures: options.signatures ?? nkeySignatures,
     agents,
     policies,

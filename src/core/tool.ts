@@ -11,8 +11,8 @@ const ToolName = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 let
 /** Names of tools whose results a call acts on. */
 export const DependsOn = z.array(ToolName).max(32);
 
-/** A tool as its worker announces it (TOOL-1). Undeclared means the careful choice: a write that must not be repeated. */
-export const ToolDefinition = z.strictObject({
+/** What a tool says of itself. */
+export const ToolFields = z.strictObject({
   name: ToolName,
   version: z.string().min(1).max(32).default('1.0.0'),
   description: z.string().max(4096),
@@ -46,7 +46,24 @@ export const ToolDefinition = z.strictObject({
   valid_ms: z.int().min(1).max(2_592_000_000).optional(),
   /** Whose results a call of it acts on: an old one of another tool is nothing to it. Absent: all. */
   depends_on: DependsOn.optional(),
+  /** How long its results answer equal calls (TOOL-10), milliseconds; absent: every call is made. Only for `read`. */
+  cache_ms: z.int().min(1).max(2_592_000_000).optional(),
+  /** Who is answered so: the user whose task the call was made for, or everybody who may call the tool. */
+  cache_scope: z.enum(['user', 'shared']).optional(),
   /** What differs from call to call and says nothing; loop detection leaves it out. */
   volatile: Volatile.optional(),
+});
+
+/** A tool as its worker announces it (TOOL-1). Undeclared means the careful choice: a write that must not be repeated. */
+export const ToolDefinition = ToolFields.check((ctx) => {
+  const { effect, cache_ms, cache_scope } = ctx.value;
+  const fault = (field: string, message: string) =>
+    void ctx.issues.push({ code: 'custom', input: ctx.value, path: [field], message });
+  if (cache_ms !== undefined && effect !== 'read') {
+    fault('cache_ms', `expected nothing, as the effect is ${effect}: only results of tools that read are cached`);
+  }
+  if (cache_scope !== undefined && cache_ms === undefined) {
+    fault('cache_scope', 'expected cache_ms beside it: nothing is cached without');
+  }
 });
 export type ToolDefinition = z.infer<typeof ToolDefinition>;

@@ -2,6 +2,7 @@ import { canonicalText } from '../core/canonical.ts';
 import { clip, type ErrorInfo } from '../core/errors.ts';
 import type { PlannedCall } from '../core/events.ts';
 import type { Json } from '../core/json.ts';
+import type { ToolDefinition } from '../core/tool.ts';
 
 /** Results are acted on while they are valid (TOOL-9): an old one is fetched again first. */
 
@@ -13,6 +14,16 @@ export interface Fetched {
   at: number;
   /** How long it may be acted on; absent: for good. */
   valid_ms?: number | undefined;
+}
+
+/**
+ * How old a cached result may be that answers a call of the tool; absent: it is called. None answers that may not be
+ * acted on any more, else it could not be fetched again.
+ */
+export function cacheOf({ cache_ms, cache_scope, valid_ms }: ToolDefinition): Pick<PlannedCall, 'cache'> {
+  if (cache_ms === undefined) return {};
+  const ms = Math.min(cache_ms, valid_ms ?? cache_ms);
+  return { cache: { ms, ...(cache_scope === 'shared' ? { shared: true as const } : {}) } };
 }
 
 /** Code of a call that is refused because what it acts on is too old. */

@@ -10,7 +10,7 @@ import { dependenciesOf, type Plan } from '../core/plan.ts';
 import type { Taint } from '../core/policy.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 import { policyOf, reasonsFor, riskOf, rulesOf, termsFor } from './approvals.ts';
-import { type Fetched, staleFault } from './freshness.ts';
+import { cacheOf, type Fetched, staleFault } from './freshness.ts';
 import type { CompiledPolicy } from './permissions/compile.ts';
 import { judgeCall } from './permissions/judge.ts';
 
@@ -68,6 +68,7 @@ export function gateCall({
     ...(definition?.effect === 'read' ? { reads: true as const } : {}),
     ...(definition?.valid_ms === undefined ? {} : { valid_ms: definition.valid_ms }),
     ...(definition?.depends_on === undefined ? {} : { depends_on: definition.depends_on }),
+    ...(definition === null ? {} : cacheOf(definition)),
   };
   const refuse = (code: string, message: string, retryable = false): PlannedCall => ({
     ...call,

@@ -27,6 +27,8 @@ export interface Observation {
   result: Json;
   /** When the result was fetched, epoch milliseconds. */
   at?: number;
+  /** The tool was not called: the result is that of an equal call (TOOL-10). */
+  cached?: true;
   /** How long after that it may be acted on (TOOL-9), milliseconds; absent: for good. */
   valid_ms?: number;
   /** That is over: a call which acts on it is refused until it was fetched again. */

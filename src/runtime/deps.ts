@@ -19,6 +19,7 @@ import type { LedgerLog } from './ledger-log.ts';
 import type { Policies } from './policies.ts';
 import type { NodeSettings } from './settings.ts';
 import type { Switches } from './switches.ts';
+import type { ToolCache } from './tool-cache.ts';
 
 /** Everything a supervisor node works with; made once by the composition root. */
 export interface NodeDeps {
@@ -53,6 +54,8 @@ export interface NodeDeps {
   policies: Policies;
   /** What agents answered that may fall back on it. */
   answers: AnswerCache;
+  /** Results of tools that answer equal calls. */
+  toolResults: ToolCache;
   faults: FaultPoints;
   settings: NodeSettings;
   /** Told what each run does; stopped with the node. */

@@ -81,7 +81,9 @@ export async function readStep(ref: StepRef, read: EntryReader): Promise<ReadSte
     const outcome = outcomes.get(c);
     const seen = { ...asked, ...observed(outcome?.event) };
     if (seen.status !== 'ok' || outcome === undefined) return seen;
-    return { ...seen, at: outcome.at, ...(valid_ms === undefined ? {} : { valid_ms }) };
+    const cached = outcome.event.type === 'call_done' ? outcome.event.cached : undefined;
+    const fetched = cached === undefined ? { at: outcome.at } : { at: cached.at, cached: true as const };
+    return { ...seen, ...fetched, ...(valid_ms === undefined ? {} : { valid_ms }) };
   });
   return { ...base, decision, observations, ms };
 }

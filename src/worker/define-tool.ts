@@ -44,6 +44,13 @@ export interface ToolSpec<P extends z.ZodObject, R extends z.ZodType> {
    * it was fetched again. Default for good.
    */
   validMs?: number;
+  /**
+   * How long results answer equal calls, milliseconds: nodes then do not call the tool. Only for `effect: 'read'`.
+   * Default: every call is made.
+   */
+  cacheMs?: number;
+  /** Who is answered so: `user` (default): whose task the call was made for; `shared`: everybody who may call it. */
+  cacheScope?: 'user' | 'shared';
   /** Names of the tools whose results a call acts on; those of others may be old. Default all. */
   dependsOn?: string[];
   /**
@@ -67,6 +74,8 @@ const SPEC_NAMES: Record<string, string> = {
   resource_field: 'resourceField',
   valid_ms: 'validMs',
   depends_on: 'dependsOn',
+  cache_ms: 'cacheMs',
+  cache_scope: 'cacheScope',
 };
 
 /**
@@ -103,6 +112,8 @@ export function defineTool<P extends z.ZodObject, R extends z.ZodType = z.ZodTyp
     timeout_ms: spec.timeoutMs,
     ...(spec.validMs === undefined ? {} : { valid_ms: spec.validMs }),
     ...(spec.dependsOn === undefined ? {} : { depends_on: spec.dependsOn }),
+    ...(spec.cacheMs === undefined ? {} : { cache_ms: spec.cacheMs }),
+    ...(spec.cacheScope === undefined ? {} : { cache_scope: spec.cacheScope }),
     ...(spec.volatile === undefined ? {} : { volatile: spec.volatile }),
   };
   const parsed = ToolDefinition.safeParse(definition);

@@ -37,6 +37,7 @@ import { type SupervisorNode, startNode } from '../../src/runtime/node.ts';
 import { Policies } from '../../src/runtime/policies.ts';
 import { NodeSettings } from '../../src/runtime/settings.ts';
 import { Switches } from '../../src/runtime/switches.ts';
+import { ToolCache } from '../../src/runtime/tool-cache.ts';
 
 export const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent, enabled: () => false };
 
@@ -150,6 +151,7 @@ export class Cluster {
       validator: options.validator ?? jsonSchemaValidator(),
       signatures: nkeySignatures,
       answers: new AnswerCache(),
+      toolResults: new ToolCache(),
       agents: new Agents({
         bus,
         subjects: this.subjects,

@@ -119,9 +119,13 @@ function observed(observation: Observation, allowance: Allowance): string {
 }
 
 /** Only where the age of a result means something. */
-function ageOf({ at, valid_ms, stale }: Observation): { fetched_at?: string; stale?: true } {
-  if (at === undefined || valid_ms === undefined) return {};
-  return { fetched_at: new Date(at).toISOString(), ...(stale === undefined ? {} : { stale }) };
+function ageOf({ at, valid_ms, cached, stale }: Observation): { fetched_at?: string; cached?: true; stale?: true } {
+  if (at === undefined || (valid_ms === undefined && cached === undefined)) return {};
+  return {
+    fetched_at: new Date(at).toISOString(),
+    ...(cached === undefined ? {} : { cached }),
+    ...(stale === undefined ? {} : { stale }),
+  };
 }
 
 function told({ code, message, retryable, field, suggestion }: ErrorInfo): ErrorInfo {

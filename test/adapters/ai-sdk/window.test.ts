@@ -32,11 +32,13 @@ describe('the window of a model', () => {
       called(1, {}, { result: 1, at }),
       called(2, {}, { result: 2, at, valid_ms: 60_000 }),
       called(3, {}, { result: 3, at, valid_ms: 60_000, stale: true }),
+      called(4, {}, { result: 4, at, cached: true }),
     ]);
     expect(shown).toEqual([
       { status: 'ok', result: 1 },
       { status: 'ok', fetched_at: '2026-01-01T00:00:00.000Z', result: 2 },
       { status: 'ok', fetched_at: '2026-01-01T00:00:00.000Z', stale: true, result: 3 },
+      { status: 'ok', fetched_at: '2026-01-01T00:00:00.000Z', cached: true, result: 4 },
     ]);
   });
 
