@@ -12,6 +12,7 @@ import type { Validator } from '../ports/validator.ts';
 import type { Watchdog } from '../ports/watchdog.ts';
 import type { Agents } from './agents.ts';
 import type { AnswerCache } from './answer-cache.ts';
+import type { CostHistory } from './cost-history.ts';
 import type { FaultPoints } from './fault-points.ts';
 import type { Journal } from './journal.ts';
 import type { Lanes } from './lanes.ts';
@@ -56,6 +57,8 @@ export interface NodeDeps {
   answers: AnswerCache;
   /** Results of tools that answer equal calls. */
   toolResults: ToolCache;
+  /** What runs of each agent usually cost. */
+  costs: CostHistory;
   faults: FaultPoints;
   settings: NodeSettings;
   /** Told what each run does; stopped with the node. */

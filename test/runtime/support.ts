@@ -27,6 +27,7 @@ import type { Validator } from '../../src/ports/validator.ts';
 import { NO_WATCHDOG } from '../../src/ports/watchdog.ts';
 import { Agents } from '../../src/runtime/agents.ts';
 import { AnswerCache } from '../../src/runtime/answer-cache.ts';
+import { CostHistory } from '../../src/runtime/cost-history.ts';
 import type { NodeDeps } from '../../src/runtime/deps.ts';
 import { type FaultPoint, type FaultPoints, NO_FAULTS } from '../../src/runtime/fault-points.ts';
 import type { RunMachine } from '../../src/runtime/fold.ts';
@@ -152,6 +153,7 @@ export class Cluster {
       signatures: nkeySignatures,
       answers: new AnswerCache(),
       toolResults: new ToolCache(),
+      costs: new CostHistory(),
       agents: new Agents({
         bus,
         subjects: this.subjects,
