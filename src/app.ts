@@ -30,6 +30,7 @@ import type { ToolSource } from './ports/tools.ts';
 import { NO_WATCHDOG } from './ports/watchdog.ts';
 import { Agents, type GivenAgent } from './runtime/agents.ts';
 import { AnswerCache } from './runtime/answer-cache.ts';
+import { CostHistory } from './runtime/cost-history.ts';
 import { type FaultPoints, NO_FAULTS } from './runtime/fault-points.ts';
 import { Journal } from './runtime/journal.ts';
 import { Lanes } from './runtime/lanes.ts';
@@ -38,6 +39,7 @@ import { type SupervisorNode, startNode } from './runtime/node.ts';
 import { Policies } from './runtime/policies.ts';
 import { NodeSettings } from './runtime/settings.ts';
 import { Switches } from './runtime/switches.ts';
+import { ToolCache } from './runtime/tool-cache.ts';
 import { combinedTools } from './runtime/tool-sources.ts';
 
 export { connectBus, type NatsAddress };
@@ -140,6 +142,8 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     tools: combinedTools(sources),
     validator: jsonSchemaValidator(),
     answers: new AnswerCache(),
+    toolResults: new ToolCache(),
+    costs: new CostHistory(),
     signatures: options.signatures ?? nkeySignatures,
     agents,
     policies,

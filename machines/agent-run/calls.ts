@@ -72,7 +72,7 @@ export function stepFailed(context: RunContext): boolean {
 export function endStep(context: RunContext, at: number, calls = context.calls): Partial<RunContext> {
   const failing = stepFailed(context) ? context.failing + 1 : 0;
   return {
-    window: remember(context, context.decision ?? 0, outcomesOf(calls)).window,
+    window: remember(context, context.decision ?? 0, outcomesOf(calls), calls).window,
     steps: context.steps + 1,
     failing,
     not_before: failing === 0 ? context.not_before : at + backoff(context, failing),
@@ -104,7 +104,7 @@ export function finishStep(context: RunContext, event: ChartEventOf<'call_done'>
   const update: Partial<RunContext> = {
     tool_ms: context.tool_ms + event.ms,
     last_result: { entry: event.n, c: event.c },
-    window: remember(context, context.decision ?? 0, outcomes).window,
+    window: remember(context, context.decision ?? 0, outcomes, context.calls).window,
     steps: context.steps + 1,
     failing: 0,
     calls: [],
@@ -124,9 +124,16 @@ export function backoff(context: RunContext, failing: number): number {
   return context.backoff_ms * 2 ** Math.min(failing, 20);
 }
 
-export function remember(context: RunContext, entry: number, outcomes: number[]): Pick<RunContext, 'window'> {
+export function remember(
+  context: RunContext,
+  entry: number,
+  outcomes: number[],
+  calls: readonly RunCall[] = [],
+): Pick<RunContext, 'window'> {
   const from = context.window.length < WINDOW_STEPS ? 0 : 1;
-  return { window: [...context.window.slice(from), { entry, outcomes }] };
+  const perishable = calls.some((call) => call.perishable === true);
+  const step = perishable ? { entry, outcomes, perishable: true as const } : { entry, outcomes };
+  return { window: [...context.window.slice(from), step] };
 }
 
 function outcomesOf(calls: RunCall[]): number[] {

@@ -97,6 +97,7 @@ export function plannedCalls(event: ChartEventOf<'decided'>): RunCall[] {
       timeout_ms: call.timeout_ms,
       ...(call.key === undefined ? {} : { key: call.key }),
       ...(call.untrusted === undefined ? {} : { untrusted: call.untrusted }),
+      ...(call.valid_ms === undefined ? {} : { perishable: true as const }),
       ...statusOf(call),
       ...(call.approval === undefined || call.refused !== undefined ? {} : { approval: approvalOf(call.approval) }),
       ...(call.refused === undefined ? {} : { outcome: event.n }),

@@ -16,7 +16,7 @@ export function addTools(program: Command, io: Io): void {
   addRemoteCommand(tools, 'ls', {
     summary: 'list them with their workers and figures',
     description:
-      'Lists the tools that can be called now. Figures are those of the workers since they started; nodes count nothing for the tools that they bring themselves.',
+      'Lists the tools that can be called now. Figures are those of the workers since they started; nodes count nothing for the tools that they bring themselves. "cached": calls that the nodes that are there answered from their caches, of those that they looked for.',
     examples: ['proctor tools', 'proctor tools ls --json'],
     isDefault: true,
   }).action(async (options: CommonOptions) => {
@@ -33,9 +33,14 @@ export function addTools(program: Command, io: Io): void {
       one.from === 'node' ? '-' : String(one.calls),
       one.from === 'node' ? '-' : String(one.errors),
       one.average_ms === null ? '-' : duration(one.average_ms),
+      one.cache === null ? '-' : `${one.cache.hits} of ${one.cache.hits + one.cache.misses}`,
     ]);
     io.out(
-      table(io, ['tool', 'version', 'workers', 'effect', 'risk', 'repeatable', 'calls', 'errors', 'average'], rows),
+      table(
+        io,
+        ['tool', 'version', 'workers', 'effect', 'risk', 'repeatable', 'calls', 'errors', 'average', 'cached'],
+        rows,
+      ),
     );
   });
 
@@ -52,6 +57,7 @@ export function addTools(program: Command, io: Io): void {
       ['repeatable', definition.idempotent ? 'yes' : 'no: a call with an unknown outcome waits for a person'],
       ['approval', approvalOf(definition)],
       ['timeout', duration(definition.timeout_ms)],
+      ['results', resultsOf(definition)],
       ['parameters', pretty(definition.parameters)],
     ];
     if (definition.result !== undefined) pairs.push(['result', pretty(definition.result)]);
@@ -68,6 +74,12 @@ export function addTools(program: Command, io: Io): void {
     io.out(rows.length === 0 ? `${facts(pairs)}\nworkers     the nodes themselves` : facts(pairs));
     if (rows.length > 0) io.out(`\n${table(io, heads, rows)}`);
   });
+}
+
+function resultsOf({ valid_ms, cache_ms, cache_scope }: ToolDetails['definition']): string {
+  const valid = valid_ms === undefined ? 'may be acted on for good' : `may be acted on for ${duration(valid_ms)}`;
+  if (cache_ms === undefined) return `${valid}; not cached`;
+  return `${valid}; cached for ${duration(cache_ms)}, ${cache_scope === 'shared' ? 'for everybody' : 'for each user'}`;
 }
 
 function approvalOf({ requires_approval, effect, risk, amount_field }: ToolDetails['definition']): string {

@@ -173,7 +173,7 @@ function outcomeText(event: RunEvent, paint: Paint): string {
     case 'call_started':
       return paint.dim(`started; must not be repeated, may begin until ${timeOfDay(event.start_by)}`);
     case 'call_done':
-      return `${paint.good('ok')} ${duration(event.ms)}  ${preview(event.result, 160)}${wholeIn(event)}`;
+      return `${paint.good('ok')} ${duration(event.ms)}${cachedIn(event)}  ${preview(event.result, 160)}${wholeIn(event)}`;
     case 'call_failed':
       return `${paint.bad(`failed ${event.error.code}`)} ${duration(event.ms)}  ${preview(event.error.message, 300)}`;
     case 'call_retry':
@@ -199,6 +199,11 @@ function outcomeText(event: RunEvent, paint: Paint): string {
     default:
       return event.type;
   }
+}
+
+/** Whose result it is when the tool was not called. */
+function cachedIn({ cached }: RunEventOf<'call_done'>): string {
+  return cached === undefined ? '' : `, cached: fetched at ${timeOfDay(cached.at)}`;
 }
 
 /** Where the rest of a result is that the journal only has the beginning of. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** What a run has used beyond the usual (SUP-5). It warns; limits stop. */
-export const AnomalyCode = z.enum(['HIGH_COST', 'HIGH_TOKEN_USAGE', 'TOOL_CALL_SURGE']);
+export const AnomalyCode = z.enum(['HIGH_COST', 'HIGH_TOKEN_USAGE', 'TOOL_CALL_SURGE', 'COST_OUTLIER']);
 export type AnomalyCode = z.infer<typeof AnomalyCode>;
 
 /** Beside a step: what the run had used with it, and what it takes to be said. */
@@ -18,6 +18,8 @@ export const AnomalySettings = z.strictObject({
   tokens: z.int().min(0).max(1_000_000_000).default(50_000),
   /** Tools that it has called. */
   tool_calls: z.int().min(0).max(1_000_000).default(80),
+  /** Times that it may cost what the last completed runs of its agent cost in the middle. */
+  cost_times: z.number().min(1).max(1_000_000).default(3),
 });
 export type AnomalySettings = z.infer<typeof AnomalySettings>;
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { RunId } from './events.ts';
-import { ToolDefinition } from './tool.ts';
+import { ToolDefinition, ToolFields } from './tool.ts';
 
 /** What nodes answer about the cluster: its nodes, its tools, and whether all is well. Version 1. */
 
@@ -30,6 +30,10 @@ export const BlockedLoop = z.object({
 
 export type BlockedLoop = z.infer<typeof BlockedLoop>;
 
+/** How often something was looked for in a cache since the node started. */
+export const CacheFigures = z.object({ hits: z.int(), misses: z.int() });
+export type CacheFigures = z.infer<typeof CacheFigures>;
+
 /** A node about itself, at this moment. Fields with a default are unknown to older nodes. */
 export const NodeReport = z.object({
   node: z.string().max(128),
@@ -53,6 +57,8 @@ export const NodeReport = z.object({
   active_runs: z.int(),
   /** The last time that its event loop was blocked and came free again. */
   blocked: BlockedLoop.optional(),
+  /** Results of tools, by tool: the 100 that were looked for most. And answers that agents fell back on. */
+  caches: z.object({ tools: z.record(z.string().max(64), CacheFigures), answers: CacheFigures }).optional(),
   agents: z.record(z.string(), z.object({ unusable: z.string().max(2_048).optional(), active: z.int() })),
 });
 export type NodeReport = z.infer<typeof NodeReport>;
@@ -70,7 +76,7 @@ export const ToolWorker = z.object({
 export type ToolWorker = z.infer<typeof ToolWorker>;
 
 /** A tool that can be called now. */
-export const ToolInfo = ToolDefinition.pick({
+export const ToolInfo = ToolFields.pick({
   name: true,
   version: true,
   effect: true,
@@ -87,6 +93,8 @@ export const ToolInfo = ToolDefinition.pick({
   calls: z.int(),
   errors: z.int(),
   average_ms: z.number().nullable(),
+  /** Calls that nodes answered from their caches, and those that they could not; null: its results are not cached. */
+  cache: CacheFigures.nullable().default(null),
 });
 export type ToolInfo = z.infer<typeof ToolInfo>;
 

@@ -28,6 +28,8 @@ export const TraceCall = z.strictObject({
     duration_ms: z.number(),
     /** The first characters of the result, or of the error. */
     preview: z.string().max(512),
+    /** The tool was not called: the result of an equal call, fetched then. */
+    cached_at: Timestamp.optional(),
   }),
   /** The run that a delegation started. */
   child_run: z.string().optional(),

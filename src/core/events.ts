@@ -15,6 +15,7 @@ import { FailureCode } from './reasons.ts';
 import { Signed } from './signed.ts';
 import { MAX_OPEN_CALLS, OpenCall, PlanRef, ResultRef, StepRef } from './step-ref.ts';
 import { Name, Task } from './task.ts';
+import { DependsOn } from './tool.ts';
 
 /**
  * What happens to a run. Everything is an event, and an event is in the run's journal before anything acts on it:
@@ -48,6 +49,11 @@ export const PlannedCall = z.strictObject({
   policy: PolicyWords.optional(),
   /** What it brings comes from outside (SEC-5). */
   untrusted: z.literal(true).optional(),
+  /** How long what it brings may be acted on, and whose results it acts on itself (TOOL-9). */
+  valid_ms: z.int().min(1).optional(),
+  depends_on: DependsOn.optional(),
+  /** How old a result of an equal call may be that answers it (TOOL-10); `shared`: also one of another user's call. */
+  cache: z.strictObject({ ms: z.int().min(1), shared: z.literal(true).optional() }).optional(),
   /** That of an earlier call which asked for the same and may have taken effect; absent: its own. */
   key: z.string().max(512).optional(),
 });
@@ -162,7 +168,15 @@ export const RunEvent = z.discriminatedUnion('type', [
   /** Stored before a call that must not be repeated is sent; workers refuse it after `start_by` (epoch ms). */
   z.strictObject({ type: z.literal('call_started'), c: CallId, start_by: z.int() }),
   /** With `blob` the result lies beside the journal, and `result` is a preview of its JSON text. */
-  z.strictObject({ type: z.literal('call_done'), c: CallId, result: Json, blob: BlobRef.optional(), ms: Ms }),
+  z.strictObject({
+    type: z.literal('call_done'),
+    c: CallId,
+    result: Json,
+    blob: BlobRef.optional(),
+    ms: Ms,
+    /** The tool was not called: the node had the result of an equal call, which came at this moment (epoch ms). */
+    cached: z.strictObject({ at: z.int() }).optional(),
+  }),
   z.strictObject({ type: z.literal('call_failed'), c: CallId, ...Failed }),
   /** A call that failed for a passing reason is made again under the same key; one that was started counts as not. */
   z.strictObject({ type: z.literal('call_retry'), c: CallId, class: RetryClass, ...Failed, ...Again }),

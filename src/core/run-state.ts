@@ -83,6 +83,8 @@ export const RunCall = z.strictObject({
   child: z.string().max(MAX_RUN_ID).optional(),
   /** What it brings comes from outside. */
   untrusted: z.literal(true).optional(),
+  /** What it brings may be acted on for a time only. */
+  perishable: z.literal(true).optional(),
   /** Of a member that is `stopping`: its run was told, and whether it is not started again. */
   told: z.literal(true).optional(),
   given_up: z.literal(true).optional(),

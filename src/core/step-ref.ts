@@ -8,7 +8,13 @@ import { z } from 'zod';
 const From = z.int().min(0).optional();
 
 /** A step: the entry of its decision and those of its outcomes. */
-export const StepRef = z.strictObject({ entry: z.int(), outcomes: z.array(z.int()), from: From });
+export const StepRef = z.strictObject({
+  entry: z.int(),
+  outcomes: z.array(z.int()),
+  from: From,
+  /** Something of what it brought may be acted on for a time only. */
+  perishable: z.literal(true).optional(),
+});
 export type StepRef = z.infer<typeof StepRef>;
 
 /** The result of a call, in the entry of its outcome. */

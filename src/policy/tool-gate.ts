@@ -10,6 +10,7 @@ import { dependenciesOf, type Plan } from '../core/plan.ts';
 import type { Taint } from '../core/policy.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 import { policyOf, reasonsFor, riskOf, rulesOf, termsFor } from './approvals.ts';
+import { cacheOf, type Fetched, staleFault } from './freshness.ts';
 import type { CompiledPolicy } from './permissions/compile.ts';
 import { judgeCall } from './permissions/judge.ts';
 
@@ -26,6 +27,8 @@ export interface GateInput {
   definition: ToolDefinition | null;
   /** The plan in force and which of its steps are done; null without one. */
   plan: { plan: Plan; isDone: (step: string) => boolean } | null;
+  /** What the run has fetched that may be acted on for a time only; see `freshness.ts`. */
+  fetched?: readonly Fetched[];
   /** Faults of the arguments against the announced schema. */
   faults: (schema: Record<string, Json>, args: Json) => ErrorInfo | null;
   /** Digest of arguments: what an approval is bound to. */
@@ -36,9 +39,9 @@ export interface GateInput {
 }
 
 /**
- * The gate for one call (TOOL-12): listed, here and above → exists → permission → plan → parameters → approval. A
- * refusal names its gate in the code and is an observation for the model; the call is not made. Unknown or undeclared
- * means the careful choice.
+ * The gate for one call (TOOL-12): listed, here and above → exists → permission → plan → parameters → age of
+ * what it acts on → approval. A refusal names its gate in the code and is an observation for the model; the call is not
+ * made. Unknown or undeclared means the careful choice.
  */
 export function gateCall({
   agent,
@@ -49,6 +52,7 @@ export function gateCall({
   request,
   definition,
   plan,
+  fetched = [],
   faults,
   digest,
   asked = [],
@@ -62,6 +66,9 @@ export function gateCall({
     ...(definition === null ? {} : { version: definition.version }),
     ...(definition?.volatile === undefined ? {} : { volatile: definition.volatile }),
     ...(definition?.effect === 'read' ? { reads: true as const } : {}),
+    ...(definition?.valid_ms === undefined ? {} : { valid_ms: definition.valid_ms }),
+    ...(definition?.depends_on === undefined ? {} : { depends_on: definition.depends_on }),
+    ...(definition === null ? {} : cacheOf(definition)),
   };
   const refuse = (code: string, message: string, retryable = false): PlannedCall => ({
     ...call,
@@ -94,6 +101,8 @@ export function gateCall({
   if (offPlan !== null) return { ...call, refused: offPlan };
   const fault = faults(definition.parameters, request.args);
   if (fault !== null) return { ...call, refused: fault };
+  const stale = staleFault(fetched, call, now);
+  if (stale !== null) return { ...call, refused: stale };
   const risk = riskOf(request, definition);
   const rules = policy.policy.approvals ?? rulesOf(agent);
   const reasons = reasonsFor(rules, definition, request, risk);

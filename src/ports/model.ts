@@ -25,6 +25,14 @@ export interface Observation {
   /** `unavailable`: the tool stayed down over all tries; the error suggests what to do instead (DEG-3). */
   status: 'ok' | 'error' | 'refused' | 'unknown' | 'unavailable';
   result: Json;
+  /** When the result was fetched, epoch milliseconds. */
+  at?: number;
+  /** The tool was not called: the result is that of an equal call (TOOL-10). */
+  cached?: true;
+  /** How long after that it may be acted on (TOOL-9), milliseconds; absent: for good. */
+  valid_ms?: number;
+  /** That is over: a call which acts on it is refused until it was fetched again. */
+  stale?: true;
   /** The result is too large for a window: `result` is the beginning of its JSON text. */
   large?: { bytes: number };
   error?: ErrorInfo;

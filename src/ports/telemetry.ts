@@ -74,6 +74,9 @@ export interface Metrics {
   ): void;
   /** @param code of the failure, when it was one */
   tool(labels: { agent: string; tool: string; status: string }, seconds: number, code?: string): void;
+  /** A result was looked for in this node's cache; and an answer to fall back on. */
+  toolCache(labels: { tool: string; outcome: 'hit' | 'miss' }): void;
+  answerCache(labels: { agent: string; outcome: 'hit' | 'miss' }): void;
   time(labels: { agent: string; part: TimePart }, seconds: number): void;
   run(labels: { agent: string; outcome: string; reason: string }, seconds: number): void;
   /** Figures that are read when somebody collects. */

@@ -19,8 +19,8 @@ export interface CachedAnswer {
 
 export class AnswerCache {
   private readonly answers = new LRUCache<string, CachedAnswer>({ maxSize: MAX_BYTES });
-  /** How often an answer was looked for, and found. */
-  readonly figures = { asked: 0, hits: 0 };
+  /** How often an answer was looked for, since the node started. */
+  readonly figures = { hits: 0, misses: 0 };
 
   keep(accepted: RunEventOf<'accepted'>, answer: CachedAnswer): void {
     if (accepted.agent.fallback?.cached === undefined) return;
@@ -32,9 +32,11 @@ export class AnswerCache {
   find(accepted: RunEventOf<'accepted'>, now: number): CachedAnswer | null {
     const rule = accepted.agent.fallback?.cached;
     if (rule === undefined) return null;
-    this.figures.asked++;
     const found = this.answers.get(keyOf(accepted));
-    if (found === undefined || now - found.at > rule.max_age_ms) return null;
+    if (found === undefined || now - found.at > rule.max_age_ms) {
+      this.figures.misses++;
+      return null;
+    }
     this.figures.hits++;
     return found;
   }

@@ -12,7 +12,9 @@ import { missingApproval } from './approval-check.ts';
 import { type CallOutcome, isStopped, type Passed, passGates } from './call-gates.ts';
 import type { Stopped } from './call-refusals.ts';
 import { type EffectScope, type Permit, stepTime, type WantOf } from './effects.ts';
-import { argumentsOf } from './steps.ts';
+import { staleBefore } from './freshness.ts';
+import { argumentsOf, plannedOf } from './steps.ts';
+import type { CachedCall } from './tool-cache.ts';
 
 /**
  * One tool call. A call that must not be repeated is journalled as started, with the moment after which no worker may
@@ -30,6 +32,14 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     log.error('approval.missing', { ...said(scope, planned), code: missing.code, message: missing.message });
     return [{ type: 'call_failed', c: planned.c, error: missing, ms: 0 }];
   }
+  const stale = await staleBefore(scope, planned);
+  if (stale !== null) {
+    log.warn('tool.executed', { ...said(scope, planned), status: 'refused', code: stale.code, message: stale.message });
+    return [{ type: 'call_failed', c: planned.c, error: stale, ms: 0 }];
+  }
+  const equal = await cachedCall(scope, planned, args);
+  const known = equal === null ? null : fromCache(scope, planned, equal);
+  if (known !== null) return scope.effort.notWanted ? [] : [known];
   let passed: Passed | Stopped;
   try {
     passed = await passGates(scope, uses);
@@ -42,10 +52,31 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     const note = (how: CallOutcome): void => {
       outcome = how;
     };
-    return scope.effort.notWanted ? [] : await made(scope, planned, args, note);
+    return scope.effort.notWanted ? [] : await made(scope, planned, args, equal, note);
   } finally {
     passed.over(outcome);
   }
+}
+
+/** How the call is found in the cache; null for a tool whose results are not kept. */
+async function cachedCall(
+  { accepted, read }: EffectScope,
+  { c, tool }: RunCall,
+  args: Record<string, Json>,
+): Promise<CachedCall | null> {
+  const { cache: rule, version = '' } = (await plannedOf(c, read)) ?? {};
+  return rule === undefined ? null : { tool, version, user: accepted.user, args, rule };
+}
+
+/** The result of an equal call, as if the tool had been called: it takes no room of a rate or cap, and no key. */
+function fromCache(scope: EffectScope, planned: RunCall, equal: CachedCall): RunEvent | null {
+  const { deps, log } = scope;
+  const found = deps.toolResults.find(equal, deps.clock.now());
+  deps.telemetry?.metrics?.toolCache({ tool: planned.tool, outcome: found === null ? 'miss' : 'hit' });
+  if (found === null) return null;
+  const { result, at } = found;
+  log.info('tool.executed', { ...said(scope, planned), status: 'ok', ms: 0, cached_at: new Date(at).toISOString() });
+  return { type: 'call_done', c: planned.c, result, ms: 0, cached: { at } };
 }
 
 /** All gates have let it through. */
@@ -53,6 +84,7 @@ async function made(
   scope: EffectScope,
   planned: RunCall,
   args: Record<string, Json>,
+  equal: CachedCall | null,
   note: (how: CallOutcome) => void,
 ): Promise<RunEvent[]> {
   const { deps, context, accepted, log } = scope;
@@ -115,6 +147,7 @@ async function made(
       );
     }
     log.info('tool.executed', { ...said(scope, planned), status: 'ok', ms: sinceStart() });
+    if (equal !== null) deps.toolResults.keep(equal, { result: result ?? null, at: deps.clock.now() });
     return [{ type: 'call_done', c: planned.c, result: result ?? null, ms: sinceStart() }];
   } catch (thrown) {
     if (scope.effort.notWanted) return [];

@@ -1,4 +1,5 @@
 import type {
+  CacheFigures,
   Health,
   NodeReport,
   QueueInfo,
@@ -100,7 +101,7 @@ async function waitingForPeople({ bus, subjects }: NodeDeps): Promise<WaitingFor
 
 /** Every tool that can be called now, by name. */
 export async function listTools(deps: NodeDeps): Promise<{ tools: ToolInfo[] }> {
-  const live = await liveTools(deps, '$SRV.STATS');
+  const [live, nodes] = await Promise.all([liveTools(deps, '$SRV.STATS'), nodeReports(deps)]);
   const tools = live.map(({ definition, from, workers }): ToolInfo => {
     const { name, version, effect, risk, idempotent, requires_approval, timeout_ms } = definition;
     const calls = workers.reduce((sum, worker) => sum + worker.calls, 0);
@@ -113,9 +114,17 @@ export async function listTools(deps: NodeDeps): Promise<{ tools: ToolInfo[] }> 
       calls,
       errors: workers.reduce((sum, worker) => sum + worker.errors, 0),
       average_ms: calls === 0 ? null : ms / calls,
+      cache: definition.cache_ms === undefined ? null : cacheOf(name, nodes),
     };
   });
   return { tools };
+}
+
+/** Of all nodes that are there. */
+function cacheOf(tool: string, nodes: NodeReport[]): CacheFigures {
+  const all = nodes.flatMap(({ caches }) => caches?.tools[tool] ?? []);
+  const sum = (of: (one: CacheFigures) => number) => all.reduce((total, one) => total + of(one), 0);
+  return { hits: sum(({ hits }) => hits), misses: sum(({ misses }) => misses) };
 }
 
 export async function toolDetails(deps: NodeDeps, name: string): Promise<ToolDetails> {

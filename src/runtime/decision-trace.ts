@@ -242,11 +242,16 @@ function callsOf(open: OpenStep, decided: RunEventOf<'decided'>): TraceCall[] {
         status: seen.status,
         duration_ms: outcome === undefined ? 0 : durationOf(outcome, open.at),
         preview: error === undefined ? preview(seen.result) : clip(error.message, 200),
+        ...cachedAt(outcome?.event),
       },
       ...(child === undefined ? {} : { child_run: child }),
       ...(error === undefined ? {} : { error: { ...error, message: clip(error.message, 512) } }),
     };
   });
+}
+
+function cachedAt(event: Outcome | undefined): { cached_at?: string } {
+  return event?.type === 'call_done' && event.cached !== undefined ? { cached_at: iso(event.cached.at) } : {};
 }
 
 function seenOf(

@@ -3,6 +3,7 @@ import type { ErrorInfo } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
 import { type FallbackKind, type FallbackTo, modelOf, wordsOfLink } from '../core/fallback.ts';
 import { nextLink } from '../policy/degrade.ts';
+import type { CachedAnswer } from './answer-cache.ts';
 import type { EffectScope } from './effects.ts';
 
 /** Where a run that cannot go on as it began looks for what it can fall back on, and tells of it (DEG-1, DEG-2). */
@@ -16,9 +17,17 @@ interface Link {
 export function linkFor({ deps, accepted, context }: EffectScope, kind: FallbackKind, error: ErrorInfo): Link | null {
   const { agent } = accepted;
   if (agent.fallback === undefined) return null;
-  const cached = kind === 'model' ? deps.answers.find(accepted, deps.clock.now()) : null;
+  const cached = kind === 'model' ? answerBefore({ deps, accepted }) : null;
   const link = nextLink({ agent, context, kind, error, cached });
   return link === null ? null : { kind, error, link };
+}
+
+function answerBefore({ deps, accepted }: Pick<EffectScope, 'deps' | 'accepted'>): CachedAnswer | null {
+  const { agent } = accepted;
+  if (agent.fallback?.cached === undefined) return null;
+  const found = deps.answers.find(accepted, deps.clock.now());
+  deps.telemetry?.metrics?.answerCache({ agent: agent.name, outcome: found === null ? 'miss' : 'hit' });
+  return found;
 }
 
 export function tellFallback(

@@ -12,6 +12,7 @@ import type { Validator } from '../ports/validator.ts';
 import type { Watchdog } from '../ports/watchdog.ts';
 import type { Agents } from './agents.ts';
 import type { AnswerCache } from './answer-cache.ts';
+import type { CostHistory } from './cost-history.ts';
 import type { FaultPoints } from './fault-points.ts';
 import type { Journal } from './journal.ts';
 import type { Lanes } from './lanes.ts';
@@ -19,6 +20,7 @@ import type { LedgerLog } from './ledger-log.ts';
 import type { Policies } from './policies.ts';
 import type { NodeSettings } from './settings.ts';
 import type { Switches } from './switches.ts';
+import type { ToolCache } from './tool-cache.ts';
 
 /** Everything a supervisor node works with; made once by the composition root. */
 export interface NodeDeps {
@@ -53,6 +55,10 @@ export interface NodeDeps {
   policies: Policies;
   /** What agents answered that may fall back on it. */
   answers: AnswerCache;
+  /** Results of tools that answer equal calls. */
+  toolResults: ToolCache;
+  /** What runs of each agent usually cost. */
+  costs: CostHistory;
   faults: FaultPoints;
   settings: NodeSettings;
   /** Told what each run does; stopped with the node. */

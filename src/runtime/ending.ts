@@ -46,6 +46,7 @@ async function settle({ deps, fold, accepted, steps, read, telemetry }: Ended, d
     deps.answers.keep(accepted, { answer: result.answer, run, at: result.ended_at });
   }
   await once(deps, deps.subjects.result(agent.name, user, run), JSON.stringify(result));
+  deps.costs.note(result);
   deps.faults.hit('end.result_stored');
   await tellOthers({ deps, fold, accepted, read }, result);
   await withdrawAll({ deps, run, fold });

@@ -42,6 +42,7 @@ export function reporter(deps: NodeDeps, activations: Activations, orders: Stand
       lease_ms: settings.lease_ms,
       active_runs,
       ...blockedLast(deps),
+      caches: { tools: deps.toolResults.figures(), answers: { ...deps.answers.figures } },
       agents: Object.fromEntries(agents),
     };
   };

@@ -69,6 +69,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     throw reason.type === 'shutdown' && reason.error !== undefined ? fromInfo(reason.error) : thrown;
   });
   isUp = true;
+  void deps.costs.read(deps, () => !asked);
   log.info('node.started', {
     node: deps.node,
     agents: agents.names(),

@@ -52,20 +52,21 @@ export async function readStep(ref: StepRef, read: EntryReader): Promise<ReadSte
   }
   const decided = entry.events.find((event) => event.type === 'decided');
   if (decided === undefined) return null;
-  const outcomes = new Map<string, Outcome>();
+  const outcomes = new Map<string, { event: Outcome; at: number }>();
   /** Arguments that an approver put in the place of those that were decided. */
   const edits = new Map<string, Record<string, Json>>();
   const ms = new Map<string, number>();
   // Of a member that was started again the last end counts, and an entry may hold ends of several.
   const entries = decided.decision.action === 'delegate' ? ref.outcomes.toSorted((a, b) => b - a) : ref.outcomes;
   for (const n of entries) {
-    for (const event of (await read(n)).events) {
+    const { at, events } = await read(n);
+    for (const event of events) {
       if (event.type === 'approval_decided') {
         const args = editedArgs(event);
         if (args !== undefined) edits.set(event.c, args);
       }
       if (!('c' in event && settles(event)) || outcomes.has(event.c)) continue;
-      outcomes.set(event.c, event);
+      outcomes.set(event.c, { event, at });
       if ('ms' in event) ms.set(event.c, event.ms);
     }
   }
@@ -75,9 +76,14 @@ export async function readStep(ref: StepRef, read: EntryReader): Promise<ReadSte
     // Call ids of different runs may be the same.
     const shown = ref.from === undefined ? c : `earlier${ref.from + 1}-${c}`;
     const asked = { c: shown, tool, ...(plan_step === undefined ? {} : { plan_step }) };
-    const refused = decided.calls?.[index]?.refused;
+    const { refused, valid_ms } = decided.calls?.[index] ?? {};
     if (refused !== undefined) return { ...asked, status: 'refused', result: null, error: refused };
-    return { ...asked, ...observed(outcomes.get(c)) };
+    const outcome = outcomes.get(c);
+    const seen = { ...asked, ...observed(outcome?.event) };
+    if (seen.status !== 'ok' || outcome === undefined) return seen;
+    const cached = outcome.event.type === 'call_done' ? outcome.event.cached : undefined;
+    const fetched = cached === undefined ? { at: outcome.at } : { at: cached.at, cached: true as const };
+    return { ...seen, ...fetched, ...(valid_ms === undefined ? {} : { valid_ms }) };
   });
   return { ...base, decision, observations, ms };
 }

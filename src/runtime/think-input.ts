@@ -6,10 +6,11 @@ import type { LoopVerdict } from '../core/loops.ts';
 import type { Plan } from '../core/plan.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 import { PLAIN_NOTICE } from '../policy/degrade.ts';
+import { isStale } from '../policy/freshness.ts';
 import { nudgeOf } from '../policy/loops/verdict.ts';
 import { isOffered } from '../policy/permissions/judge.ts';
 import { gateDelegation } from '../policy/tool-gate.ts';
-import type { ThinkInput } from '../ports/model.ts';
+import type { Observation, ThinkInput, WindowStep } from '../ports/model.ts';
 import type { EffectScope } from './effects.ts';
 import { offeredTools } from './live-tools.ts';
 import { type EntryReader, readerAt, readStep, resultOf } from './steps.ts';
@@ -37,10 +38,7 @@ export async function thinkInput(
     task: accepted.task,
     phase,
     plan,
-    window: async () => {
-      const steps = await Promise.all(context.window.map((ref) => readStep(ref, readerFor(scope, ref.from))));
-      return steps.filter((step) => step !== null);
-    },
+    window: async () => (await windowOf(scope)).map((step) => withAge(step, scope.deps.clock.now())),
     tools: () => (last ? Promise.resolve([]) : toolsOf(scope)),
     delegates: last ? [] : delegatesOf(scope),
     ...(draft === undefined ? {} : { draft }),
@@ -53,6 +51,19 @@ export async function thinkInput(
       return effort.signal;
     },
   };
+}
+
+/** The last steps, oldest first. */
+export async function windowOf(scope: EffectScope): Promise<WindowStep[]> {
+  const steps = await Promise.all(scope.context.window.map((ref) => readStep(ref, readerFor(scope, ref.from))));
+  return steps.filter((step) => step !== null);
+}
+
+/** Says of each result whether it is too old to be acted on. */
+function withAge(step: WindowStep, now: number): WindowStep {
+  const isOld = ({ at, valid_ms }: Observation) => at !== undefined && isStale({ at, valid_ms }, now);
+  if (!step.observations.some(isOld)) return step;
+  return { ...step, observations: step.observations.map((one) => (isOld(one) ? { ...one, stale: true } : one)) };
 }
 
 function noticeOf(last: boolean, loop: LoopVerdict | null): Pick<ThinkInput, 'notice'> {

@@ -11,6 +11,7 @@ import type { Plan } from '../core/plan.ts';
 import { modelScope } from '../core/switch-scope.ts';
 import type { ToolDefinition } from '../core/tool.ts';
 import { limitsNow } from '../policy/degrade.ts';
+import type { Fetched } from '../policy/freshness.ts';
 import { type LimitVerdict, limitAfterUsage, limitBeforeStep, limitOnCalls } from '../policy/limits.ts';
 import type { CompiledPolicy } from '../policy/permissions/compile.ts';
 import { afterFailedThink } from '../policy/retry.ts';
@@ -20,6 +21,7 @@ import { isStopped, type Passed, passGates } from './call-gates.ts';
 import { type Stopped, waitOf } from './call-refusals.ts';
 import { fallBackOr, linkFor, tellFallback } from './degrade.ts';
 import { type EffectScope, stepTime, type WantOf } from './effects.ts';
+import { fetchedOf } from './freshness.ts';
 import { askedByLoop, loopBeforeStep, loopInDecision, refusedByLoop, stoppedBy } from './loop-watch.ts';
 import { underOldKeys } from './open-calls.ts';
 import { type Hold, holdForThink, usedByFailed } from './spending.ts';
@@ -216,7 +218,8 @@ async function gates(
   const { deps, accepted, context } = scope;
   if (decision.action === 'tool_call') {
     const plan = decision.calls.some((request) => request.plan_step !== undefined) ? await planInForce(scope) : null;
-    const planned = await Promise.all(decision.calls.map((request) => gate(scope, request, plan, asked)));
+    const fetched = await fetchedOf(scope);
+    const planned = await Promise.all(decision.calls.map((request) => gate(scope, request, plan, fetched, asked)));
     return context.open.length === 0 ? planned : underOldKeys(scope, decision.calls, planned);
   }
   if (decision.action !== 'delegate') return undefined;
@@ -237,6 +240,7 @@ async function gate(
   scope: EffectScope,
   request: CallRequest,
   plan: Plan | null,
+  fetched: readonly Fetched[],
   asked: ApprovalReason[],
 ): Promise<PlannedCall> {
   const { deps, accepted, context } = scope;
@@ -258,6 +262,7 @@ async function gate(
     request,
     definition,
     plan: plan === null ? null : { plan, isDone: (step) => Object.hasOwn(context.plan?.done ?? {}, step) },
+    fetched,
     faults: (schema, args) => scope.watched.now('validate', () => deps.validator.faults(schema, args)),
     digest: (args) => digestOf(deps.signatures, args),
     asked,

@@ -9,11 +9,12 @@ import type { EffectScope } from './effects.ts';
 
 /** As a field of the event of a step. */
 export function anomalies(
-  { accepted, context, loops, log }: EffectScope,
+  { deps, accepted, context, loops, log }: EffectScope,
   usage: Usage,
   calls: number,
 ): { anomalies?: Anomaly[] } {
-  const found = anomaliesOf(context, usage, calls, accepted.agent.anomalies ?? DEFAULT_ANOMALY_SETTINGS);
+  const { name, anomalies: over = DEFAULT_ANOMALY_SETTINGS } = accepted.agent;
+  const found = anomaliesOf(context, usage, calls, over, deps.costs.usual(name));
   if (found === undefined) return {};
   const known = loops.said.anomalies ?? [];
   for (const one of found) {

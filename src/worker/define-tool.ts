@@ -45,6 +45,20 @@ export interface ToolSpec<P extends z.ZodObject, R extends z.ZodType> {
   /** How long a call may take, 10 ms to a day. Default 30,000. */
   timeoutMs?: number;
   /**
+   * How long a result may be acted on, milliseconds: once it is older, calls that do more than read are refused until
+   * it was fetched again. Default for good.
+   */
+  validMs?: number;
+  /**
+   * How long results answer equal calls, milliseconds: nodes then do not call the tool. Only for `effect: 'read'`.
+   * Default: every call is made.
+   */
+  cacheMs?: number;
+  /** Who is answered so: `user` (default): whose task the call was made for; `shared`: everybody who may call it. */
+  cacheScope?: 'user' | 'shared';
+  /** Names of the tools whose results a call acts on; those of others may be old. Default all. */
+  dependsOn?: string[];
+  /**
    * What differs from call to call and says nothing, such as request ids and times: loop detection leaves it out. Names
    * of fields of `arguments` and of the `result`, at any depth; `result: true` for all of it.
    */
@@ -63,6 +77,10 @@ const SPEC_NAMES: Record<string, string> = {
   requires_approval: 'requiresApproval',
   amount_field: 'amountField',
   resource_field: 'resourceField',
+  valid_ms: 'validMs',
+  depends_on: 'dependsOn',
+  cache_ms: 'cacheMs',
+  cache_scope: 'cacheScope',
 };
 
 /**
@@ -98,6 +116,10 @@ export function defineTool<P extends z.ZodObject, R extends z.ZodType = z.ZodTyp
     ...(spec.egress === undefined ? {} : { egress: spec.egress }),
     idempotent: spec.remember === true ? true : spec.idempotent,
     timeout_ms: spec.timeoutMs,
+    ...(spec.validMs === undefined ? {} : { valid_ms: spec.validMs }),
+    ...(spec.dependsOn === undefined ? {} : { depends_on: spec.dependsOn }),
+    ...(spec.cacheMs === undefined ? {} : { cache_ms: spec.cacheMs }),
+    ...(spec.cacheScope === undefined ? {} : { cache_scope: spec.cacheScope }),
     ...(spec.volatile === undefined ? {} : { volatile: spec.volatile }),
   };
   const parsed = ToolDefinition.safeParse(definition);

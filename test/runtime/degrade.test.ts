@@ -222,6 +222,7 @@ describe('the answer of before (DEG-2)', () => {
     expect(by.get('other')).toMatchObject({ status: 'failed', answer: null });
     expect(by.get('stranger')).toMatchObject({ status: 'failed', answer: null });
     expect(deps.answers.figures.hits).toBe(1);
+    expect(deps.answers.figures.misses).toBeGreaterThanOrEqual(2);
     const trace = await cluster.entries(by.get('again')?.run ?? '');
     const event = trace.flatMap((entry) => entry.events).find((one) => one.type === 'using_fallback');
     expect(event?.link).toMatchObject({ to: 'cached', run: before.run });

@@ -27,6 +27,7 @@ import type { Validator } from '../../src/ports/validator.ts';
 import { NO_WATCHDOG } from '../../src/ports/watchdog.ts';
 import { Agents } from '../../src/runtime/agents.ts';
 import { AnswerCache } from '../../src/runtime/answer-cache.ts';
+import { CostHistory } from '../../src/runtime/cost-history.ts';
 import type { NodeDeps } from '../../src/runtime/deps.ts';
 import { type FaultPoint, type FaultPoints, NO_FAULTS } from '../../src/runtime/fault-points.ts';
 import type { RunMachine } from '../../src/runtime/fold.ts';
@@ -37,6 +38,7 @@ import { type SupervisorNode, startNode } from '../../src/runtime/node.ts';
 import { Policies } from '../../src/runtime/policies.ts';
 import { NodeSettings } from '../../src/runtime/settings.ts';
 import { Switches } from '../../src/runtime/switches.ts';
+import { ToolCache } from '../../src/runtime/tool-cache.ts';
 
 export const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent, enabled: () => false };
 
@@ -151,6 +153,8 @@ export class Cluster {
       validator: options.validator ?? jsonSchemaValidator(),
       signatures: nkeySignatures,
       answers: new AnswerCache(),
+      toolResults: new ToolCache(),
+      costs: new CostHistory(),
       agents: new Agents({
         bus,
         subjects: this.subjects,

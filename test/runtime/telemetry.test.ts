@@ -31,6 +31,8 @@ class Recorder implements Telemetry {
       step: note('step'),
       model: note('model'),
       tool: note('tool'),
+      toolCache: note('toolCache'),
+      answerCache: note('answerCache'),
       time: note('time'),
       run: note('run'),
       observe: () => () => {},

@@ -107,14 +107,25 @@ function nameOf(tool: string): string {
   return tool.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 64) || '_';
 }
 
-function observed({ status, result, error, large }: Observation, allowance: Allowance): string {
-  const about = error === undefined ? { status } : { status, error: told(error) };
+function observed(observation: Observation, allowance: Allowance): string {
+  const { status, result, error, large } = observation;
+  const about = { status, ...(error === undefined ? {} : { error: told(error) }), ...ageOf(observation) };
   if (error !== undefined && result === null) return JSON.stringify(about);
   const text = large !== undefined && typeof result === 'string' ? result : JSON.stringify(result);
   const given = take(text.length, allowance);
   if (large !== undefined) return JSON.stringify({ ...about, ...cutMark(text, given, large.bytes, 'bytes') });
   if (given < text.length) return JSON.stringify({ ...about, ...cutMark(text, given, text.length, 'characters') });
   return JSON.stringify({ ...about, result });
+}
+
+/** Only where the age of a result means something. */
+function ageOf({ at, valid_ms, cached, stale }: Observation): { fetched_at?: string; cached?: true; stale?: true } {
+  if (at === undefined || (valid_ms === undefined && cached === undefined)) return {};
+  return {
+    fetched_at: new Date(at).toISOString(),
+    ...(cached === undefined ? {} : { cached }),
+    ...(stale === undefined ? {} : { stale }),
+  };
 }
 
 function told({ code, message, retryable, field, suggestion }: ErrorInfo): ErrorInfo {

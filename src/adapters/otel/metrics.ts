@@ -23,6 +23,8 @@ export function otelMetrics(meter: Meter, log: Log): Metrics {
   const models = seconds('agent.model.duration', 'Model calls', SHORT_S);
   const tools = seconds('agent.tool.duration', 'Tool calls, all attempts and waits included', SHORT_S);
   const toolFailures = counter('agent.tool.failures', 'Tool calls that did not succeed, by code', '{call}');
+  const toolCache = counter('agent.tool.cache', 'Results looked for in the cache of the node', '{lookup}');
+  const answerCache = counter('agent.answer.cache', 'Answers to fall back on that were looked for', '{lookup}');
   const tokens = counter('agent.tokens', 'Tokens used by models', '{token}');
   const cost = counter('agent.cost', 'Cost of model calls', 'USD');
 
@@ -46,6 +48,8 @@ export function otelMetrics(meter: Meter, log: Log): Metrics {
         toolFailures.add(1, { agent: labels.agent, tool: labels.tool, code: code ?? labels.status });
       }
     },
+    toolCache: (labels) => toolCache.add(1, labels),
+    answerCache: (labels) => answerCache.add(1, labels),
     time: (labels, s) => time.add(s, labels),
     run(labels, s) {
       runs.add(1, labels);

@@ -1,6 +1,6 @@
 import type { Decision } from '../../core/decision.ts';
 import { clip } from '../../core/errors.ts';
-import type { RunEvent } from '../../core/events.ts';
+import type { RunEvent, RunEventOf } from '../../core/events.ts';
 import { wordsOfLink } from '../../core/fallback.ts';
 import { parseCallId } from '../../core/ids.ts';
 import { redactText } from '../../core/redact.ts';
@@ -41,6 +41,11 @@ interface Telling {
   to?: string;
 }
 
+/** Whose result it is when the tool was not called. */
+function cachedIn({ cached }: RunEventOf<'call_done'>): string {
+  return cached === undefined ? '' : `cached, fetched at ${new Date(cached.at).toISOString().slice(11, 19)}: `;
+}
+
 function tellingOf(event: RunEvent, peer: CallPeer): Telling {
   switch (event.type) {
     case 'accepted':
@@ -66,7 +71,7 @@ function tellingOf(event: RunEvent, peer: CallPeer): Telling {
     case 'call_started':
       return { text: `${peer(event.c)} is about to be called`, tone: 'quiet', to: peer(event.c) };
     case 'call_done':
-      return { text: value(event.result), tone: 'good', from: peer(event.c) };
+      return { text: `${cachedIn(event)}${value(event.result)}`, tone: 'good', from: peer(event.c) };
     case 'call_failed':
       return { text: `${event.error.code}: ${said(event.error.message)}`, tone: 'bad', from: peer(event.c) };
     case 'call_retry':

@@ -26,6 +26,22 @@ function results(steps: WindowStep[], budget?: number): Record<string, Json>[] {
 }
 
 describe('the window of a model', () => {
+  it('TOOL-9: says when a result was fetched where that matters, and that it is too old', () => {
+    const at = Date.parse('2026-01-01T00:00:00Z');
+    const shown = results([
+      called(1, {}, { result: 1, at }),
+      called(2, {}, { result: 2, at, valid_ms: 60_000 }),
+      called(3, {}, { result: 3, at, valid_ms: 60_000, stale: true }),
+      called(4, {}, { result: 4, at, cached: true }),
+    ]);
+    expect(shown).toEqual([
+      { status: 'ok', result: 1 },
+      { status: 'ok', fetched_at: '2026-01-01T00:00:00.000Z', result: 2 },
+      { status: 'ok', fetched_at: '2026-01-01T00:00:00.000Z', stale: true, result: 3 },
+      { status: 'ok', fetched_at: '2026-01-01T00:00:00.000Z', cached: true, result: 4 },
+    ]);
+  });
+
   it('shows calls and their results side by side', () => {
     const calls = [
       { tool: 'a', args: { x: 1 } },
