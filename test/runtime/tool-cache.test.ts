@@ -6,6 +6,7 @@ import { AppError } from '../../src/core/errors.ts';
 import type { Json } from '../../src/core/json.ts';
 import { Policy } from '../../src/core/policy.ts';
 import { ToolDefinition } from '../../src/core/tool.ts';
+import { parseAnnouncement } from '../../src/core/tool-wire.ts';
 import type { ThinkInput, WindowStep } from '../../src/ports/model.ts';
 import type { Metrics } from '../../src/ports/telemetry.ts';
 import { listTools } from '../../src/runtime/cluster-doors.ts';
@@ -190,5 +191,13 @@ describe('a definition', () => {
       message: 'expected nothing, as the effect is write: only results of tools that read are cached',
     });
     expect(faults({ cache_scope: 'shared', effect: 'read' })?.path).toEqual(['cache_scope']);
+  });
+
+  it('that caches what it writes is not believed when a worker announces it', () => {
+    const definition = JSON.stringify({ ...written, cache_ms: 1_000 });
+    const info = { name: 'tool_t', id: 'w', version: '1.0.0', metadata: { 'proctor.definition': definition } };
+    const read = () => parseAnnouncement(JSON.stringify(info), 't');
+    expect(read).toThrow(expect.objectContaining({ code: 'bad_definition' }));
+    expect(read).toThrow(/cache_ms.*only results of tools that read are cached/);
   });
 });

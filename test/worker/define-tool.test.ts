@@ -146,6 +146,7 @@ describe('a tool defined with zod', () => {
       defineTool({ name: 'no spaces', description: 'x', parameters, timeoutMs: 1, handler: () => null }),
       defineTool({ name: 'b', description: 'x', parameters: { n: 1 } as never, handler: 7 as never }),
       defineTool({ name: 'c', description: 'x', parameters: z.object({}), concurrency: 0, handler: () => null }),
+      defineTool({ name: 'd', description: 'x', parameters: z.object({}), cacheMs: 1_000, handler: () => null }),
     ];
     const error = await serve(tools).catch((thrown: Error) => thrown);
     expect(error).toMatchObject({ code: 'bad_worker' });
@@ -153,6 +154,7 @@ describe('a tool defined with zod', () => {
     for (const fault of ['"no spaces": parameters: ', '"no spaces": name: ', '"no spaces": timeoutMs: ']) {
       expect(message).toContain(fault);
     }
+    expect(message).toContain('"d": cacheMs: expected nothing, as the effect is write');
     for (const fault of ['"b": parameters: ', '"b": handler: ', '"c": concurrency: ']) {
       expect(message).toContain(fault);
     }
