@@ -16,6 +16,7 @@ import { addNatsConfig } from './nats-config.ts';
 import { addNodes } from './nodes.ts';
 import { addOrders } from './orders.ts';
 import { addPs } from './ps.ts';
+import { addQueue } from './queue.ts';
 import { addResult } from './result.ts';
 import { addShow } from './show.ts';
 import { addSubmit } from './submit.ts';
@@ -87,6 +88,7 @@ ${EXIT_HELP}`,
     addSwitches,
     addAgents,
     addAgain,
+    addQueue,
     addDeadLetter,
     addTools,
     addNodes,
