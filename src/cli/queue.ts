@@ -143,6 +143,7 @@ async function list(io: Io, options: ListOptions): Promise<void> {
 
 function standingText({ state, by = '', outcome }: HumanStanding): string {
   if (state === 'open') return 'open';
+  if (state === 'unreadable') return 'unreadable: upgrade the node';
   if (state === 'claimed') return `claimed by ${line(by)}`;
   return `${outcome === 'solved' ? 'solved' : 'not solved'} by ${line(by)}`;
 }

@@ -41,7 +41,7 @@ export const HumanItem = z.object({
   partial: z.string().max(ITEM_TEXT).nullable(),
   /** The last finished ones. */
   steps: z.array(StepSummary).max(ITEM_STEPS),
-  error: z.object({ code: ReasonCode, reason: z.string() }),
+  error: z.object({ code: ReasonCode, reason: z.string().max(2_048) }),
   /** All that was tried, in order, with the error that ended each. */
   errors: z.array(FallbackLink).max(16),
 });
@@ -82,9 +82,12 @@ export const PersonAnswer = z.object({
 });
 export type PersonAnswer = z.infer<typeof PersonAnswer>;
 
-/** Where an item stands: `by` and `since` of who has it, or of who was done with it. */
+/**
+ * Where an item stands: `by` and `since` of who has it, or of who was done with it. `unreadable`: the node that answers
+ * is older than the one that wrote the last word.
+ */
 export const HumanStanding = z.object({
-  state: z.enum(['open', 'claimed', 'done']),
+  state: z.enum(['open', 'claimed', 'done', 'unreadable']),
   by: By.optional(),
   since: z.int(),
   outcome: HumanOutcome.optional(),
@@ -100,13 +103,12 @@ export const HumanSummary = HumanItem.pick({ run: true, agent: true, user: true,
 });
 export type HumanSummary = z.infer<typeof HumanSummary>;
 
-/** One of them with all that is known; `words` are the last 100. */
+/** One of them with all that is known; `words` are the last 20. */
 export const HumanDetails = z.object({ item: HumanItem, standing: HumanStanding, words: z.array(HumanWord) });
 export type HumanDetails = z.infer<typeof HumanDetails>;
 
-/** Where an item that was queued at a moment stands after the last word about it. */
-export function standingAfter(word: HumanWord | null, queuedAt: number): HumanStanding {
-  if (word === null) return { state: 'open', since: queuedAt };
+/** Where an item stands after a word about it. */
+export function standingAfter(word: HumanWord): HumanStanding {
   const { kind, by, at } = word;
   if (kind === 'released') return { state: 'open', since: at };
   return { state: kind, by, since: at, ...(kind === 'done' ? { outcome: word.outcome } : {}) };

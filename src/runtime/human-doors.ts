@@ -10,14 +10,16 @@ import {
 } from '../core/human-wire.ts';
 import { sameJson } from '../core/json.ts';
 import { streamsOf } from '../core/streams.ts';
+import type { StoredMessage } from '../ports/bus.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
-import { answerOfPerson, humanHead, sayAbout, tellAnswer } from './human-log.ts';
+import { answerOfPerson, entryIn, humanHead, sayAbout, tellAnswer } from './human-log.ts';
 
 /** What nodes answer about the queues of people: what waits there, who takes it over, what the answer is. */
 
-/** Characters of a task in the list. */
+/** Characters of a task in the list, and items of one page: an answer stays far below the 1 MB that the server takes. */
 const TASK_SHOWN = 200;
+const LOOKED_AT = 200;
 
 interface Said {
   ok: true;
@@ -26,27 +28,28 @@ interface Said {
   standing: HumanStanding;
 }
 
-/** A page looks at `limit` items, and leaves out those that are done. */
+/** A page looks at up to `limit` items, and leaves out those that are done. */
 export async function listItems(
   deps: NodeDeps,
   { queue = '*', all, limit, after }: ApiBody<'human_items'>,
 ): Promise<{ items: HumanSummary[]; next: number | null }> {
   const { bus, subjects } = deps;
-  const found: HumanItem[] = [];
-  let last = after;
+  const found: StoredMessage[] = [];
   let next: number | null = null;
   const filter = subjects.human(queue, '*', 0);
-  let looked = 0;
-  for await (const { seq, data } of bus.scan(streamsOf(subjects).human.name, filter, { fromSequence: after + 1 })) {
-    if (looked++ >= limit) {
-      next = last;
+  for await (const message of bus.scan(streamsOf(subjects).human.name, filter, { fromSequence: after + 1 })) {
+    if (found.length >= Math.min(limit, LOOKED_AT)) {
+      next = message.seq - 1;
       break;
     }
-    last = seq;
-    const item = HumanItem.safeParse(JSON.parse(data)).data;
-    if (item !== undefined) found.push(item);
+    found.push(message);
   }
-  const items = await Promise.all(found.map((item) => summaryOf(deps, item)));
+  const read = found.flatMap((message) => {
+    const item = entryIn(HumanItem, message);
+    if (item === null) deps.log.warn('person.unreadable', { subject: message.subject });
+    return item ?? [];
+  });
+  const items = await Promise.all(read.map((item) => summaryOf(deps, item)));
   return { items: items.filter(({ standing }) => all || standing.state !== 'done'), next };
 }
 

@@ -24,13 +24,13 @@ import { statusOf } from './views.ts';
 type Accepted = RunEventOf<'accepted'>;
 
 /** Words that are shown, the last ones. */
-const WORDS_SHOWN = 100;
+const WORDS_SHOWN = 20;
 
 /** Where the log of a run ends now. */
 interface Head {
   queue: string;
   n: number;
-  /** Null: nobody has said anything. */
+  /** Null: nobody has said anything, or it cannot be read. */
   word: HumanWord | null;
   standing: HumanStanding;
 }
@@ -96,36 +96,40 @@ export async function humanHead(deps: NodeDeps, run: string): Promise<Head | nul
   const stored = await bus.last(streamsOf(subjects).human.name, subjects.human('*', run, '*'), { authoritative: true });
   const at = stored === null ? null : subjects.parseHuman(stored.subject);
   if (stored === null || at === null) return null;
-  const word = at.n === 0 ? null : read(HumanWord, stored);
-  return { ...at, word, standing: standingAfter(word, word === null ? read(HumanItem, stored).at : 0) };
+  if (at.n === 0) return { ...at, word: null, standing: { state: 'open', since: stored.at } };
+  const word = entryIn(HumanWord, stored);
+  return { ...at, word, standing: word === null ? { state: 'unreadable', since: stored.at } : standingAfter(word) };
 }
 
-function read<T>(schema: { safeParse(value: unknown): { data?: T } }, { data, subject }: StoredMessage): T {
-  let value: unknown;
+/** Null when another version of Proctor wrote it. */
+export function entryIn<T>(schema: { safeParse(value: unknown): { data?: T } }, stored: StoredMessage): T | null {
   try {
-    value = JSON.parse(data);
+    return schema.safeParse(JSON.parse(stored.data)).data ?? null;
   } catch {
-    value = undefined;
+    return null;
   }
-  const parsed = schema.safeParse(value).data;
-  if (parsed !== undefined) return parsed;
-  throw new AppError('unreadable', `${subject} cannot be read: a node of another version wrote it; upgrade this one`);
+}
+
+function unreadable(what: string): AppError {
+  return new AppError(
+    'unreadable',
+    `${what} cannot be read: a node of a newer version wrote it; ask that one, or upgrade`,
+  );
 }
 
 /** Everything about one item. */
 export async function humanDetails(deps: NodeDeps, { run }: { run: string }): Promise<HumanDetails> {
   const { bus, subjects } = deps;
   const head = await mustBeQueued(deps, run);
-  const at = async (n: number): Promise<StoredMessage> => {
-    const subject = subjects.human(head.queue, run, n);
-    const stored = await bus.last(streamsOf(subjects).human.name, subject, { authoritative: true });
-    if (stored === null) throw new AppError('unreadable', `${subject} is gone: somebody removed it from the stream`);
-    return stored;
-  };
+  const at = (n: number) =>
+    bus.last(streamsOf(subjects).human.name, subjects.human(head.queue, run, n), { authoritative: true });
   const first = Math.max(1, head.n - WORDS_SHOWN + 1);
   const numbers = Array.from({ length: head.n - first + 1 }, (_, i) => first + i);
-  const [item, ...words] = await Promise.all([at(0), ...numbers.map(at)]);
-  return { item: read(HumanItem, item), standing: head.standing, words: words.map((one) => read(HumanWord, one)) };
+  const [stored, ...words] = await Promise.all([at(0), ...numbers.map(at)]);
+  const item = stored == null ? null : entryIn(HumanItem, stored);
+  if (item === null) throw unreadable(`what was queued about run ${run}`);
+  const read = words.map((one) => (one === null ? null : entryIn(HumanWord, one)));
+  return { item, standing: head.standing, words: read.filter((word) => word !== null) };
 }
 
 async function mustBeQueued(deps: NodeDeps, run: string): Promise<Head> {
@@ -137,6 +141,7 @@ async function mustBeQueued(deps: NodeDeps, run: string): Promise<Head> {
 /** The answer of the person who took a run over; null while there is none. */
 export async function answerOfPerson(deps: NodeDeps, run: string): Promise<PersonAnswer | null> {
   const head = await humanHead(deps, run);
+  if (head?.standing.state === 'unreadable') throw unreadable(`what was said last about run ${run}`);
   return head === null ? null : answerIn(run, head);
 }
 
@@ -169,12 +174,13 @@ export async function sayAbout(
   for (;;) {
     const head = await mustBeQueued(deps, run);
     // A word whose acknowledgement was lost stands there as somebody's who was first.
+    if (head.standing.state === 'unreadable') throw unreadable(`what was said last about run ${run}`);
     if (head.word?.id === id || !allow(head)) return head;
     const word: HumanWord = { v: 1, id, by, at: clock.now(), ...saying };
     const subject = subjects.human(head.queue, run, head.n + 1);
     if (await wrote(deps, subject, JSON.stringify(word))) {
       log.info(`person.${saying.kind}`, { run_id: run, queue: head.queue, by });
-      return { queue: head.queue, n: head.n + 1, word, standing: standingAfter(word, 0) };
+      return { queue: head.queue, n: head.n + 1, word, standing: standingAfter(word) };
     }
     const first = await bus.last(streamsOf(subjects).human.name, subject, { authoritative: true });
     if (first === null) throw new AppError('unavailable', `${subject} cannot be read`, { retryable: true });
@@ -183,7 +189,8 @@ export async function sayAbout(
 
 /** Tells the submitter that a person has answered, with the last status of the run, which stays. */
 export async function tellAnswer(deps: NodeDeps, accepted: Accepted, fold: RunFold): Promise<void> {
-  const answer = await answerOfPerson(deps, accepted.run);
+  const head = await humanHead(deps, accepted.run);
+  const answer = head === null ? null : answerIn(accepted.run, head);
   if (answer === null) return;
   const { queue, by, at, outcome } = answer;
   const subject = deps.subjects.event(accepted.agent.name, accepted.user, accepted.run);

@@ -295,13 +295,17 @@ function handedOver({ context, protocol }: RunFold, { queue, standing }: NonNull
     const more = `ended queued_for_human; ${by} of queue ${queue} ${word} at ${moment(since)}`;
     return { waits: null, since, who: `nothing is to be done: proctor result ${run} has the answer`, more };
   }
+  const held: Partial<Record<typeof state, string>> = {
+    claimed: `claimed by ${by} at ${moment(since)}`,
+    unreadable: 'who has it, a node of a newer version knows',
+  };
   const who =
     state === 'claimed' ? `${by}, with` : `whoever looks after queue ${queue}: proctor queue claim ${run}, then`;
   return {
     waits: `a person in queue ${queue}`,
     since: end?.at ?? protocol.since,
     who: `${who} proctor queue done ${run}; proctor queue show ${run} tells what was tried`,
-    more: state === 'claimed' ? `claimed by ${by} at ${moment(since)}` : 'nobody has claimed it',
+    more: held[state] ?? 'nobody has claimed it',
   };
 }
 

@@ -169,6 +169,43 @@ describe('a run that nothing can help any more', () => {
     expect(await items(cluster)).toEqual([]);
   });
 
+  it('is listed in pages, and nothing that another version wrote stands in the way of the others', async () => {
+    const cluster = desk();
+    const log = recordingLog();
+    await cluster.node('n1', { log });
+    for (let i = 0; i < 5; i++) {
+      await cluster.submit({ input: i }, 'desk');
+      await cluster.until('result', async () => (await cluster.results()).length === i + 1);
+    }
+    const ann = operatorOf(cluster, 'ann');
+    const page = async (after: number): Promise<{ items: { run: string; task: string }[]; next: number | null }> => {
+      const body = JSON.stringify({ limit: 2, after });
+      const asked = cluster.client.request(cluster.subjects.api('human_items'), body, { timeoutMs: 5_000 });
+      return JSON.parse((await drive(cluster, asked)).data) as never;
+    };
+    const [, second] = (await page(0)).items;
+    await drive(cluster, ann.queueDone(second?.run ?? '', { note: 'x' }));
+    const tasks: string[][] = [];
+    for (let after: number | null = 0; after !== null; ) {
+      const { items, next } = await page(after);
+      tasks.push(items.map(({ task }) => task));
+      after = next;
+    }
+    expect(tasks).toEqual([['0'], ['2', '3'], ['4']]);
+
+    const [first] = await drive(cluster, all(ann.queue()));
+    const run = first?.run ?? '';
+    await cluster.client.publish(cluster.subjects.human('support', run, 1), '{"v":2,"kind":"claimed"}');
+    await cluster.client.publish(cluster.subjects.human('support', '20260101-later-1', 0), 'not JSON');
+    const listed = await drive(cluster, all(ann.queue()));
+    expect(listed.map(({ standing }) => standing.state)).toEqual(['unreadable', 'open', 'open', 'open']);
+    expect(log.lines.some(({ event }) => event === 'person.unreadable')).toBe(true);
+    expect(await failing(drive(cluster, ann.queueClaim(run)))).toMatch(/^unreadable: what was said last about run/);
+    expect(await failing(drive(cluster, ann.personAnswer(run)))).toMatch(/^unreadable/);
+    expect((await drive(cluster, ann.queueItem(run))).item.task).toBe('0');
+    expect((await drive(cluster, ann.why(run))).text).toContain('a node of a newer version knows');
+  });
+
   it('is an error for the run that delegated it', async () => {
     const cluster = desk();
     cluster.agents.set('boss', {
