@@ -40,6 +40,9 @@ const ADVICE: Record<string, string> = {
   not_held: 'Only a held run can be released or failed; see where it stands with: proctor show RUN',
   not_waiting: 'See what the run waits for with: proctor show RUN',
   not_open: 'List what is open with: proctor approvals',
+  not_queued: 'List what is with: proctor queue ls --all',
+  not_claimed: 'Take it over with: proctor queue claim RUN',
+  already_done: 'See it with: proctor queue show RUN',
   unknown_approver: 'List who may decide with: proctor keys ls',
   not_pending: 'See what came of it with: proctor trace RUN',
   taken: 'Your last word on the call is still under way: try again in a moment',
@@ -81,7 +84,7 @@ export function failureLine(thrown: unknown): string {
 /** Commands in a text as they must be typed here. */
 export function copyable(text: string): string {
   return text.replaceAll(
-    /\bproctor (?=(?:up|supervisor|nodes|worker|submit|ps|agents|tools|show|trace|result|doctor|resolve|quarantine|deadletter|resume|continue|retry|why|approvals|keys|policy|effects)\b)/g,
+    /\bproctor (?=(?:up|supervisor|nodes|worker|submit|ps|agents|tools|show|trace|result|doctor|resolve|quarantine|deadletter|resume|continue|retry|why|approvals|keys|policy|effects|queue)\b)/g,
     `${selfCommand()} `,
   );
 }

@@ -19,6 +19,7 @@ import { addNodes } from './nodes.ts';
 import { addOrders } from './orders.ts';
 import { addPolicy } from './policy.ts';
 import { addPs } from './ps.ts';
+import { addQueue } from './queue.ts';
 import { addResult } from './result.ts';
 import { addShow } from './show.ts';
 import { addSubmit } from './submit.ts';
@@ -93,6 +94,7 @@ ${EXIT_HELP}`,
     addPolicy,
     addAgain,
     addEffects,
+    addQueue,
     addDeadLetter,
     addTools,
     addNodes,

@@ -5,7 +5,7 @@ import { withOperator } from './connect.ts';
 import { Ended } from './failure.ts';
 import { paintFor, pretty } from './format.ts';
 import type { Io } from './io.ts';
-import { resultText } from './result-view.ts';
+import { personOf, resultText } from './result-view.ts';
 
 interface ResultOptions extends CommonOptions {
   wait?: boolean;
@@ -16,7 +16,7 @@ export function addResult(program: Command, io: Io): void {
   addRemoteCommand(program, 'result', {
     summary: 'how a run ended; fails when the run failed',
     description:
-      'How a run ended; fails when the run failed. With --call all that one of its calls brought, up to 32 MB: a text as it is, anything else as JSON.',
+      'How a run ended, and what a person answered in its place; fails when the run failed. With --call all that one of its calls brought, up to 32 MB: a text as it is, anything else as JSON.',
     examples: [
       'proctor result 20260101-abc-1',
       'proctor result 20260101-abc-1 --wait --json',
@@ -32,8 +32,12 @@ export function addResult(program: Command, io: Io): void {
     )
     .action(async (run: string, options: ResultOptions) => {
       if (options.call !== undefined) return tellCall(io, run, options.call, options);
-      const result = await withOperator(options, (operator) => operator.result(run, { wait: options.wait === true }));
-      io.out(options.json === true ? JSON.stringify(result) : resultText(result, paintFor(io)));
+      const { result, person } = await withOperator(options, async (operator) => {
+        const result = await operator.result(run, { wait: options.wait === true });
+        return { result, person: await personOf(operator, result) };
+      });
+      const all = person === null ? result : { ...result, person };
+      io.out(options.json === true ? JSON.stringify(all) : resultText(result, paintFor(io), person));
       if (result.status === 'failed') throw new Ended(1);
     });
 }

@@ -40,7 +40,7 @@ async function submit(io: Io, file: string, options: SubmitOptions): Promise<voi
     }
     io.err(`run ${run}`);
     const result = await follow(io, client, run);
-    io.out(options.json === true ? JSON.stringify(result) : resultText(result, paintFor(io)));
+    io.out(options.json === true ? JSON.stringify(result) : resultText(result, paintFor(io), null));
     if (result.status === 'failed') throw new Ended(1);
   });
 }

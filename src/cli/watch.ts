@@ -11,7 +11,7 @@ import { type Io, selfCommand } from './io.ts';
 import { LiveLine } from './live-line.ts';
 import { stepLine } from './progress.ts';
 import { onQuit } from './quit.ts';
-import { resultText } from './result-view.ts';
+import { personOf, resultText } from './result-view.ts';
 
 interface WatchCommandOptions extends CommonOptions {
   user?: string;
@@ -33,7 +33,7 @@ export function addWatch(program: Command, io: Io): void {
     });
 }
 
-type Watching = Pick<Client, 'watch' | 'why'>;
+type Watching = Pick<Client, 'watch' | 'why' | 'personAnswer'>;
 
 async function watch(io: Io, client: Watching, run: string, json: boolean): Promise<void> {
   const given = new AbortController();
@@ -55,7 +55,7 @@ async function watch(io: Io, client: Watching, run: string, json: boolean): Prom
     io.err(`Stopped watching; run ${run} goes on. Watch it again with: ${selfCommand()} watch ${run}`);
     throw new Ended(EXIT.interrupted);
   }
-  if (!json) io.out(resultText(result, paintFor(io)));
+  if (!json) io.out(resultText(result, paintFor(io), await personOf(client, result)));
   if (result.status === 'failed') throw new Ended(EXIT.failed);
 }
 

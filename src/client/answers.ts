@@ -7,6 +7,7 @@ import { TracePage } from '../core/decision-trace.ts';
 import type { ApiVerb } from '../core/door-wire.ts';
 import { AppError, describeFaults } from '../core/errors.ts';
 import { Continues, RunId } from '../core/events.ts';
+import { HumanDetails, HumanStanding, HumanSummary, PersonAnswer } from '../core/human-wire.ts';
 import { JournalEntry } from '../core/journal-entry.ts';
 import { Json } from '../core/json.ts';
 import { AccountInfo, BreakerInfo } from '../core/ledger-wire.ts';
@@ -153,6 +154,13 @@ export type PolicyApplied = z.infer<typeof PolicyApplied>;
 export const StoredPart = z.object({ ...BlobRef.shape, part: z.int(), data: z.base64() });
 export type StoredPart = z.infer<typeof StoredPart>;
 
+/** A person's word about a run was stored; `standing` is where it stands since. */
+export const PersonSaid = z.object({ ok: z.literal(true), run: RunId, queue: z.string(), standing: HumanStanding });
+export type PersonSaid = z.infer<typeof PersonSaid>;
+
+/** Null while no person has answered. */
+export const PersonAnswered = z.object({ answer: PersonAnswer.nullable() });
+
 /** The answer to each operator's verb. */
 export const API_ANSWERS = {
   runs: z.object({ runs: z.array(StatusEvent), next: Next }),
@@ -176,6 +184,12 @@ export const API_ANSWERS = {
   dead_letters: z.object({ letters: z.array(DeadLetter), next: Next }),
   dead_letter: DeadLetterBody,
   dead_letter_retry: DeadLetterRetried,
+  person_answer: PersonAnswered,
+  human_items: z.object({ items: z.array(HumanSummary), next: Next }),
+  human_item: HumanDetails,
+  human_claim: PersonSaid,
+  human_release: PersonSaid,
+  human_done: PersonSaid,
   node: NodeAnswer,
   nodes: z.object({ nodes: z.array(NodeReport) }),
   tree: NodeTree,

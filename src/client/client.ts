@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { type DecisionTrace, TracePage } from '../core/decision-trace.ts';
 import type { ASK_VERBS } from '../core/door-wire.ts';
+import type { PersonAnswer } from '../core/human-wire.ts';
 import type { Json } from '../core/json.ts';
 import { RunResult } from '../core/result.ts';
 import { StatusEvent } from '../core/status.ts';
@@ -9,7 +10,7 @@ import type { Task } from '../core/task.ts';
 import { Why } from '../core/why.ts';
 import type { Clock } from '../ports/clock.ts';
 import { ACCEPT_MS, accepted, type Submitted } from './acceptance.ts';
-import { Accepted, Continued, StoredPart } from './answers.ts';
+import { Accepted, Continued, PersonAnswered, StoredPart } from './answers.ts';
 import { ask, type ClientBus } from './ask.ts';
 import { readCallResult } from './call-result.ts';
 import { wholeTrace } from './pages.ts';
@@ -63,6 +64,11 @@ export interface Client {
    * `not_ended`, `already_completed`, `not_allowed`, `outcome_unknown`, `invalid_request`, `unknown_run`, `no_node`.
    */
   continue(run: string, how?: ContinueOptions): Promise<Continued>;
+  /**
+   * What a person answered in the place of a run that ended `queued_for_human`; null while nobody has. Throws AppError
+   * `not_queued` for a run that ended otherwise, `unknown_run`, `no_node`.
+   */
+  personAnswer(run: string): Promise<PersonAnswer | null>;
   /** What the run waits for, since when, until when, and who can unblock it. */
   why(run: string): Promise<Why>;
   /** Where the run stands now. */
@@ -100,6 +106,7 @@ export function createClient(options: ClientOptions): Client {
     result: (run, { wait = false, ...how } = {}) => readResult(run, source(run, how), wait),
     callResult: (run, c) => readCallResult((part) => doors('blob', { run, c, part }, StoredPart)),
     cancel: (run, why = '') => doors('cancel', { run, why }, Accepted),
+    personAnswer: async (run) => (await doors('person_answer', { run }, PersonAnswered)).answer,
     why: (run) => doors('why', { run }, Why),
     continue: (run, how = {}) => doors('continue', { run, ...how }, Continued),
     trace: (run) => wholeTrace((at) => doors('trace', { run, ...at }, TracePage)),

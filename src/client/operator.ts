@@ -4,6 +4,7 @@ import type { Health, NodeOrder, NodeReport, ToolDetails, ToolInfo } from '../co
 import type { DecisionTrace } from '../core/decision-trace.ts';
 import type { ApiInput, ApiVerb } from '../core/door-wire.ts';
 import { toAppError } from '../core/errors.ts';
+import type { HumanDetails, HumanSummary, PersonAnswer } from '../core/human-wire.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
 import type { Json } from '../core/json.ts';
 import type { AccountInfo, BreakerInfo } from '../core/ledger-wire.ts';
@@ -28,6 +29,7 @@ import {
   type DeadLetterRetried,
   type NodeAnswer,
   type NodeOrdered,
+  type PersonSaid,
   type PolicyApplied,
   type PolicyDetails,
   type RunDetails,
@@ -61,6 +63,9 @@ export interface RunFilter {
   /** A state or its beginning: `waiting` finds `waiting.person`. */
   state?: string;
 }
+
+/** What a person says at the end; an answer, a note, or both. */
+export type PersonWord = Pick<ApiInput<'human_done'>, 'answer' | 'note' | 'outcome'>;
 
 /** Who is to decide about approvals. */
 export type ApproverInput = Pick<ApiInput<'approver_put'>, 'name' | 'public_key' | 'groups' | 'users'>;
@@ -115,6 +120,18 @@ export interface Operator {
   deadLetter(id: string): Promise<DeadLetterBody>;
   /** Publishes the message once more and removes the dead letter. */
   deadLetterRetry(id: string): Promise<DeadLetterRetried>;
+  /** What is queued for people, oldest first, and who has it; with `all` also what is done. Pages are followed. */
+  queue(filter?: { queue?: string; all?: boolean }): AsyncIterable<HumanSummary>;
+  /** All that is known of one of them. Throws AppError `not_queued`, as the methods below. */
+  queueItem(run: string): Promise<HumanDetails>;
+  /** Takes it over. Throws AppError `already_claimed`, `already_done`: both say by whom. */
+  queueClaim(run: string): Promise<PersonSaid>;
+  /** Gives it back, whoever has it. Throws AppError `not_claimed`, `already_done`. */
+  queueRelease(run: string, why?: string): Promise<PersonSaid>;
+  /** The last word, which the submitter is told. Throws AppError `already_claimed` (by another), `already_done`. */
+  queueDone(run: string, word: PersonWord): Promise<PersonSaid>;
+  /** Like a submitter's, of any run. */
+  personAnswer(run: string): Promise<PersonAnswer | null>;
   /**
    * Hands in the task of a run that has ended once more, from its start: a new run, whose task names the old one. Two
    * retries of one run are one run. Throws AppError `not_ended`, `not_retryable` (a delegated run), and as `submit`.
@@ -252,6 +269,16 @@ export function createOperator({ bus, subjects, by, clock = nodeTimers }: Operat
       }, 0),
     deadLetter: (id) => call('dead_letter', { id }),
     deadLetterRetry: (id) => call('dead_letter_retry', { id }),
+    queue: (filter = {}) =>
+      pages(async (after) => {
+        const page = await call('human_items', { ...filter, limit: PAGE, after });
+        return { items: page.items, next: page.next };
+      }, 0),
+    queueItem: (run) => call('human_item', { run }),
+    queueClaim: (run) => call('human_claim', { run, by }),
+    queueRelease: (run, why = '') => call('human_release', { run, by, why }),
+    queueDone: (run, word) => call('human_done', { run, by, ...word }),
+    personAnswer: async (run) => (await call('person_answer', { run })).answer,
     approvers: async ({ history = false } = {}) => (await call('approvers', { history })).approvers,
     putApprover: async (approver, why = '') => void (await call('approver_put', { ...approver, by, why })),
     revokeApprover: async (name, why = '') => void (await call('approver_revoke', { name, by, why })),

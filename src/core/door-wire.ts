@@ -4,6 +4,8 @@ import { ApproverName, DEFAULT_GROUP, Group } from './approval-rules.ts';
 import type { BlobRef } from './blob.ts';
 import { NodeOrder } from './cluster-wire.ts';
 import { CallId, RunId } from './events.ts';
+import { PersonQueue } from './fallback.ts';
+import { HumanOutcome, HumanWhy, hasContent, NO_CONTENT, PersonNote } from './human-wire.ts';
 import { ResultJson } from './json.ts';
 import { LimitOverrides } from './limits.ts';
 import { Policy, PolicyLines, PolicyProbe, PolicyText } from './policy.ts';
@@ -43,6 +45,8 @@ export const ASK_VERBS = {
   blob: z.strictObject({ v: V, ...Blob }),
   trace: z.strictObject({ v: V, run: RunId, ...TraceAt }),
   why: z.strictObject({ v: V, run: RunId }),
+  /** What the person answered to whom the run was handed. */
+  person_answer: z.strictObject({ v: V, run: RunId }),
   /** Lets a run that ended short of its answer go on, as a new run. */
   continue: z.strictObject(Continue),
 } as const;
@@ -86,6 +90,24 @@ export const API_VERBS = {
   dead_letter: z.strictObject({ v: V, id: DeadId }),
   /** Publishes the original once more on its own subject and removes the dead letter. */
   dead_letter_retry: z.strictObject({ v: V, id: DeadId }),
+  person_answer: z.strictObject({ v: V, run: RunId }),
+  /** What is queued for people, oldest first, done or not with `all`; `limit` counts what is looked at. */
+  human_items: z.strictObject({ v: V, queue: PersonQueue.optional(), all: z.boolean().default(false), ...Page }),
+  /** All that is known of one, and what was said about it. */
+  human_item: z.strictObject({ v: V, run: RunId }),
+  human_claim: z.strictObject({ v: V, run: RunId, by: By }),
+  human_release: z.strictObject({ v: V, run: RunId, by: By, why: HumanWhy }),
+  /** The last word: an answer, a note, or both. */
+  human_done: z
+    .strictObject({
+      v: V,
+      run: RunId,
+      by: By,
+      outcome: HumanOutcome.default('solved'),
+      answer: ResultJson.optional(),
+      note: PersonNote.optional(),
+    })
+    .refine(hasContent, NO_CONTENT),
   /** Whether every node knows of the order with this revision; waits for a moment when not. */
   switch_ack: z.strictObject({ v: V, revision: z.int().min(1) }),
   /** Switches in force, or with `history` all orders there were; `after` is the `next` of the page before. */

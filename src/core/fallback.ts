@@ -11,6 +11,9 @@ const ModelName = z.string().min(1).max(128);
 
 const Text = z.string().max(1024).optional();
 
+/** A queue of people. */
+export const PersonQueue = z.string().regex(/^[a-z0-9_-]{1,32}$/, 'expected 1 to 32 of a-z, 0-9, _ and -');
+
 /** Texts for users when there is no answer (DEG-4); they stand beside the answer, never in its place. */
 export const FallbackTexts = z.strictObject({
   model: Text,
@@ -51,9 +54,7 @@ export const Fallback = z.strictObject({
   /** When no model answers: the last answer that this agent gave the same user to the same task. */
   cached: z.strictObject({ max_age_ms: z.int().min(1_000).max(2_592_000_000).default(86_400_000) }).optional(),
   /** When nothing else is left: the queue of the people who take the task over (APPR-6). */
-  person: z
-    .strictObject({ queue: z.string().regex(/^[a-z0-9_-]{1,32}$/, 'expected 1 to 32 of a-z, 0-9, _ and -') })
-    .optional(),
+  person: z.strictObject({ queue: PersonQueue }).optional(),
   /** Tools that can stand in for others: what the model is told when one stays down (DEG-3). */
   tools: z.record(z.string().max(64), z.string().max(64)).default({}),
   texts: FallbackTexts.default({}),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ErrorInfo } from './errors.ts';
 import { RunId } from './events.ts';
+import { HumanOutcome } from './human-wire.ts';
 import { Outcome, ReasonCode } from './reasons.ts';
 import { StepSummary } from './result.ts';
 import { CallStatus } from './run-state.ts';
@@ -58,6 +59,10 @@ export const StatusEvent = z.strictObject({
   /** The node that owns the run; absent while nobody does. */
   node: z.string().optional(),
   steps: z.array(StepSummary).optional(),
+  /** Who took over a run that was queued for a person, once there is an answer; what it is, is asked for. */
+  person: z
+    .strictObject({ queue: z.string().max(32), at: z.int(), by: z.string().max(128), outcome: HumanOutcome })
+    .optional(),
   code: ReasonCode.optional(),
   outcome: Outcome.optional(),
   error: ErrorInfo.optional(),

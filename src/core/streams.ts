@@ -40,6 +40,7 @@ export interface Streams {
   approvals: StreamSpec;
   approvers: StreamSpec;
   audit: StreamSpec;
+  human: StreamSpec;
   cluster: StreamSpec;
   switches: StreamSpec;
   switchHits: StreamSpec;
@@ -137,6 +138,14 @@ export function streamsOf(subjects: Subjects): Streams {
     audit: {
       name: subjects.stream('AUDIT'),
       subjects: [`${p}.audit.>`],
+      retention: 'limits',
+      perSubject: 'first',
+      ...file,
+    },
+    // What is queued for people, and what they say: a write-once log for each run.
+    human: {
+      name: subjects.stream('HUMAN'),
+      subjects: [`${p}.human.>`],
       retention: 'limits',
       perSubject: 'first',
       ...file,

@@ -187,6 +187,18 @@ export class Subjects {
     return `${this.prefix}.audit.${kind}.${id === '*' ? id : encodeToken(id)}`;
   }
 
+  /** An entry of what is queued for people about a run, write-once; `*` for any queue, run or entry. */
+  human(queue: string, run: string, n: number | '*'): string {
+    return `${this.prefix}.human.${queue}.${run}.${n}`;
+  }
+
+  /** Queue and number of such an entry; null where the subject is none. */
+  parseHuman(subject: string): { queue: string; n: number } | null {
+    const [prefix, door, queue, _run, n, ...rest] = subject.split('.');
+    if (prefix !== this.prefix || door !== 'human' || queue === undefined || rest.length > 0) return null;
+    return /^\d{1,9}$/.test(n ?? '') ? { queue, n: Number(n) } : null;
+  }
+
   /** The id of the cluster, written once. */
   get clusterId(): string {
     return `${this.prefix}.cluster.id`;

@@ -7,7 +7,7 @@ export const Why = z.object({
   state: z.string(),
   /** All of it in one line. */
   text: z.string().max(2_048),
-  /** What it waits for; null when it has ended. */
+  /** What it waits for; null when it has ended, unless its task waits for a person. */
   waiting_for: z.string().max(1_024).nullable(),
   /** When it came to stand there. */
   since: z.int(),

@@ -15,6 +15,7 @@ import { Decision } from './decision.ts';
 import { DecisionTrace, TracePage } from './decision-trace.ts';
 import { API_VERBS, ASK_VERBS } from './door-wire.ts';
 import { ErrorInfo } from './errors.ts';
+import { HumanItem, HumanWord, PersonAnswer } from './human-wire.ts';
 import { IDEM_VERBS } from './idem-wire.ts';
 import { INBOX_KINDS } from './inbox-wire.ts';
 import { JournalEntry } from './journal-entry.ts';
@@ -59,6 +60,9 @@ const WIRE_SCHEMAS: Record<string, z.ZodType> = {
   'approval.open-page': OpenPage,
   approver: ApproverRecord,
   'audit.decision': RefusedDecision,
+  'human.item': HumanItem,
+  'human.word': HumanWord,
+  'human.answer': PersonAnswer,
   'tool.call': CallBody,
   'tool.reply': ReplyBody,
   'tool.beat': Beat,

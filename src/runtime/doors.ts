@@ -28,6 +28,8 @@ import { deadLetter, listDeadLetters, retryDeadLetter } from './dead-letter-door
 import { tracePage } from './decision-trace.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
+import { claimItem, doneWithItem, listItems, personAnswer, releaseItem } from './human-doors.ts';
+import { humanDetails, humanHead } from './human-log.ts';
 import { listAccounts, listBreakers, resetBreaker } from './ledger-doors.ts';
 import { orderNode } from './node-orders.ts';
 import { nodeReports } from './node-reports.ts';
@@ -102,6 +104,7 @@ function askHandlers(deps: NodeDeps) {
     if (verb === 'result') return storedResult(deps, accepted);
     if (verb === 'blob') return blobPart(deps, body as AskBody<'blob'>);
     if (verb === 'trace') return traceOf(deps, accepted, body as AskBody<'trace'>);
+    if (verb === 'person_answer') return personAnswer(deps, await folded(deps, accepted.run));
     if (verb === 'continue') {
       return continueRun(deps, accepted, { ...(body as AskBody<'continue'>), by: user }, 'submitter');
     }
@@ -117,6 +120,12 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     if (fold.path !== 'idle.held') throw new AppError('not_held', `run ${body.run} is not held: it is ${fold.path}`);
     return command(kind)(body);
   };
+  const ofRun =
+    <B extends { run: string }, T>(act: (deps: NodeDeps, body: B) => Promise<T>) =>
+    async (body: B): Promise<T> => {
+      await runOf(deps, body.run);
+      return act(deps, body);
+    };
   return {
     runs: (body: ApiBody<'runs'>) => listRuns(deps, body),
     run: async (body: ApiBody<'run'>) => {
@@ -176,6 +185,18 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     approver_put: (body: ApiBody<'approver_put'>) => putApprover(deps, body),
     approver_revoke: (body: ApiBody<'approver_revoke'>) => revokeApprover(deps, body),
     refused_decisions: (body: ApiBody<'refused_decisions'>) => listRefused(deps, body),
+    person_answer: async (body: ApiBody<'person_answer'>) => {
+      await runOf(deps, body.run);
+      return personAnswer(deps, await folded(deps, body.run));
+    },
+    human_items: (body: ApiBody<'human_items'>) => listItems(deps, body),
+    human_item: ofRun(humanDetails),
+    human_claim: ofRun(claimItem),
+    human_release: ofRun(releaseItem),
+    human_done: async (body: ApiBody<'human_done'>) => {
+      const { accepted } = await runOf(deps, body.run);
+      return doneWithItem(deps, accepted, await folded(deps, body.run), body);
+    },
     agents: (body: ApiBody<'agents'>) => listAgents(deps, body),
     agent: (body: ApiBody<'agent'>) => agentDetails(deps, body),
     agent_put: (body: ApiBody<'agent_put'>) => putAgent(deps, body),
@@ -279,7 +300,9 @@ async function why(deps: NodeDeps, run: string, user?: string): Promise<Why> {
   }
   const told = await toldBy(journal, fold);
   const switches = heldBy(deps.switches, fold, accepted);
-  return whyOf(fold, accepted.agent, { activation: activation !== null, inbox, switches }, told, clock.now());
+  const person = fold.context.end?.code === 'queued_for_human' ? await humanHead(deps, run) : null;
+  const movers = { activation: activation !== null, inbox, switches, person };
+  return whyOf(fold, accepted.agent, movers, told, clock.now());
 }
 
 async function storedResult(deps: NodeDeps, accepted: RunEventOf<'accepted'>): Promise<unknown> {

@@ -8,6 +8,7 @@ import { withdrawAll } from './approval-requests.ts';
 import { childMessageId, childOf, taintFrom, tellToStop } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
+import { queueForPerson, tellAnswer } from './human-log.ts';
 import type { OwnedRun } from './owned-run.ts';
 import { telemetryOf } from './run-telemetry.ts';
 import { StepLog } from './step-log.ts';
@@ -16,8 +17,8 @@ import { storeStatus } from './store-status.ts';
 import { resultOfRun } from './views.ts';
 
 /**
- * What follows the terminal entry, in this order: the result is stored, those who wait for it are told, the last status
- * is stored, and only then is the activation acked. A crash in between does all of it again with the same outcome.
+ * What follows the terminal entry, in this order: a person is asked to take over when the run says so, the result is
+ * stored, those who wait for it are told, the last status is stored, and only then is the activation acked. A crash in between does all of it again with the same outcome.
  */
 export async function endRun(owner: OwnedRun): Promise<boolean> {
   await settle(owner, owner.delivery);
@@ -45,6 +46,7 @@ async function settle({ deps, fold, accepted, steps, read, telemetry }: Ended, d
   if (fold.path === 'completed.answered') {
     deps.answers.keep(accepted, { answer: result.answer, run, at: result.ended_at });
   }
+  await queueForPerson(deps, accepted, result);
   await once(deps, deps.subjects.result(agent.name, user, run), JSON.stringify(result));
   deps.costs.note(result);
   deps.faults.hit('end.result_stored');
@@ -52,6 +54,8 @@ async function settle({ deps, fold, accepted, steps, read, telemetry }: Ended, d
   await withdrawAll({ deps, run, fold });
   deps.faults.hit('end.parent_told');
   await storeStatus(deps, accepted, fold, await steps.take());
+  // A person may have been done before this node came to it: that must not be the status before.
+  if (result.code === 'queued_for_human') await tellAnswer(deps, accepted, fold);
   deps.faults.hit('end.event_stored');
   telemetry?.ended(fold);
   delivery.ack();

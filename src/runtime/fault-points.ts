@@ -39,12 +39,16 @@ export const FAULT_POINTS = [
 /** The gaps on the way of an approval. */
 export const APPROVAL_POINTS = ['approval.asked', 'approval.judged'] as const;
 
+/** The gap at the end of a run that is queued for a person. */
+export const PERSON_POINTS = ['end.person_queued'] as const;
+
 /** The gaps of an order that lets an ended run go on. */
 export const CONTINUE_POINTS = ['continue.stored', 'continue.entry_written', 'continue.activated'] as const;
 
 export type FaultPoint =
   | (typeof FAULT_POINTS)[number]
   | (typeof APPROVAL_POINTS)[number]
+  | (typeof PERSON_POINTS)[number]
   | (typeof CONTINUE_POINTS)[number];
 
 export interface FaultPoints {

@@ -2,6 +2,7 @@ import { isMoment } from '../../machines/agent-run/wanted.ts';
 import type { AgentDefinition } from '../core/agent.ts';
 import { clip, type ErrorInfo } from '../core/errors.ts';
 import { modelOf } from '../core/fallback.ts';
+import type { HumanStanding } from '../core/human-wire.ts';
 import { redactText } from '../core/redact.ts';
 import type { RunCall } from '../core/run-state.ts';
 import type { Why } from '../core/why.ts';
@@ -23,6 +24,8 @@ export interface Movers {
   inbox: boolean;
   /** Switches over it, and over the tools and the model that it wants now. */
   switches: SwitchVerdict[];
+  /** Where it stands in the queue of people that it was handed to. */
+  person?: { queue: string; standing: HumanStanding } | null;
 }
 
 /** How long after its last entry a run without movers counts as one that is being moved at this moment, milliseconds. */
@@ -55,7 +58,7 @@ export function whyOf(fold: RunFold, agent: AgentDefinition, movers: Movers, tol
   const who = orphaned ? `an operator: proctor resume ${context.run} gives it to a node again` : line.who;
   const parts = [
     line.waits === null ? (line.more ?? path) : `waits for ${line.waits}`,
-    context.end === null ? `since ${moment(since)} (${span(now - since)})` : '',
+    line.waits !== null ? `since ${moment(since)} (${span(now - since)})` : '',
     until === null
       ? ''
       : until > now
@@ -198,7 +201,7 @@ function lineOf(fold: RunFold, agent: AgentDefinition, movers: Movers, told: Tol
     case 'waiting.paused':
       return heldLine(run, protocol.pause);
     default:
-      return over(fold, told);
+      return movers.person == null ? over(fold, told) : handedOver(fold, movers.person);
   }
 }
 
@@ -284,6 +287,29 @@ function over({ context }: RunFold, told: Told): Line {
         ? 'correct that first, then '
         : '';
   return { waits: null, since: end?.at ?? 0, who: `${first}proctor continue ${run} lets it go on as a new run`, more };
+}
+
+/** The run has ended, its task has not: a person has it, or will. */
+function handedOver({ context, protocol }: RunFold, { queue, standing }: NonNullable<Movers['person']>): Line {
+  const { run, end } = context;
+  const { state, by, since, outcome } = standing;
+  if (state === 'done') {
+    const word = outcome === 'solved' ? 'solved it' : 'could not solve it';
+    const more = `ended queued_for_human; ${by} of queue ${queue} ${word} at ${moment(since)}`;
+    return { waits: null, since, who: `nothing is to be done: proctor result ${run} has the answer`, more };
+  }
+  const held: Partial<Record<typeof state, string>> = {
+    claimed: `claimed by ${by} at ${moment(since)}`,
+    unreadable: 'who has it, a node of a newer version knows',
+  };
+  const who =
+    state === 'claimed' ? `${by}, with` : `whoever looks after queue ${queue}: proctor queue claim ${run}, then`;
+  return {
+    waits: `a person in queue ${queue}`,
+    since: end?.at ?? protocol.since,
+    who: `${who} proctor queue done ${run}; proctor queue show ${run} tells what was tried`,
+    more: held[state] ?? 'nobody has claimed it',
+  };
 }
 
 /** No owner, no wake and no decider. What was written a moment ago may not have reached the queue yet. */
