@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { loadAgents } from '../../src/adapters/agent-files/load-agents.ts';
+import { loadAgents } from '../../src/adapters/definition-files/load-agents.ts';
 import { DEFAULT_TEXTS } from '../../src/core/fallback.ts';
 
 const text = readFileSync(new URL('../../docs/degradation.md', import.meta.url), 'utf8');

@@ -37,7 +37,7 @@ async function stopped(cluster: Cluster, run: string, how: 'cancel' | 'kill') {
 async function nobodyIsLeft(cluster: Cluster, parent: string, code: string) {
   expect(await drive(cluster, clientOf(cluster).result(parent, { wait: true }))).toMatchObject({ code });
   await cluster.clock.advance(600_000);
-  const ended = (await cluster.results()).map((one) => `${one.agent} ${one.code}`).sort();
+  const ended = (await cluster.results()).map((one) => `${one.agent} ${one.code}`).sort((a, b) => a.localeCompare(b));
   expect(ended).toEqual([`boss ${code}`, `worker ${code}`]);
   expect(cluster.tools.calls).toEqual([]);
   expect(await cluster.last('QUEUE', 'proctor.queue.>', String)).toEqual([]);
