@@ -260,6 +260,15 @@ export class Activations {
         return true;
       }
       carried.push(end);
+    } else if (
+      fold.protocol.epoch >= 0 &&
+      !fold.protocol.released &&
+      order?.type !== 'kill' &&
+      !carried.some(endsRun)
+    ) {
+      // Its last owner died. An order that came while it had none is heard before anything more is begun.
+      const end = await this.endingOf(fold);
+      if (end !== null && end.type !== 'deadline') carried.push(end);
     }
     const nonce = deps.ids.random();
     const n = fold.protocol.n + 1;
