@@ -6,6 +6,7 @@ import { killDrill } from './kill/drill.ts';
 import { treeDrill } from './kill-tree/drill.ts';
 import { loopFigures } from './loops/drill.ts';
 import { parkedDrill } from './parked/drill.ts';
+import { comparePolicy, MOST_COST_OF_POLICY } from './policy/compare.ts';
 import { largeResults } from './results/drill.ts';
 import { scalingDrill } from './scaling/drill.ts';
 import { entriesOfARun, type Figures, measure, medianFigures, SERIES, type Series } from './steps/cells.ts';
@@ -30,12 +31,15 @@ interface StepsOptions extends ReportOptions {
   profile?: string;
 }
 
-interface TelemetryOptions extends ReportOptions {
+interface TurnOptions extends ReportOptions {
   concurrency: string;
   runs: string;
   blocks: string;
   warmup: string;
   pairs: string;
+}
+
+interface TelemetryOptions extends TurnOptions {
   variants: string;
 }
 
@@ -182,6 +186,18 @@ program
   .action(telemetry);
 
 program
+  .command('policy')
+  .description('what a policy with every section costs a node, beside the one that comes with Proctor')
+  .option('--concurrency <n>', 'runs in flight', '64')
+  .option('--runs <n>', 'runs of one block', '200')
+  .option('--blocks <n>', 'blocks of each side', '20')
+  .option('--warmup <n>', 'blocks of each side before them', '12')
+  .option('--pairs <n>', 'pairs of processes a variant', '3')
+  .option('--json', 'figures as one line')
+  .option('--write', 'put the figures into docs/measurements.md')
+  .action(policy);
+
+program
   .command('results')
   .description('memory of a node while many large results of tools are stored at once')
   .option('--count <n>', 'results, all at once', '64')
@@ -282,6 +298,27 @@ async function telemetry(options: TelemetryOptions): Promise<void> {
   const notes =
     'ratios to the same build without the lines that tell telemetry anything, by turns on one server: mean over pairs of processes and its standard error; CPU of the node alone; same: the baseline against itself; on: every span and figure to a collector over OTLP';
   finish('bench-telemetry', 'Cost of telemetry', { ...found, ...settings, notes }, faultsOf(found), options);
+}
+
+async function policy(options: TurnOptions): Promise<void> {
+  const { concurrency, runs, blocks, warmup, pairs } = options;
+  const settings = {
+    concurrency: Number(concurrency),
+    runs: Number(runs),
+    blocks: Number(blocks),
+    warmup: Number(warmup),
+    pairs: Number(pairs),
+  };
+  const found = await comparePolicy(settings);
+  const notes =
+    'ratios to the built-in policy, by turns on one server: mean over pairs of processes and its standard error; CPU of the node alone; policy: every section in force, the model is free; priced: the same, and each model call is reserved and settled in every budget; same: the baseline against itself';
+  const { mean: cpu } = found.cpu.policy;
+  const { mean: speed } = found.speed.policy;
+  const violations =
+    cpu > 1 + MOST_COST_OF_POLICY || speed < 1 - MOST_COST_OF_POLICY
+      ? [`the whole policy leaves ${speed} of the speed and takes ${cpu} of the CPU time; it may cost 15 %`]
+      : [];
+  finish('bench-policy', 'Cost of the policy', { ...found, ...settings, notes }, violations, options);
 }
 
 async function growth(options: LongRunOptions): Promise<void> {

@@ -3,11 +3,14 @@ import { scripted } from '../../src/adapters/model/scripted.ts';
 import { logTo } from '../../src/app/local.ts';
 import { startTelemetry } from '../../src/app/telemetry.ts';
 import { connectBus, startSupervisor } from '../../src/app.ts';
+import { createOperator } from '../../src/client/operator.ts';
 import { AgentDefinition } from '../../src/core/agent.ts';
+import { Policy } from '../../src/core/policy.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import type { Model } from '../../src/ports/model.ts';
 import type { Log } from '../../src/ports/telemetry.ts';
 import type { ToolSource } from '../../src/ports/tools.ts';
+import { FULL_POLICY, PRICES } from '../policy/full.ts';
 import { childOptions, hearParent, say } from '../support/children.ts';
 import { fileLog, silent } from '../support/log.ts';
 import { TOOL_DEFINITION } from './tool.ts';
@@ -58,7 +61,13 @@ const node = await startSupervisor({
   models: { bench: model },
   tools: options.tool === 'local' ? [localTool] : [],
   settings: { slots: options.slots },
+  ...(options.priced === true ? { pricing: PRICES } : {}),
 });
+if (options.policy === true) {
+  const policy = Policy.parse(FULL_POLICY);
+  const operator = createOperator({ bus, subjects, by: 'bench' });
+  await operator.applyPolicy({ policy, lines: {}, text: JSON.stringify(policy), source: 'bench', running: false });
+}
 hearParent((message) => {
   if (message.stop !== true) return;
   void node

@@ -9,6 +9,9 @@ export interface StepProcessOptions {
   tool: 'local' | 'worker';
   /** Send traces and figures as the OTEL_ variables say. */
   telemetry?: boolean;
+  /** Put the whole policy of the benchmark into force; and let the model have a price. */
+  policy?: boolean;
+  priced?: boolean;
   /** Write logs as a node does, into a file that nobody reads. */
   logLevel?: 'info' | 'debug';
 }

@@ -17,8 +17,20 @@ export function mean(values: readonly number[]): number {
 }
 
 /** Of the mean of so many values; NaN of fewer than two. */
-export function standardError(values: readonly number[]): number {
+function standardError(values: readonly number[]): number {
   const middle = mean(values);
   const squares = values.reduce((sum, value) => sum + (value - middle) ** 2, 0);
   return values.length < 2 ? Number.NaN : Math.sqrt(squares / (values.length - 1) / values.length);
+}
+
+/** One figure through another, over several pairs. */
+export interface Ratio {
+  mean: number;
+  /** Standard error of the mean. */
+  error: number;
+}
+
+export function ratioOf(ratios: readonly number[]): Ratio {
+  const digits = (value: number) => Number(value.toFixed(4));
+  return { mean: digits(mean(ratios)), error: digits(standardError(ratios)) };
 }

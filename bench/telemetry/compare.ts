@@ -1,8 +1,8 @@
-import { mean, round, standardError } from '../support/numbers.ts';
+import { mean, type Ratio, ratioOf, round } from '../support/numbers.ts';
 import { progress } from '../support/report.ts';
 import { startServer } from '../support/server.ts';
+import { byTurns, type Side, type Turn, type TurnsOptions } from '../support/turns.ts';
 import { startSink } from './sink.ts';
-import { byTurns, type Side, type Turn, type TurnsOptions } from './turns.ts';
 import { withoutTelemetry } from './without.ts';
 
 /**
@@ -21,13 +21,6 @@ export interface CompareOptions extends TurnsOptions {
   /** Pairs of processes a variant. */
   pairs: number;
   variants: Variant[];
-}
-
-/** The variant's figure through the baseline's, over the pairs. */
-export interface Ratio {
-  mean: number;
-  /** Standard error of the mean. */
-  error: number;
 }
 
 export interface Compared {
@@ -82,14 +75,6 @@ export async function compareTelemetry(options: CompareOptions): Promise<Compare
     cpu: of('cpuUsPerStep'),
     exports: sink.requests(),
   };
-}
-
-function ratioOf(ratios: number[]): Ratio {
-  return { mean: digits(mean(ratios)), error: digits(standardError(ratios)) };
-}
-
-function digits(value: number): number {
-  return Number(value.toFixed(4));
 }
 
 /**

@@ -2,9 +2,10 @@ import { Subjects } from '../../src/core/subjects.ts';
 import { Blocks } from '../steps/blocks.ts';
 import { DURABLE_STEPS, TOOL_STEPS } from '../steps/cells.ts';
 import type { StepProcessOptions } from '../steps/wire.ts';
-import { type Child, startChild } from '../support/children.ts';
-import { cpuMsFine } from '../support/proc.ts';
-import type { DrillServer } from '../support/server.ts';
+import { type Child, startChild } from './children.ts';
+import { round } from './numbers.ts';
+import { cpuMsFine } from './proc.ts';
+import type { DrillServer } from './server.ts';
 
 /**
  * Two builds of a node beside each other, on one server, by turns: a block of runs on the one, the same on the other, in
@@ -16,7 +17,7 @@ import type { DrillServer } from '../support/server.ts';
 export interface Side {
   /** URL of a module of the build's benchmarks; default this build. */
   base?: string;
-  node?: Pick<StepProcessOptions, 'telemetry' | 'logLevel'>;
+  node?: Pick<StepProcessOptions, 'telemetry' | 'logLevel' | 'policy' | 'priced'>;
   env?: Record<string, string>;
 }
 
@@ -36,6 +37,10 @@ export interface Turn {
   stepsPerSecond: number;
   /** CPU time a durable step of the node alone, microseconds. */
   cpuUsPerStep: number;
+}
+
+export function roundTurn({ stepsPerSecond, cpuUsPerStep }: Turn): Turn {
+  return { stepsPerSecond: round(stepsPerSecond), cpuUsPerStep: round(cpuUsPerStep) };
 }
 
 /** @param url of the server; @param name no two calls may have the same on one server */
