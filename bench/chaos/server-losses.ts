@@ -43,10 +43,15 @@ interface Witnessed {
 const MOST = 200;
 
 const ConsumerInfo = z.object({
-  delivered: z.object({ stream_seq: z.int() }),
+  name: z.string(),
+  delivered: z.object({ stream_seq: z.int(), consumer_seq: z.int() }),
+  ack_floor: z.object({ stream_seq: z.int(), consumer_seq: z.int() }),
   num_ack_pending: z.int(),
+  num_redelivered: z.int(),
+  num_waiting: z.int(),
   num_pending: z.int(),
 });
+type ConsumerInfo = z.infer<typeof ConsumerInfo>;
 
 const CameBack = z.object({ seq: z.int(), run_id: z.string() });
 
@@ -151,7 +156,9 @@ export async function serverLosses(verdict: Verdict, around: Surroundings): Prom
         stuck.push(run);
         for (const { stream, seq, subject, by } of messages) {
           const fate = acked.has(`${stream} ${seq} ${subject}`) ? 'acked by a node' : 'acked by nobody';
-          progress(`not proven: ${run}: ${subject} is ${stream} ${seq}, as ${by} was told; ${fate}`);
+          const consumer = await consumerOf(connections, stream, subject);
+          const stands = consumer === null ? 'no consumer is for it' : JSON.stringify(consumer);
+          progress(`not proven: ${run}: ${subject} is ${stream} ${seq}, as ${by} was told; ${fate}; ${stands}`);
         }
       }
     }
@@ -222,8 +229,7 @@ async function holds(nc: NatsConnection, stream: string, query: Query, text: str
   return reply.headers?.code !== 404 && reply.string().includes(text);
 }
 
-/** Whether the consumer of a message neither has it in work nor will hand it out; in words. */
-async function passedBy([nc]: NatsConnection[], stream: string, { subject, seq }: Stored): Promise<string | null> {
+async function consumerOf([nc]: NatsConnection[], stream: string, subject: string): Promise<ConsumerInfo | null> {
   const names = (await nc?.request(`$JS.API.CONSUMER.LIST.${stream}`, '', { timeout: 5_000 }))?.json<{
     consumers: { name: string; config: { filter_subject?: string } }[];
   }>();
@@ -231,10 +237,18 @@ async function passedBy([nc]: NatsConnection[], stream: string, { subject, seq }
     const filter = config.filter_subject?.replace(/[>*]+$/, '') ?? '';
     return filter !== '' && subject.startsWith(filter);
   });
-  if (own === undefined) return null;
-  const info = ConsumerInfo.parse(own);
-  if (info.delivered.stream_seq < seq || info.num_ack_pending > 0) return null;
-  return `consumer ${own.name} is at ${info.delivered.stream_seq} with none in work`;
+  return own === undefined ? null : ConsumerInfo.parse(own);
+}
+
+/** Whether the consumer of a message neither has it in work nor will hand it out; in words. */
+async function passedBy(
+  connections: NatsConnection[],
+  stream: string,
+  { subject, seq }: Stored,
+): Promise<string | null> {
+  const info = await consumerOf(connections, stream, subject);
+  if (info === null || info.delivered.stream_seq < seq || info.num_ack_pending > 0) return null;
+  return `consumer ${info.name} is at ${info.delivered.stream_seq} with none in work`;
 }
 
 function runIn(subject: string, { prefix }: Subjects): string {

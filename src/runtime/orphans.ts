@@ -5,6 +5,7 @@ import { StatusEvent } from '../core/status.ts';
 import { streamsOf } from '../core/streams.ts';
 import { laneOf } from '../core/subjects.ts';
 import type { Backlog, StoredMessage } from '../ports/bus.ts';
+import { childMessageId } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
 import { inboxEvent } from './inbox-message.ts';
@@ -107,7 +108,7 @@ export class OrphanSearch {
     if (fold === null || clock.now() - fold.protocol.at < this.quietMs) return false;
     const finding =
       queued === null
-        ? await this.lacks(fold, inbox.length, late)
+        ? await this.lacks(fold, inbox.length, late, status === null ? accepted.parent : undefined)
         : { why: 'its activation is in the queue, and the queue is past it and hands it to nobody' };
     if (finding === null || (await this.isOwned(fold))) return false;
     if (queued !== null && !(await removeMessage(this.deps, queue, queued))) return false;
@@ -127,8 +128,18 @@ export class OrphanSearch {
   }
 
   /** Null when the run lacks nothing. */
-  private async lacks(fold: RunFold, inbox: number, late: StoredMessage[]): Promise<Finding | null> {
-    const { clock, subjects } = this.deps;
+  private async lacks(
+    fold: RunFold,
+    inbox: number,
+    late: StoredMessage[],
+    parent: RunEventOf<'accepted'>['parent'],
+  ): Promise<Finding | null> {
+    const { bus, clock, subjects } = this.deps;
+    if (fold.ended && parent !== undefined) {
+      const told = subjects.inbox({ run: parent.run, kind: 'child', id: childMessageId(parent) });
+      // What the parent does not hear although it is there is looked at with the parent.
+      if ((await bus.last(streamsOf(subjects).inbox.name, told, { authoritative: true })) !== null) return null;
+    }
     if (fold.ended) return { why: 'it has ended, and who was to be told of it was not' };
     const open: number[] = [];
     for (const message of late) {
