@@ -152,6 +152,10 @@ export interface Backlog {
   handedOut: number;
   /** Messages that were handed out and not acked. */
   inWork: number;
+  /** How often a message was handed out, again or for the first time, since the queue is there. */
+  deliveries: number;
+  /** Pulls that wait for messages. */
+  asking: number;
 }
 
 export interface Queue {

@@ -27,8 +27,17 @@ const MOST_READ = 5_000;
 const MOST_LOOKED_AT = 500;
 const AT_ONCE = 16;
 const ASK_MS = 1_000;
+/** How long a lane is watched, milliseconds: nobody who gives a run back asks for a longer delay. */
+const WATCH_MS = 10_000;
 /** Inbox messages that one activation carries. */
 const MOST_CARRIED = 64;
+
+/** A run whose activation was handed out and came to nobody, while its lane has something in work. */
+interface Suspect {
+  accepted: RunEventOf<'accepted'>;
+  fold: RunFold;
+  queued: StoredMessage;
+}
 
 /** What an orphan was found to lack, in words; and what its activation carries. */
 interface Finding {
@@ -40,6 +49,7 @@ export class OrphanSearch {
   private readonly deps: NodeDeps;
   private readonly quietMs: number;
   private readonly lanes = new Map<string, Promise<Backlog | null>>();
+  private readonly suspects: Suspect[] = [];
 
   /** For one round: what it learns of lanes grows old. */
   constructor(deps: NodeDeps) {
@@ -75,7 +85,7 @@ export class OrphanSearch {
       const some = all.slice(i, i + AT_ONCE).map(([run, status]) => this.see(run, status));
       found += (await Promise.all(some)).filter(Boolean).length;
     }
-    return { next, found };
+    return { next, found: found + (await this.watchLanes()) };
   }
 
   /** A run that cannot be looked at now is looked at in the next round. */
@@ -102,20 +112,52 @@ export class OrphanSearch {
     const queue = streamsOf(subjects).queue.name;
     const subject = activationSubject(this.deps, accepted);
     const queued = await bus.last(queue, subject, { authoritative: true });
-    if (queued !== null && !(await this.isPassedBy(queued, accepted))) return false;
+    if (queued !== null && !(await this.wasHandedOut(queued, accepted))) return false;
     const fold = await journal.load(run);
     fold?.stop();
     if (fold === null || clock.now() - fold.protocol.at < this.quietMs) return false;
-    const finding =
-      queued === null
-        ? await this.lacks(fold, inbox.length, late, status === null ? accepted.parent : undefined)
-        : { why: 'its activation is in the queue, and the queue is past it and hands it to nobody' };
+    if (queued !== null) {
+      if (await this.isOwned(fold)) return false;
+      if ((await this.laneOf(accepted))?.inWork === 0) return this.replace({ accepted, fold, queued });
+      this.suspects.push({ accepted, fold, queued });
+      return false;
+    }
+    const finding = await this.lacks(fold, inbox.length, late, status === null ? accepted.parent : undefined);
     if (finding === null || (await this.isOwned(fold))) return false;
-    if (queued !== null && !(await removeMessage(this.deps, queue, queued))) return false;
-    const { why, carry } = finding;
+    return this.queueAnew(accepted, fold, finding);
+  }
+
+  /**
+   * Queues those anew whose lanes handed nothing out while nodes asked for it: what was given back, or whose owner died,
+   * would have come again. Resolves with how many.
+   */
+  private async watchLanes(): Promise<number> {
+    if (this.suspects.length === 0) return 0;
+    const before = new Map(this.lanes);
+    await new Promise<void>((resolve) => void this.deps.clock.after(WATCH_MS, resolve));
+    this.lanes.clear();
+    let found = 0;
+    for (const suspect of this.suspects.splice(0)) {
+      const was = await before.get(this.specOf(suspect.accepted).name);
+      const is = await this.laneOf(suspect.accepted);
+      if (was == null || is === null || was.asking === 0 || is.asking === 0 || was.deliveries !== is.deliveries)
+        continue;
+      if (await this.replace(suspect)) found++;
+    }
+    return found;
+  }
+
+  private async replace({ accepted, fold, queued }: Suspect): Promise<boolean> {
+    if (!(await removeMessage(this.deps, streamsOf(this.deps.subjects).queue.name, queued))) return false;
+    const why = 'its activation is in the queue, and the queue is past it and hands it to nobody';
+    return this.queueAnew(accepted, fold, { why });
+  }
+
+  private async queueAnew(accepted: RunEventOf<'accepted'>, fold: RunFold, { why, carry }: Finding): Promise<boolean> {
+    const { clock, log } = this.deps;
     if (!(await publishActivation(this.deps, accepted, carry === undefined ? {} : { carry }))) return false;
-    this.deps.log.warn('run.orphaned', {
-      run_id: run,
+    log.warn('run.orphaned', {
+      run_id: accepted.run,
       user_id: accepted.user,
       agent: accepted.agent.name,
       state: fold.path,
@@ -164,19 +206,27 @@ export class OrphanSearch {
     return clock.now() - due > this.quietMs;
   }
 
-  /** The consumer has handed it out, has it in work no more, and will not come back to it. */
-  private async isPassedBy({ seq, at }: StoredMessage, { agent, task, user }: RunEventOf<'accepted'>) {
-    const { bus, clock, subjects } = this.deps;
-    if (clock.now() - at < this.quietMs) return false;
-    const spec = laneQueue(subjects, { agent: agent.name, priority: task.priority, lane: laneOf(user) }, 0);
+  /** Long ago, to somebody: it waits for no free place. */
+  private async wasHandedOut({ seq, at }: StoredMessage, accepted: RunEventOf<'accepted'>): Promise<boolean> {
+    if (this.deps.clock.now() - at < this.quietMs) return false;
+    const lane = await this.laneOf(accepted);
+    return lane !== null && seq <= lane.handedOut;
+  }
+
+  /** How the lane of a run stands; null when its consumer is gone, which whoever pulls makes again. */
+  private laneOf(accepted: RunEventOf<'accepted'>): Promise<Backlog | null> {
+    const spec = this.specOf(accepted);
     let asked = this.lanes.get(spec.name);
     if (asked === undefined) {
-      // One that is gone is made again by whoever pulls.
-      asked = bus.backlog(spec).catch(() => null);
+      asked = this.deps.bus.backlog(spec).catch(() => null);
       this.lanes.set(spec.name, asked);
     }
-    const lane = await asked;
-    return lane !== null && seq <= lane.handedOut && lane.inWork === 0;
+    return asked;
+  }
+
+  private specOf({ agent, task, user }: RunEventOf<'accepted'>) {
+    const lane = { agent: agent.name, priority: task.priority, lane: laneOf(user) };
+    return laneQueue(this.deps.subjects, lane, 0);
   }
 
   private async isOwned({ context, protocol }: RunFold): Promise<boolean> {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { scripted, scriptedModel } from '../../src/adapters/model/scripted.ts';
 import { AppError } from '../../src/core/errors.ts';
 import type { RunEvent } from '../../src/core/events.ts';
-import type { Bus } from '../../src/ports/bus.ts';
+import type { Backlog, Bus } from '../../src/ports/bus.ts';
 import { sweepOrphans } from '../../src/runtime/orphan-sweep.ts';
 import { OrphanSearch } from '../../src/runtime/orphans.ts';
 import { Cluster, chain, recordingLog } from './support.ts';
@@ -134,7 +134,7 @@ describe('a run that nobody will move', () => {
     expect((await cluster.results()).map(({ status }) => status)).toEqual(['completed', 'completed']);
   });
 
-  it('is queued anew when the queue is past its activation and hands it to nobody, and not while some is in work', async () => {
+  it('is queued anew when the queue is past its activation and hands it to nobody', async () => {
     const cluster = await new Cluster().prepare();
     const first = await cluster.node('n1', { dieAt: (point) => point === 'activation.taken' });
     await cluster.submit(chain(2));
@@ -142,15 +142,24 @@ describe('a run that nobody will move', () => {
     await cluster.until('death', () => Promise.resolve(first.dead));
     await cluster.clock.advance(100_000);
     const log = recordingLog();
-    const told = (inWork: number): Bus =>
-      changed(cluster.client, 'backlog', () =>
-        Promise.resolve({ messages: 0, oldestAt: null, handedOut: 1_000, inWork }),
-      );
-    const search = (bus: Bus) => new OrphanSearch({ ...cluster.deps('n2', bus), log }).page(1);
-    expect((await search(told(1))).found).toBe(0);
-    expect((await search(cluster.client)).found).toBe(0);
-    expect((await search(told(0))).found).toBe(1);
-    expect(orphans(log)).toHaveLength(1);
+    const lane = { messages: 0, oldestAt: null, handedOut: 1_000, inWork: 0, deliveries: 7, asking: 1 };
+    let looks = 0;
+    const told = (first: Partial<Backlog>, later: Partial<Backlog> = first): Bus =>
+      changed(cluster.client, 'backlog', () => Promise.resolve({ ...lane, ...(looks++ === 0 ? first : later) }));
+    const search = async (bus: Bus): Promise<number> => {
+      looks = 0;
+      const page = new OrphanSearch({ ...cluster.deps('n2', bus), log }).page(1);
+      await cluster.clock.advance(20_000);
+      return (await page).found;
+    };
+    // It waits for a free place; something was handed out meanwhile; nobody asks.
+    expect(await search(told({ handedOut: 0 }))).toBe(0);
+    expect(await search(told({ inWork: 1 }, { inWork: 1, deliveries: 8 }))).toBe(0);
+    expect(await search(told({ inWork: 1, asking: 0 }))).toBe(0);
+    expect(await search(told({ inWork: 1 }))).toBe(1);
+    await cluster.clock.advance(100_000);
+    expect(await search(told({}))).toBe(1);
+    expect(orphans(log)).toHaveLength(2);
     await cluster.node('n2');
     expect(await cluster.result()).toMatchObject({ run, status: 'completed' });
   });

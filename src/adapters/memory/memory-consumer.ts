@@ -40,6 +40,7 @@ export class MemoryConsumer {
   readonly #again: number[] = [];
   #cursor = 1;
   #handedOut = 0;
+  #deliveries = 0;
 
   constructor(spec: QueueSpec, source: ConsumerSource, clock: Clock) {
     this.name = spec.name;
@@ -61,7 +62,8 @@ export class MemoryConsumer {
       const message = this.#source.from(at, this.filter);
       if (message === null) {
         const oldestAt = found[0]?.at ?? null;
-        return { messages: found.length, oldestAt, handedOut: this.#handedOut, inWork: this.unacked };
+        const counts = { inWork: this.unacked, deliveries: this.#deliveries, asking: this.#pulls.size };
+        return { messages: found.length, oldestAt, handedOut: this.#handedOut, ...counts };
       }
       found.push(message);
     }
@@ -132,6 +134,7 @@ export class MemoryConsumer {
   #deliver(pull: PullRequest, message: StoredMessage): void {
     const pending = this.#pending.get(message.seq) ?? { deliveries: 0, cancel: null };
     this.#handedOut = Math.max(this.#handedOut, message.seq);
+    this.#deliveries++;
     pending.deliveries++;
     this.#pending.set(message.seq, pending);
     this.#after(message.seq, pending, this.ackWaitMs);

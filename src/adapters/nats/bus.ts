@@ -181,11 +181,13 @@ export class NatsBus implements Bus {
   }
 
   async backlog(spec: QueueSpec): Promise<Backlog> {
-    const { waiting, last, inWork } = await this.#streams.progress(spec);
-    const rest = { messages: waiting, handedOut: last, inWork };
-    if (waiting === 0) return { ...rest, oldestAt: null };
-    const oldest = await this.#reader.fromLeader(spec.stream, { seq: last + 1, next_by_subj: spec.filter });
-    return { ...rest, oldestAt: oldest?.at ?? null };
+    const progress = await this.#streams.progress(spec);
+    if (progress.messages === 0) return { ...progress, oldestAt: null };
+    const oldest = await this.#reader.fromLeader(spec.stream, {
+      seq: progress.handedOut + 1,
+      next_by_subj: spec.filter,
+    });
+    return { ...progress, oldestAt: oldest?.at ?? null };
   }
 
   async flush(): Promise<void> {

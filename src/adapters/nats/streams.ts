@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
 import type { PerSubject, QueueSpec, StreamSpec } from '../../core/streams.ts';
+import type { Backlog } from '../../ports/bus.ts';
 import type { Log } from '../../ports/telemetry.ts';
 import { type JetStreamApi, need } from './api.ts';
 import { CONSUMER_NOT_FOUND, STREAM_EXISTS, STREAM_NOT_FOUND } from './faults.ts';
@@ -43,7 +44,8 @@ const ConsumerAnswer = z.object({ config: ConsumerConfig });
 const ConsumerProgress = z.object({
   num_pending: z.int().min(0),
   num_ack_pending: z.int().min(0),
-  delivered: z.object({ stream_seq: z.int().min(0) }),
+  num_waiting: z.int().min(0),
+  delivered: z.object({ stream_seq: z.int().min(0), consumer_seq: z.int().min(0) }),
 });
 
 const ConsumerNames = z.object({
@@ -134,11 +136,20 @@ export class StreamStore {
     need(answer, `deleting consumer ${name} of stream ${stream}`);
   }
 
-  /** How far a consumer has come: what waits for it, the sequence of the last that it handed out, what is not acked. */
-  async progress(spec: QueueSpec): Promise<{ waiting: number; last: number; inWork: number }> {
+  /** How far a consumer has come. */
+  async progress(spec: QueueSpec): Promise<Omit<Backlog, 'oldestAt'>> {
     const answer = await this.#api.call(`CONSUMER.INFO.${spec.stream}.${spec.name}`, null, ConsumerProgress);
-    const { num_pending, num_ack_pending, delivered } = need(answer, `consumer ${spec.name} of stream ${spec.stream}`);
-    return { waiting: num_pending, last: delivered.stream_seq, inWork: num_ack_pending };
+    const { num_pending, num_ack_pending, num_waiting, delivered } = need(
+      answer,
+      `consumer ${spec.name} of stream ${spec.stream}`,
+    );
+    return {
+      messages: num_pending,
+      handedOut: delivered.stream_seq,
+      inWork: num_ack_pending,
+      deliveries: delivered.consumer_seq,
+      asking: num_waiting,
+    };
   }
 
   /** Facts of a stream, remembered until the next reconnect; null when there is no such stream. */
