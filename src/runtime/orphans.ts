@@ -242,8 +242,14 @@ export class OrphanSearch {
   }
 }
 
+/** Null for one that has ended, and for what is no status. */
 function unfinished(data: string): StatusEvent | null {
-  const read = JSON.parse(data) as { phase?: unknown } | null;
+  let read: { phase?: unknown } | null;
+  try {
+    read = JSON.parse(data) as { phase?: unknown } | null;
+  } catch {
+    return null;
+  }
   // Most have ended: not even read as what they should be.
   if (read?.phase === 'complete') return null;
   return StatusEvent.safeParse(read).data ?? null;
