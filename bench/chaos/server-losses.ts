@@ -247,7 +247,11 @@ async function passedBy(
   { subject, seq }: Stored,
 ): Promise<string | null> {
   const info = await consumerOf(connections, stream, subject);
-  if (info === null || info.delivered.stream_seq < seq || info.num_ack_pending > 0) return null;
+  if (info === null) return null;
+  if (info.delivered.stream_seq < seq && info.num_pending === 0) {
+    return `consumer ${info.name} is at ${info.delivered.stream_seq} and says that nothing waits behind it`;
+  }
+  if (info.delivered.stream_seq < seq || info.num_ack_pending > 0) return null;
   return `consumer ${info.name} is at ${info.delivered.stream_seq} with none in work`;
 }
 

@@ -221,7 +221,8 @@ export class Activations {
   private async ownedElsewhere(delivery: Delivery, fold: RunFold, run: string): Promise<boolean> {
     const { deps } = this;
     const { node, released, epoch } = fold.protocol;
-    if (delivery.deliveries === 1 || epoch < 0 || released || node === null || node === deps.node) return false;
+    // One that comes for the first time while the journal names an owner stands for a lost one.
+    if (epoch < 0 || released || node === null || node === deps.node) return false;
     const times = this.deferred.get(run) ?? 0;
     if (times >= MAX_DEFERRALS) return false;
     try {

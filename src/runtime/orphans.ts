@@ -50,6 +50,7 @@ export class OrphanSearch {
   private readonly quietMs: number;
   private readonly lanes = new Map<string, Promise<Backlog | null>>();
   private readonly suspects: Suspect[] = [];
+  private readonly madeAnew = new Set<string>();
 
   /** For one round: what it learns of lanes grows old. */
   constructor(deps: NodeDeps) {
@@ -206,11 +207,33 @@ export class OrphanSearch {
     return clock.now() - due > this.quietMs;
   }
 
-  /** Long ago, to somebody: it waits for no free place. */
+  /** Long ago, to somebody: it waits for no free place. A lane that will never hand it out is made anew. */
   private async wasHandedOut({ seq, at }: StoredMessage, accepted: RunEventOf<'accepted'>): Promise<boolean> {
     if (this.deps.clock.now() - at < this.quietMs) return false;
     const lane = await this.laneOf(accepted);
-    return lane !== null && seq <= lane.handedOut;
+    if (lane === null) return false;
+    if (seq > lane.handedOut && lane.messages === 0) await this.makeAnew(accepted);
+    return seq <= lane.handedOut;
+  }
+
+  /**
+   * A consumer that says that nothing waits while this message lies before it hands out nothing any more. Made anew, it
+   * hands out all that is not acked; runs that are at work elsewhere stay there, as their owners are asked.
+   */
+  private async makeAnew(accepted: RunEventOf<'accepted'>): Promise<void> {
+    const { bus, log, settings } = this.deps;
+    const spec = this.specOf(accepted);
+    if (this.madeAnew.has(spec.name)) return;
+    this.madeAnew.add(spec.name);
+    await bus.removeQueue(spec.stream, spec.name);
+    await bus.ensureQueue({ ...spec, ackWaitMs: settings.lease_ms });
+    log.warn('lane.made_anew', {
+      stream: spec.stream,
+      consumer: spec.name,
+      run_id: accepted.run,
+      why: 'the server says that nothing waits in it, and a run does: it would hand out nothing any more',
+      consequence: 'its runs are handed out again, those that nobody owns go on',
+    });
   }
 
   /** How the lane of a run stands; null when its consumer is gone, which whoever pulls makes again. */

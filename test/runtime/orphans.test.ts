@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { scripted, scriptedModel } from '../../src/adapters/model/scripted.ts';
 import { AppError } from '../../src/core/errors.ts';
 import type { RunEvent } from '../../src/core/events.ts';
+import { laneOf } from '../../src/core/subjects.ts';
 import type { Backlog, Bus } from '../../src/ports/bus.ts';
 import { sweepOrphans } from '../../src/runtime/orphan-sweep.ts';
 import { OrphanSearch } from '../../src/runtime/orphans.ts';
@@ -160,6 +161,33 @@ describe('a run that nobody will move', () => {
     await cluster.clock.advance(100_000);
     expect(await search(told({}))).toBe(1);
     expect(orphans(log)).toHaveLength(2);
+    await cluster.node('n2');
+    expect(await cluster.result()).toMatchObject({ run, status: 'completed' });
+  });
+});
+
+describe('a lane that says that nothing waits while a run does', () => {
+  it('is made anew, and the run is handed out', async () => {
+    const cluster = await new Cluster().prepare();
+    const first = await cluster.node('n1', { dieAt: (point) => point === 'intake.activated' });
+    await cluster.submit(chain(1));
+    const { run } = await cluster.status('idle.accepted');
+    await cluster.until('death', () => Promise.resolve(first.dead));
+    await cluster.clock.advance(100_000);
+    const log = recordingLog();
+    const removed: string[] = [];
+    const deaf = changed(cluster.client, 'backlog', () =>
+      Promise.resolve({ messages: 0, oldestAt: null, handedOut: 0, inWork: 0, deliveries: 0, asking: 1 }),
+    );
+    const bus = changed(deaf, 'removeQueue', (stream, name) => {
+      removed.push(name);
+      return cluster.client.removeQueue(stream, name);
+    });
+    expect((await new OrphanSearch({ ...cluster.deps('n2', bus), log }).page(1)).found).toBe(0);
+    const consumer = `runs_plan_normal_${laneOf('u')}`;
+    expect(removed).toEqual([consumer]);
+    expect(await cluster.client.queues('PROCTOR_QUEUE')).toContain(consumer);
+    expect(log.lines.map(({ event }) => event)).toEqual(['lane.made_anew']);
     await cluster.node('n2');
     expect(await cluster.result()).toMatchObject({ run, status: 'completed' });
   });
