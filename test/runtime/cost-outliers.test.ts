@@ -1,8 +1,14 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cryptoIds } from '../../src/adapters/crypto/ids.ts';
 import { scripted } from '../../src/adapters/model/scripted.ts';
+import { connectNats } from '../../src/adapters/nats/connect.ts';
 import { DecisionTrace } from '../../src/core/decision-trace.ts';
+import { streamsOf } from '../../src/core/streams.ts';
+import { Subjects } from '../../src/core/subjects.ts';
+import { CostHistory } from '../../src/runtime/cost-history.ts';
 import { clientOf, drive } from '../client/support.ts';
-import { Cluster, recordingLog } from './support.ts';
+import { type NatsServer, startNatsServer } from '../support/nats-server.ts';
+import { Cluster, recordingLog, silent } from './support.ts';
 
 describe('cost outliers (SUP-5)', () => {
   const agent = { name: 'ai', model: 'ai' };
@@ -80,5 +86,43 @@ describe('cost outliers (SUP-5)', () => {
     const [dear, dearer] = await submit([0.09, 0.11], 'lavish');
     expect(await warned(dear?.run ?? '')).toEqual([]);
     expect((await warned(dearer?.run ?? '')).join()).toContain('COST_OUTLIER');
+  });
+});
+
+describe('the costs that a node reads when it starts, on a real server', () => {
+  let server: NatsServer;
+  beforeAll(async () => {
+    server = await startNatsServer();
+  });
+  afterAll(() => server.stop());
+
+  it('are those of the newest results, and none of a stream that is not there', async () => {
+    const subjects = new Subjects();
+    const options = { servers: server.url, name: 'test', subjects, log: silent, random: cryptoIds.random };
+    const bus = await connectNats(options);
+    try {
+      const log = recordingLog();
+      const costs = new CostHistory();
+      await costs.read({ bus, subjects, log }, () => true);
+      expect(costs.usual('ai')).toBeNull();
+
+      await bus.ensureStream(streamsOf(subjects).results);
+      const store = (i: number, more: object) =>
+        bus.publish(subjects.result('ai', 'u', `run-${i}`), JSON.stringify({ run: `run-${i}`, agent: 'ai', ...more }));
+      await Promise.all(Array.from({ length: 20 }, (_, i) => store(i, { status: 'completed', cost_usd: 9 })));
+      // 1,000 newer ones: of these 150 completed, of which the last 100 count.
+      const newer = (i: number) =>
+        i < 850 ? { status: 'failed', cost_usd: 5 } : { status: 'completed', cost_usd: i < 900 ? 7 : 2 };
+      for (let i = 0; i < 1_000; i++) await store(1_000 + i, newer(i));
+      await costs.read({ bus, subjects, log }, () => true);
+      expect(costs.usual('ai')).toBe(2);
+      // A node that stops reads no further.
+      const other = new CostHistory();
+      await other.read({ bus, subjects, log }, () => false);
+      expect(other.usual('ai')).toBeNull();
+      expect(log.lines).toEqual([]);
+    } finally {
+      await bus.close();
+    }
   });
 });
