@@ -22,7 +22,7 @@ export const FULL_POLICY: PolicyInput = {
   taint: { writes: 'ask', egress: 'deny', sources: [{ tool: 'http_*' }, { tool: 'read_mail' }] },
   approvals: { groups: ['approvers'] },
   quotas: {
-    users: { '*': { day: { usd: 1_000_000, tokens: 1_000_000_000_000 }, month: { usd: 10_000_000 } } },
+    users: { '*': { day: { usd: 1_000_000, tokens: 1_000_000_000_000 }, month: { usd: 1_000_000 } } },
     agents: { bench: { day: { usd: 1_000_000 } } },
     team: { usd: 1_000 },
     rates: [{ for: 'tool:send_mail', per: 'user', capacity: 10, every_ms: 60_000 }],

@@ -42,7 +42,7 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
       configFile,
       `host: 127.0.0.1\nport: ${onPort}\njetstream { store_dir: "${join(directory, 'store')}" }\n${options.config ?? ''}\n`,
     );
-    const child = spawn('nats-server', ['-c', configFile], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn('nats-server', ['-c', configFile], { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
     running.add(child);
     child.once('exit', () => running.delete(child));
     return { child, port: await ready(child) };

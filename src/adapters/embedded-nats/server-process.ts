@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import type { Log } from '../../ports/telemetry.ts';
@@ -20,12 +21,13 @@ export interface ServerProcess {
 
 const LINES_KEPT = 20;
 
-/** Starts the server; rejects when there is nothing to execute. */
+/** Starts the server; rejects when there is nothing to execute. @param configPath absolute */
 export async function spawnServer(serverPath: string, configPath: string, log: Log): Promise<ServerProcess> {
   const command = [serverPath, '-c', configPath];
   if (await kernelEndsOrphans()) command.unshift('setpriv', '--pdeathsig', 'TERM', '--');
   const [file = serverPath, ...args] = command;
-  const child = spawn(file, args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
+  // Some versions (2.9.10) write files of a consumer that is deleted into the folder that they run in.
+  const child = spawn(file, args, { cwd: dirname(configPath), detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
   const lines: string[] = [];
   createInterface({ input: child.stderr }).on('line', (line) => {
     lines.push(line);
