@@ -139,11 +139,24 @@ describe('the topology of docker-compose.yml', () => {
     const first = await orderFound();
     expect([first.code, first.out, first.err]).toEqual([0, expect.stringContaining('Ada'), expect.anything()]);
 
+    // The port in the file may be in use here.
+    const port = String(await freePort());
+    const onIt = argumentsOf('console').map((arg) => (arg === '4280' ? port : arg));
+    const page = cli.start(onIt, { env: environmentOf('console') });
+    nodes.push(page);
+    await page.says('Proctor console');
+    const accounts = readFileSync(join(folder.dir, 'keys/keys/console-accounts.json'), 'utf8');
+    const { token } = (JSON.parse(accounts) as { accounts: { token: string }[] }).accounts[0] ?? { token: '' };
+    const address = `http://127.0.0.1:${port}`;
+    const me = await fetch(`${address}/api/me`, { headers: { authorization: `Bearer ${token}` } });
+    expect(await me.json()).toMatchObject({ name: 'operator', role: 'operator' });
+    expect((await fetch(`${address}/api/me`)).status).toBe(401);
+
     servers.get('nats-2')?.kill('SIGKILL');
     const second = await orderFound();
     expect([second.code, second.out, second.err]).toEqual([0, expect.stringContaining('Ada'), expect.anything()]);
 
     for (const node of nodes) node.child.kill('SIGTERM');
-    expect(await Promise.all(nodes.map(async (node) => (await node.ended).code))).toEqual([0, 0, 0]);
+    expect(await Promise.all(nodes.map(async (node) => (await node.ended).code))).toEqual([0, 0, 0, 0]);
   });
 });

@@ -187,7 +187,7 @@ describe('orders', () => {
     expect(
       (await post('/api/switches', { scope: 'nothing', mode: 'pause', why: 'x', confirm: 'nothing' })).status,
     ).toBe(400);
-    expect((await post(path, { order: 'cancel', why: 'x'.repeat(300_000) })).status).toBe(413);
+    expect((await post(path, { order: 'cancel', why: 'x'.repeat(700_000) })).status).toBe(413);
     expect((await post('/api/runs/20200101-abc-1/order', order)).status).toBe(404);
     const { cookie, csrf } = await session('operator');
     const broken = await call(path, { method: 'POST', body: '{', headers: { cookie, 'x-proctor-csrf': csrf } });
@@ -264,7 +264,7 @@ describe('the stream', () => {
     };
     const first = await read('');
     expect(await until(first.reader, 'event: hello')).toContain('"known":false');
-    const watch = { overview: false, cluster: false, runs: [], run: { id: run, from: 0 } };
+    const watch = { overview: false, cluster: false, approvals: false, runs: [], run: { id: run, from: 0 } };
     const stranger = await session('operator');
     expect((await stranger.post(`/api/stream/${tab}/watch`, watch)).status).toBe(404);
     const headers = { cookie, 'x-proctor-csrf': csrf };

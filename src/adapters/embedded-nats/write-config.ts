@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { ensureKeys, type GroupApprover, type Keys } from './keys.ts';
 import { serverConfig } from './server-config.ts';
 
+/** File in `keys/` with the accounts of the console. */
+const CONSOLE_ACCOUNTS = 'console-accounts.json';
+
 /** A server of a cluster as the others and its clients see it. */
 export interface ServerPlace {
   /** File and server name. */
@@ -35,6 +38,7 @@ export async function writeServerConfigs(options: WriteConfigOptions): Promise<K
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await chmod(dir, 0o700);
   const keys = await ensureKeys(dir, users, random, approvers);
+  await firstAccount(join(dir, 'keys', CONSOLE_ACCOUNTS), random);
   const routes = servers.map(({ host, routePort }) => `${host}:${routePort}`);
   for (const { name, host, port, routePort } of servers) {
     // A host's name may mean another address to those outside.
@@ -52,6 +56,16 @@ export async function writeServerConfigs(options: WriteConfigOptions): Promise<K
     await rename(`${path}.tmp`, path);
   }
   return keys;
+}
+
+/** Who may use a console beside these servers: an operator with a token of its own. A file that is there is kept. */
+async function firstAccount(path: string, random: WriteConfigOptions['random']): Promise<void> {
+  const account = { name: 'operator', role: 'operator', token: Buffer.from(random(24)).toString('base64url') };
+  try {
+    await writeFile(path, `${JSON.stringify({ accounts: [account] }, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
+  }
 }
 
 function isLoopback(host: string): boolean {
