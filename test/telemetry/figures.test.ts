@@ -128,10 +128,12 @@ describe('the event loop', () => {
       parsePrometheus(await (await fetch(`${ops.url}/metrics`)).text()).find(
         ({ name }) => name === 'nodejs_eventloop_delay_max_seconds',
       )?.value ?? 0;
-    await longest();
-    const until = performance.now() + 400;
-    while (performance.now() < until);
-    expect(await longest()).toBeGreaterThan(0.3);
+    // Each look begins anew, and one that comes before the loop's own timer does not see it yet.
+    await eventually('a look that shows it', async () => {
+      const until = performance.now() + 400;
+      while (performance.now() < until);
+      return (await longest()) > 0.3;
+    });
   });
 });
 
