@@ -104,14 +104,11 @@ export function breakerOf(quotas: Quotas, target: string): BreakerRule | null {
   return DEFAULT_BREAKERS[target.startsWith('model:') ? 'model' : 'tool'];
 }
 
-/** Faults of whoever carries it out. What is wrong with the call, or with its caller, says nothing about them. */
-const THEIR_FAULTS: ReadonlySet<string> = new Set([
-  'timeout',
-  'worker_lost',
-  'tool_crash',
-  'bad_result',
-  'model_unavailable',
-]);
+/**
+ * Faults of whoever carries it out. What is wrong with the call, or with its caller, says nothing about them; nor does a
+ * worker that died: it takes all of its calls along at once, and those that are left work on.
+ */
+const THEIR_FAULTS: ReadonlySet<string> = new Set(['timeout', 'tool_crash', 'bad_result', 'model_unavailable']);
 
 export function isTheirFault(code: string): boolean {
   return THEIR_FAULTS.has(code);

@@ -83,6 +83,8 @@ export async function passGates(scope: EffectScope, target: string): Promise<Pas
         // A success says something only where there were failures.
         if (ok && probe === null && deps.ledger.ledger.breakers.get(target).failures === 0) return;
         if (ok && outcome !== 'ok' && probe === null) return;
+        // A node that is cut off hears nobody: that is its own trouble, and no word on the tool.
+        if (!ok && (!deps.bus.connected || deps.switches.frozen)) return;
         tell(scope, { v: 1, kind: 'outcome', target, ok, rule, ...(probe === null ? {} : { probe }) });
       },
     };

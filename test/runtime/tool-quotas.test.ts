@@ -92,7 +92,7 @@ describe('a circuit breaker', () => {
     const cluster = new Cluster({ name: 'once', limits: { ...DEFAULT_LIMITS, failing_steps: 1 } });
     const state = { down: true };
     cluster.tools.add('flaky', () => {
-      if (state.down) throw new AppError('worker_lost', 'gone', { retryable: true });
+      if (state.down) throw new AppError('tool_crash', 'gone', { retryable: true });
       return 'ok';
     });
     return { cluster, state };
