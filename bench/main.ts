@@ -129,7 +129,7 @@ program
   .description('durable steps a second of a 10-step run, against bare publishes of the same entries')
   .option('--concurrency <list>', 'runs in flight', '1,64,256')
   .option('--seconds <n>', 'length of one measurement', '3')
-  .option('--warmup <n>', 'seconds before it', '2')
+  .option('--warmup <n>', 'seconds before it: with less the node is still compiling', '8')
   .option('--rounds <n>', 'measurements of each cell; the median counts', '3')
   .option('--series <list>', 'which', SERIES.join(','))
   .option('--profile <dir>', 'write CPU profiles of the nodes there')

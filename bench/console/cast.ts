@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { AgentInput } from '../../src/core/agent.ts';
 import type { Decision } from '../../src/core/decision.ts';
+import { AppError } from '../../src/core/errors.ts';
 import type { Model, ThinkInput } from '../../src/ports/model.ts';
 import { defineTool } from '../../src/worker/define-tool.ts';
 import { toolError } from '../../src/worker/tool-error.ts';
@@ -32,6 +33,11 @@ export const AGENTS: AgentInput[] = [
   agent('refund-desk', 'Pays money back.', { tools: ['pay_back'] }),
   agent('voucher-desk', 'Gives vouchers to customers whom something went wrong for.', {
     tools: ['find_order', 'grant_voucher'],
+  }),
+  agent('estimator', 'Estimates what a repair costs; hands it to a person when its model is away.', {
+    model: 'away',
+    retry_backoff_ms: 1,
+    fallback: { person: { queue: 'workshop' } },
   }),
   agent('slow', 'Waits for a long report.', { tools: ['long_report'] }),
   agent('stepper', 'Takes a step whenever it is told to.', {
@@ -143,6 +149,11 @@ export const actors: Model = {
       90 + input.step * 8,
     );
   },
+};
+
+/** A model that does not answer. */
+export const away: Model = {
+  think: () => Promise.reject(new AppError('model_unavailable', 'HTTP 503: no capacity', { retryable: true })),
 };
 
 export const TOOLS = [

@@ -13,7 +13,7 @@ import type { SupervisorNode } from '../../src/runtime/node.ts';
 import { serveTools, type Worker } from '../../src/worker/serve-tools.ts';
 import { silent } from '../support/log.ts';
 import { type DrillServer, startServer } from '../support/server.ts';
-import { AGENTS, actors, TOOLS } from './cast.ts';
+import { AGENTS, actors, away, TOOLS } from './cast.ts';
 
 /** A whole cluster on a real server for the page to look at: two nodes, a worker, agents that follow a script. */
 export interface Scene {
@@ -60,7 +60,7 @@ export async function openScene({ assets, nodes = 2 }: SceneOptions = {}): Promi
       name: `node-${n}`,
       host: `host-${n}`,
       agents: AGENTS,
-      models: { script: actors },
+      models: { script: actors, away },
       root: server.dir,
       settings: { lease_ms: 2_000, slots: 20 },
     });
@@ -136,6 +136,7 @@ export async function playScene({ client, operator }: Scene): Promise<Record<str
   runs.person = await submit('concierge', 'Refund order A-17: the customer says that it never came.');
   runs.parent = await submit('concierge', 'delegate');
   runs.unknown = await submit('refund-desk', { order: 'A-21', amount: 40 });
+  runs.queued = await submit('estimator', { machine: 'press 4', fault: 'leaks oil' });
   runs.approval = await submit('voucher-desk', { order: 'A-31', amount: 25 });
   runs.paused = await submit('slow', { seconds: 600 });
   runs.executing = await submit('slow', { seconds: 600 });
@@ -149,6 +150,7 @@ export async function playScene({ client, operator }: Scene): Promise<Record<str
   await operator.switch('tool:send_mail', 'pause', 'the mail provider refuses us');
   await until(operator, runs.person, 'waiting');
   await until(operator, runs.approval, 'waiting.approval');
+  await until(operator, runs.queued, 'failed');
   await until(operator, runs.done, 'completed');
   await until(operator, runs.failed, 'failed');
   await until(operator, runs.parent, 'completed');

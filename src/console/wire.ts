@@ -3,7 +3,9 @@ import type { NodeWithTree } from '../client/trees.ts';
 import type { ApprovalNotice, ApprovalRequest } from '../core/approval-wire.ts';
 import type { Health, NodeReport, ToolDetails, ToolInfo } from '../core/cluster-wire.ts';
 import type { TraceStep } from '../core/decision-trace.ts';
+import type { HumanDetails, HumanSummary } from '../core/human-wire.ts';
 import type { Json } from '../core/json.ts';
+import type { BreakerInfo } from '../core/ledger-wire.ts';
 import type { Limits } from '../core/limits.ts';
 import type { RunContext } from '../core/run-state.ts';
 import type { SwitchInfo } from '../core/switch-wire.ts';
@@ -17,8 +19,11 @@ export type {
   AgentSummary,
   ApprovalNotice,
   ApprovalRequest,
+  BreakerInfo,
   DeadLetter,
   DeadLetterBody,
+  HumanDetails,
+  HumanSummary,
   Json,
   NodeWithTree,
   ToolDetails,

@@ -232,6 +232,26 @@ describe('a run', () => {
     await context.close();
   });
 
+  it('that no agent could do is claimed and answered in the page, and its submitter reads the answer', async () => {
+    const { client, operator } = stage.scene;
+    const { run } = await client.submit({ input: { machine: 'lathe', fault: 'hums' } }, 'estimator');
+    await until(operator, run, 'failed');
+    const { page, context, faults } = await stage.page({ role: 'approver' });
+    await page.goto(`${stage.gateway.url}/queue/${run}`);
+    await page.getByRole('button', { name: 'Claim it' }).click();
+    await page.getByText('claimed by a-approver (approver, console)').first().waitFor(WAIT);
+    await page.getByLabel(/^Your answer/).fill('A bearing: 240 EUR.');
+    await page.getByRole('button', { name: 'Solved', exact: true }).click();
+    await page.locator('.approval .tag', { hasText: 'done' }).waitFor(WAIT);
+    expect(await client.personAnswer(run)).toMatchObject({
+      by: 'a-approver (approver, console)',
+      outcome: 'solved',
+      answer: 'A bearing: 240 EUR.',
+    });
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
   it('that is not there says so', async () => {
     const { page, context } = await stage.page();
     await page.goto(`${stage.gateway.url}/runs/20200101-abc-1`);

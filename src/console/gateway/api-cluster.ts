@@ -8,7 +8,17 @@ import { DEFAULT_RUNS, MAX_RUNS } from '../../core/tree-wire.ts';
 import type { ApprovalsState } from './approvals.ts';
 import type { Person } from './auth/accounts.ts';
 import { type Env, type GuardOptions, mayOrder } from './auth/guard.ts';
-import { checked, DeadLetterBody, DecideBody, NodeOrderBody, ResolveBody, RunOrderBody, SwitchBody } from './bodies.ts';
+import {
+  BreakerBody,
+  checked,
+  DeadLetterBody,
+  DecideBody,
+  NodeOrderBody,
+  QueueBody,
+  ResolveBody,
+  RunOrderBody,
+  SwitchBody,
+} from './bodies.ts';
 import { type ClusterState, collected } from './cluster-state.ts';
 
 /** What nodes answer, and orders to them: each stamped with who gives it and why. */
@@ -40,6 +50,23 @@ export function clusterApi({ guard, operatorOf, state, approvals }: ClusterApiOp
     return c.json(
       redact(await reader.trees({ runs: Math.min(MAX_RUNS, Number.isSafeInteger(runs) ? runs : 0) })) as object[],
     );
+  });
+  app.get('/queue', async (c) => c.json(await collected(reader.queue())));
+  app.get('/queue/:run', async (c) => c.json(await reader.queueItem(c.req.param('run'))));
+  app.post('/queue/:run', mayOrder(guard, 'approver'), async (c) => {
+    const body = checked(QueueBody, await c.req.json());
+    const by = byOf(c.get('person'));
+    const run = c.req.param('run');
+    if (body.order === 'claim') return c.json(await by.queueClaim(run));
+    if (body.order === 'release') return c.json(await by.queueRelease(run));
+    const { order: _, ...word } = body;
+    return c.json(await by.queueDone(run, word));
+  });
+  app.get('/breakers', async (c) => c.json(await reader.breakers()));
+  app.post('/breakers/reset', operator, async (c) => {
+    const { target, why } = checked(BreakerBody, await c.req.json());
+    await byOf(c.get('person')).resetBreaker(target, why);
+    return c.json({});
   });
   app.get('/switches', async (c) => c.json(await collected(reader.switches({ history: true }))));
   app.get('/dead-letters', async (c) => c.json(redact(await collected(reader.deadLetters())) as object[]));

@@ -159,7 +159,7 @@ function openStream(options: AppOptions, env: HttpBindings, id: string, owner: P
 function statusOf({ code }: AppError): 400 | 403 | 404 | 409 | 422 | 500 | 502 | 503 | 504 {
   if (code === 'invalid_request') return 400;
   if (code === 'csrf') return 403;
-  if (code.startsWith('unknown_')) return 404;
+  if (code.startsWith('unknown_') || code === 'not_queued') return 404;
   if (code.startsWith('journal_')) return 422;
   if (code === 'no_node' || code === 'unavailable' || code === 'closed') return 503;
   if (code === 'timeout') return 504;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ApproverName } from '../../core/approval-rules.ts';
 import { AppError, describeFaults } from '../../core/errors.ts';
 import { CallId, RunId } from '../../core/events.ts';
+import { HumanOutcome, PersonNote } from '../../core/human-wire.ts';
 import { Json } from '../../core/json.ts';
 import { LimitOverrides } from '../../core/limits.ts';
 import { Signed } from '../../core/signed.ts';
@@ -46,6 +47,18 @@ export const ResolveBody = z.discriminatedUnion('verdict', [
 
 /** A decision as it was signed in the browser. */
 export const DecideBody = z.strictObject({ run: RunId, c: CallId, approver: ApproverName, ...Signed.shape });
+
+export const QueueBody = z.discriminatedUnion('order', [
+  z.strictObject({ order: z.enum(['claim', 'release']) }),
+  z.strictObject({
+    order: z.literal('done'),
+    outcome: HumanOutcome,
+    answer: Json.optional(),
+    note: PersonNote.optional(),
+  }),
+]);
+
+export const BreakerBody = z.strictObject({ target: z.string().min(1).max(160), why: Why });
 
 export const SwitchBody = z.strictObject({
   scope: SwitchScope,

@@ -11,6 +11,7 @@ import { DeadLetters } from './views/dead-letters.tsx';
 import { Login } from './views/login.tsx';
 import { Nodes } from './views/nodes.tsx';
 import { Overview } from './views/overview.tsx';
+import { Queue } from './views/queue.tsx';
 import { RunPage } from './views/run.tsx';
 import { Runs } from './views/runs.tsx';
 import { Switches } from './views/switches.tsx';
@@ -31,6 +32,12 @@ const VIEWS: { path: string; name: string; icon: string; show: (rest: string[], 
     name: 'Approvals',
     icon: 'M8 1l6 2.4v4.2c0 3.6-2.500 6.300-6 7.400c-3.500-1.100-6-3.800-6-7.400V3.400zM7.200 10.600l4.200-4.600l-1.200-1.100l-3 3.300L5.600 6.700L4.500 7.900z',
     show: () => <Approvals />,
+  },
+  {
+    path: 'queue',
+    name: 'Queue',
+    icon: 'M5 1a2.500 2.500 0 1 1 0 5a2.500 2.500 0 0 1 0-5zM1 12c0-3 1.800-4.800 4-4.800S9 9 9 12zM10.500 3H15v2h-4.500zM10.500 7H15v2h-4.500zM10.500 11H15v2h-4.500z',
+    show: ([run]) => <Queue chosen={run ?? null} />,
   },
   {
     path: 'tree',

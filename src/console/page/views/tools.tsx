@@ -1,10 +1,59 @@
-import type { ToolDetails, ToolInfo } from '../../wire.ts';
+import { useState } from 'react';
+import type { BreakerInfo, ToolDetails, ToolInfo } from '../../wire.ts';
+import { post } from '../lib/api.ts';
 import { count, span, text } from '../lib/format.ts';
 import { useGet } from '../lib/use.ts';
-import { Empty, FaultBox, Link, Loading, Panel, Tag } from '../ui/bits.tsx';
+import { Countdown, Empty, FaultBox, Link, Loading, Panel, Tag } from '../ui/bits.tsx';
+import { useMay } from '../ui/me.ts';
+import { OrderDialog } from '../ui/order.tsx';
 
 const RISK = { low: 'plain', medium: 'warn', high: 'bad' };
 const EFFECT = { read: 'plain', write: 'warn', destructive: 'bad' };
+
+function Breakers() {
+  const { data, reload } = useGet<BreakerInfo[]>('/api/breakers', 5_000);
+  const may = useMay('operator');
+  const [reset, setReset] = useState<string | null>(null);
+  if (data === null || data.length === 0) return null;
+  return (
+    <Panel title="Circuit breakers" aside={<span className="dim">those that have seen failures</span>}>
+      <ul className="rows">
+        {data.map(({ target, state, failures, until }) => (
+          <li key={target} className="row">
+            <Tag tone={state === 'closed' ? 'plain' : state === 'open' ? 'bad' : 'warn'}>{state.replace('_', ' ')}</Tag>
+            <code className="row-main strong">{target}</code>
+            {state === 'open' ? (
+              <span>
+                tried again <Countdown at={until} />
+              </span>
+            ) : (
+              <span className="dim">{count(failures)} failures in a row</span>
+            )}
+            {may && state !== 'closed' && (
+              <button type="button" className="button small" onClick={() => setReset(target)}>
+                Close it
+              </button>
+            )}
+          </li>
+        ))}
+      </ul>
+      {reset !== null && (
+        <OrderDialog
+          title={`Close the breaker of ${reset}`}
+          action="Close it"
+          close={() => setReset(null)}
+          run={async (why) => {
+            await post('/api/breakers/reset', { target: reset, why });
+            reload();
+            return <p>Done: calls go through again.</p>;
+          }}
+        >
+          Calls are sent to it again at once, on all nodes.
+        </OrderDialog>
+      )}
+    </Panel>
+  );
+}
 
 export function Tools({ chosen }: { chosen: string | null }) {
   const { data, fault, reload } = useGet<ToolInfo[]>('/api/tools', 5_000);
@@ -13,6 +62,7 @@ export function Tools({ chosen }: { chosen: string | null }) {
       <h1 className="view-title">Tools and workers</h1>
       {fault !== null && <FaultBox fault={fault} retry={reload} />}
       {data === null && fault === null && <Loading what="the tools" />}
+      <Breakers />
       {data?.length === 0 && <Empty title="No tool can be called now">Start a worker: proctor worker FILE</Empty>}
       {data !== null && data.length > 0 && (
         <Panel title="Can be called now">
