@@ -53,7 +53,7 @@ describe('an operator', () => {
     const cluster = new Cluster({ name: 'once', limits: { ...DEFAULT_LIMITS, failing_steps: 1 } });
     let down = true;
     cluster.tools.add('flaky', () => {
-      if (down) throw new AppError('worker_lost', 'gone', { retryable: true });
+      if (down) throw new AppError('tool_crash', 'gone', { retryable: true });
       return 'ok';
     });
     const quotas = { caps: [{ for: 'tool:flaky', calls: 100 }] };
