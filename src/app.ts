@@ -7,9 +7,11 @@ import { findNatsServer } from './adapters/embedded-nats/find-server.ts';
 import { jsonSchemaValidator } from './adapters/json-schema/validator.ts';
 import { models } from './adapters/model/models.ts';
 import { planModel } from './adapters/model/plan.ts';
+import { TIME_LIMIT_MS } from './adapters/model/query.ts';
 import type { NatsBus } from './adapters/nats/bus.ts';
 import { nkeySignatures } from './adapters/nkeys/signing.ts';
 import { remoteToolSource } from './adapters/remote-tools/source.ts';
+import { queriesInThread } from './adapters/toolbox/json-query.ts';
 import { localToolSource } from './adapters/toolbox/source.ts';
 import { createToolbox } from './adapters/toolbox/toolbox.ts';
 import { startWatchdog } from './adapters/watchdog/watchdog.ts';
@@ -102,7 +104,9 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const node = options.name ?? `node-${cryptoIds.random()}`;
   const { env = {}, pricing = { v: 1, prices: [] } } = options;
   const providers = aiModels({ env, clock, cost: (model, tokens, at) => costOf(priceOf(pricing, model, at), tokens) });
-  const known = models({ plan: planModel(), ...options.models }, providers);
+  // A thread cannot be waited for where time is simulated.
+  const queries = options.clock === undefined ? queriesInThread(clock, TIME_LIMIT_MS) : undefined;
+  const known = models({ plan: planModel(queries), ...options.models }, providers);
   const sources: ToolSource[] = [...(options.tools ?? [])];
   if (options.root !== undefined) {
     const toolbox = createToolbox({ root: options.root, allowHosts: options.allowHosts ?? [], clock });

@@ -3,7 +3,7 @@ import { AppError, clip } from '../../core/errors.ts';
 import { depthOf, type Json, MAX_DEPTH } from '../../core/json.ts';
 import { dependenciesOf, type Plan, type PlanStep } from '../../core/plan.ts';
 import type { Model, ThinkInput } from '../../ports/model.ts';
-import { type Allowance, TIME_LIMIT_MS } from './query.ts';
+import { type Allowance, type OpenQueries, type Queries, queriesHere, TIME_LIMIT_MS } from './query.ts';
 import { type ReadResult, resolveReferences } from './references.ts';
 
 /**
@@ -16,16 +16,21 @@ import { type ReadResult, resolveReferences } from './references.ts';
 const MAX_DECISION_CHARS = 400_000;
 const MODEL = 'plan';
 
-/** Follows plans. Throws AppError `no_plan` or `bad_reference`, neither retryable. */
-export function planModel(): Model {
+/** Follows plans. Throws AppError `no_plan` or `bad_reference`, neither retryable. @param open where queries are evaluated */
+export function planModel(open: OpenQueries = queriesHere): Model {
   return {
     async think(input) {
-      return { decision: await decide(input), usage: NO_USAGE, model: MODEL };
+      const queries = open(input.signal);
+      try {
+        return { decision: await decide(input, queries), usage: NO_USAGE, model: MODEL };
+      } finally {
+        await queries.close();
+      }
     },
   };
 }
 
-async function decide(input: ThinkInput): Promise<Decision> {
+async function decide(input: ThinkInput, queries: Queries): Promise<Decision> {
   if (input.signal.aborted) throw new AppError('aborted', 'the run no longer waits for this decision');
   const plan = input.plan?.plan ?? input.task.plan;
   if (plan === undefined) {
@@ -37,10 +42,10 @@ async function decide(input: ThinkInput): Promise<Decision> {
   const done = input.plan?.done ?? new Set<string>();
   const read = remembering(input.plan?.result);
   const open = plan.steps.filter((step) => !done.has(step.id));
-  if (open.length === 0) return { action: 'final_answer', answer: await answerOf(plan, read, input) };
+  if (open.length === 0) return { action: 'final_answer', answer: await answerOf(plan, read, input, queries) };
   const ready = open.filter((step) => dependenciesOf(step).every((id) => done.has(id)));
   await refuseHopeless(ready, input);
-  return callReady(ready, read);
+  return callReady(ready, read, queries);
 }
 
 /**
@@ -59,13 +64,13 @@ async function refuseHopeless(ready: PlanStep[], input: ThinkInput): Promise<voi
   }
 }
 
-async function callReady(ready: PlanStep[], read: ReadResult): Promise<Decision> {
+async function callReady(ready: PlanStep[], read: ReadResult, queries: Queries): Promise<Decision> {
   const calls: { tool: string; args: Record<string, Json>; plan_step: string }[] = [];
   const reasons: string[] = [];
   let left = MAX_DECISION_CHARS;
   const time = { ms: TIME_LIMIT_MS };
   for (const step of ready.slice(0, MAX_PARALLEL_CALLS)) {
-    const allowance = { left: calls.length === 0 ? left : MAX_DECISION_CHARS, time };
+    const allowance = { left: calls.length === 0 ? left : MAX_DECISION_CHARS, time, queries };
     let args: Record<string, Json>;
     try {
       args = (await resolved(step.args, `${step.id}.args`, read, allowance)) as Record<string, Json>;
@@ -86,7 +91,7 @@ async function callReady(ready: PlanStep[], read: ReadResult): Promise<Decision>
   };
 }
 
-async function answerOf(plan: Plan, read: ReadResult, input: ThinkInput): Promise<Json> {
+async function answerOf(plan: Plan, read: ReadResult, input: ThinkInput, queries: Queries): Promise<Json> {
   const last = plan.steps.at(-1);
   if (plan.answer === undefined && last !== undefined) {
     const large = await largeResultOf(last, input);
@@ -94,7 +99,7 @@ async function answerOf(plan: Plan, read: ReadResult, input: ThinkInput): Promis
   }
   const whole = last === undefined ? null : { $ref: last.id };
   const answer = plan.answer === undefined ? whole : plan.answer;
-  return resolved(answer, 'answer', read, { left: MAX_DECISION_CHARS, time: { ms: TIME_LIMIT_MS } });
+  return resolved(answer, 'answer', read, { left: MAX_DECISION_CHARS, time: { ms: TIME_LIMIT_MS }, queries });
 }
 
 /**

@@ -20,7 +20,7 @@ export async function resolveReferences(
   allowance: Allowance,
 ): Promise<Json> {
   const reference = asReference(value);
-  if (reference !== null) return resolveOne(reference, path, await read(reference.step), allowance);
+  if (reference !== null) return await resolveOne(reference, path, await read(reference.step), allowance);
   if (Array.isArray(value)) {
     const items: Json[] = [];
     for (const [i, item] of value.entries()) {
@@ -39,7 +39,7 @@ export async function resolveReferences(
   return value;
 }
 
-function resolveOne(reference: Reference, path: string, result: Json, allowance: Allowance): Json {
+async function resolveOne(reference: Reference, path: string, result: Json, allowance: Allowance): Promise<Json> {
   const { step, query } = reference;
   const what = query === undefined ? `the result of step "${step}"` : `"${query.slice(0, 200)}" on step "${step}"`;
   const fault = (reason: string, cause?: unknown): AppError =>
@@ -49,7 +49,7 @@ function resolveOne(reference: Reference, path: string, result: Json, allowance:
     });
   try {
     if (query === undefined) return copyJson(result, allowance);
-    const found = runQuery(query, result, allowance);
+    const found = await runQuery(query, result, allowance);
     if (found === null || found === undefined) throw fault('the query finds nothing in the result');
     return copyJson(found, allowance);
   } catch (thrown) {

@@ -12,6 +12,7 @@ export const QUERY_MS = 5_000;
 const MAX_ANSWER = 512 * 1024;
 
 const require = createRequire(import.meta.url);
+const QUERY_DATA = { jmespath: require.resolve('@jmespath-community/jmespath'), max: MAX_ANSWER };
 
 export function jsonQueryTool(clock: Clock, queryMs = QUERY_MS): LocalTool {
   return defineLocalTool({
@@ -34,7 +35,7 @@ export function jsonQueryTool(clock: Clock, queryMs = QUERY_MS): LocalTool {
         throw new AppError('invalid_arguments', 'Give either data or text, and not both.', { field: 'data' });
       }
       const isolate = new Isolate(QUERY_CODE, {
-        data: { library: require.resolve('@jmespath-community/jmespath'), max: MAX_ANSWER },
+        data: QUERY_DATA,
         budgetMs: queryMs,
         clock,
         signal,
@@ -65,10 +66,27 @@ function parseText(text: string): Json {
 
 // The library finds inherited members (`constructor`) too; as JSON text the answer holds nothing but data.
 const QUERY_CODE = `
-const { search } = require(workerData.library);
+const { search } = require(workerData.jmespath);
 function answer({ expression, data }) {
   const text = JSON.stringify(search(data, expression)) ?? 'null';
   if (text.length > workerData.max) throw new Error('The answer is too large; ask for less.');
   return text;
 }
 `;
+
+/**
+ * Evaluates the queries of one decision of a plan in a thread, which is started for the first of them: whatever a task
+ * asks for, the node's own thread goes on. @param budgetMs for all of them, the start of the thread included
+ */
+export function queriesInThread(clock: Clock, budgetMs: number) {
+  return (signal: AbortSignal) => {
+    let isolate: Isolate | null = null;
+    return {
+      async ask(expression: string, data: Json): Promise<Json> {
+        isolate ??= new Isolate(QUERY_CODE, { data: QUERY_DATA, budgetMs, clock, signal, field: 'query' });
+        return JSON.parse(z.string().parse(await isolate.ask({ expression, data }))) as Json;
+      },
+      close: async () => isolate?.close(),
+    };
+  };
+}

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/adapters/clock/system-clock.ts';
 import { planModel } from '../../../src/adapters/model/plan.ts';
+import { queriesInThread } from '../../../src/adapters/toolbox/json-query.ts';
 import { AgentDefinition } from '../../../src/core/agent.ts';
 import { Decision, MAX_PARALLEL_CALLS } from '../../../src/core/decision.ts';
 import { AppError } from '../../../src/core/errors.ts';
@@ -240,6 +242,27 @@ describe('the plan model', () => {
     const made = calls(await decide({ steps: [step('a'), ...ready] }, { a: A })).length;
     expect(made).toBeGreaterThan(0);
     expect(made).toBeLessThan(MAX_PARALLEL_CALLS);
+  });
+
+  it('evaluates beyond a plain path elsewhere, and the loop goes on meanwhile', async () => {
+    const opened = queriesInThread(systemClock(), 2_000);
+    const model = planModel(opened);
+    const plan = { steps: [step('a'), step('b', { args: { x: { $ref: 'a', query: 'length(items)' } } })] };
+    const { decision } = await model.think(inputFor(plan, { a: A }));
+    expect(calls(decision)[0]?.args).toEqual({ x: 2 });
+    let turns = 0;
+    const beat = setInterval(() => turns++, 1);
+    const endless = { steps: [step('a'), step('b', { args: { x: { $ref: 'a', query: doubling(60) } } })] };
+    const error = await planModel(queriesInThread(systemClock(), 300))
+      .think(inputFor(endless, { a: A }))
+      .then(
+        () => null,
+        (thrown: unknown) => thrown as AppError,
+      );
+    clearInterval(beat);
+    expect(error).toMatchObject({ code: 'bad_reference', field: 'b.args.x' });
+    // A loop that stood would have had no turn.
+    expect(turns).toBeGreaterThan(3);
   });
 
   it('names the answer when its reference fails', async () => {
