@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { approvalDrill } from './approvals/drill.ts';
 import { budgetDrill } from './budget/drill.ts';
-import { finish, type ReportOptions } from './support/report.ts';
+import { finish, type ReportOptions, reporting } from './support/report.ts';
 
 /** Drills of governance: what an attacker or a crash tries, and whether anything of it succeeds. */
 
@@ -12,14 +12,13 @@ interface ApprovalOptions extends ReportOptions {
 
 const program = new Command('drill');
 
-program
-  .command('approvals')
-  .description('decisions that must not count: forged, replayed, late, by the wrong person')
-  .option('--rounds <n>', 'how often each attack is tried', '3')
-  .option('--sabotage', 'the nodes believe every signature: the drill must fail')
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(approvals);
+reporting(
+  program
+    .command('approvals')
+    .description('decisions that must not count: forged, replayed, late, by the wrong person')
+    .option('--rounds <n>', 'how often each attack is tried', '3')
+    .option('--sabotage', 'the nodes believe every signature: the drill must fail'),
+).action(approvals);
 
 interface BudgetOptions extends ReportOptions {
   processes: string;
@@ -27,15 +26,14 @@ interface BudgetOptions extends ReportOptions {
   sabotage?: boolean;
 }
 
-program
-  .command('budget')
-  .description('many runs on several processes spend from one budget; half of the processes are killed over it')
-  .option('--processes <n>', 'node processes', '8')
-  .option('--runs <n>', 'runs, each with one model call', '10000')
-  .option('--sabotage', 'the nodes take every refusal for a grant: the drill must fail')
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(budget);
+reporting(
+  program
+    .command('budget')
+    .description('many runs on several processes spend from one budget; half of the processes are killed over it')
+    .option('--processes <n>', 'node processes', '8')
+    .option('--runs <n>', 'runs, each with one model call', '10000')
+    .option('--sabotage', 'the nodes take every refusal for a grant: the drill must fail'),
+).action(budget);
 
 await program.parseAsync();
 

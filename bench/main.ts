@@ -13,7 +13,7 @@ import { scalingDrill } from './scaling/drill.ts';
 import { entriesOfARun, type Figures, measure, medianFigures, SERIES, type Series } from './steps/cells.ts';
 import { type LongRun, longRun } from './steps/long-run.ts';
 import { median, round } from './support/numbers.ts';
-import { finish, progress, type ReportOptions } from './support/report.ts';
+import { finish, progress, type ReportOptions, reporting } from './support/report.ts';
 import { compareTelemetry, faultsOf, VARIANTS } from './telemetry/compare.ts';
 
 /**
@@ -124,134 +124,122 @@ const MOST_GROWTH = 1.2;
 
 const program = new Command('bench');
 
-program
-  .command('steps')
-  .description('durable steps a second of a 10-step run, against bare publishes of the same entries')
-  .option('--concurrency <list>', 'runs in flight', '1,64,256')
-  .option('--seconds <n>', 'length of one measurement', '3')
-  .option('--warmup <n>', 'seconds before it: with less the node is still compiling', '8')
-  .option('--rounds <n>', 'measurements of each cell; the median counts', '3')
-  .option('--series <list>', 'which', SERIES.join(','))
-  .option('--profile <dir>', 'write CPU profiles of the nodes there')
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(steps);
+reporting(
+  program
+    .command('steps')
+    .description('durable steps a second of a 10-step run, against bare publishes of the same entries')
+    .option('--concurrency <list>', 'runs in flight', '1,64,256')
+    .option('--seconds <n>', 'length of one measurement', '3')
+    .option('--warmup <n>', 'seconds before it: with less the node is still compiling', '8')
+    .option('--rounds <n>', 'measurements of each cell; the median counts', '3')
+    .option('--series <list>', 'which', SERIES.join(','))
+    .option('--profile <dir>', 'write CPU profiles of the nodes there'),
+).action(steps);
 
-program
-  .command('kill')
-  .description('kill switches under load: when the last node knows, and effects that begin too late')
-  .option('--kills <n>', 'orders, over all scopes', '1000')
-  .option('--nodes <n>', 'node processes', '4')
-  .option('--runs <n>', 'runs that are live all the time', '500')
-  .option('--seed <n>', 'which drill', '1')
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(kill);
+reporting(
+  program
+    .command('kill')
+    .description('kill switches under load: when the last node knows, and effects that begin too late')
+    .option('--kills <n>', 'orders, over all scopes', '1000')
+    .option('--nodes <n>', 'node processes', '4')
+    .option('--runs <n>', 'runs that are live all the time', '500')
+    .option('--seed <n>', 'which drill', '1'),
+).action(kill);
 
-program
-  .command('kill-tree')
-  .description(
-    'kills of a root with 200 descendants over several nodes, while they attach: effects that begin too late',
-  )
-  .option('--tries <n>', 'trees', '1000')
-  .option('--nodes <n>', 'node processes', '4')
-  .option('--at-once <n>', 'trees at once', '2')
-  .option('--seed <n>', 'which drill', '1')
-  .option('--late-ms <n>', 'lets every effect begin so late, whatever was ordered: the drill must fail')
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(killTree);
+reporting(
+  program
+    .command('kill-tree')
+    .description(
+      'kills of a root with 200 descendants over several nodes, while they attach: effects that begin too late',
+    )
+    .option('--tries <n>', 'trees', '1000')
+    .option('--nodes <n>', 'node processes', '4')
+    .option('--at-once <n>', 'trees at once', '2')
+    .option('--seed <n>', 'which drill', '1')
+    .option('--late-ms <n>', 'lets every effect begin so late, whatever was ordered: the drill must fail'),
+).action(killTree);
 
-program
-  .command('loops')
-  .description('loop detection on recorded runs: false alarms, what it finds of the labelled loops, steps saved')
-  .requiredOption('--data <dir>', 'folder with replay.jsonl and loops.jsonl, plain or gzipped')
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(loops);
+reporting(
+  program
+    .command('loops')
+    .description('loop detection on recorded runs: false alarms, what it finds of the labelled loops, steps saved')
+    .requiredOption('--data <dir>', 'folder with replay.jsonl and loops.jsonl, plain or gzipped'),
+).action(loops);
 
-program
-  .command('long-run')
-  .description('time and bytes of a step at the end of a long run against its beginning')
-  .option('--steps <n>', 'length of the run', '2000')
-  .option('--repeats <n>', 'runs; the medians count', '3')
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(growth);
+reporting(
+  program
+    .command('long-run')
+    .description('time and bytes of a step at the end of a long run against its beginning')
+    .option('--steps <n>', 'length of the run', '2000')
+    .option('--repeats <n>', 'runs; the medians count', '3'),
+).action(growth);
 
-program
-  .command('telemetry')
-  .description('what traces, figures and logs cost a node, and what they cost when they are switched off')
-  .option('--concurrency <n>', 'runs in flight', '64')
-  .option('--runs <n>', 'runs of one block', '200')
-  .option('--blocks <n>', 'blocks of each side', '40')
-  .option('--warmup <n>', 'blocks of each side before them', '12')
-  .option('--pairs <n>', 'pairs of processes a variant', '10')
-  .option('--variants <list>', 'which', VARIANTS.join(','))
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(telemetry);
+reporting(
+  program
+    .command('telemetry')
+    .description('what traces, figures and logs cost a node, and what they cost when they are switched off')
+    .option('--concurrency <n>', 'runs in flight', '64')
+    .option('--runs <n>', 'runs of one block', '200')
+    .option('--blocks <n>', 'blocks of each side', '40')
+    .option('--warmup <n>', 'blocks of each side before them', '12')
+    .option('--pairs <n>', 'pairs of processes a variant', '10')
+    .option('--variants <list>', 'which', VARIANTS.join(',')),
+).action(telemetry);
 
-program
-  .command('policy')
-  .description('what a policy with every section costs a node, beside the one that comes with Proctor')
-  .option('--concurrency <n>', 'runs in flight', '64')
-  .option('--runs <n>', 'runs of one block', '200')
-  .option('--blocks <n>', 'blocks of each side', '20')
-  .option('--warmup <n>', 'blocks of each side before them', '12')
-  .option('--pairs <n>', 'pairs of processes a variant', '3')
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(policy);
+reporting(
+  program
+    .command('policy')
+    .description('what a policy with every section costs a node, beside the one that comes with Proctor')
+    .option('--concurrency <n>', 'runs in flight', '64')
+    .option('--runs <n>', 'runs of one block', '200')
+    .option('--blocks <n>', 'blocks of each side', '20')
+    .option('--warmup <n>', 'blocks of each side before them', '12')
+    .option('--pairs <n>', 'pairs of processes a variant', '3'),
+).action(policy);
 
-program
-  .command('watched')
-  .description('steps a second of a node whose runs are watched in the console, against one that nobody looks at')
-  .option('--runs <n>', 'runs at a time, each with a tab of its own', '40')
-  .option('--steps <n>', 'tool steps of each', '400')
-  .option('--rounds <n>', 'rounds of each kind, after one that warms up', '6')
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(watched);
+reporting(
+  program
+    .command('watched')
+    .description('steps a second of a node whose runs are watched in the console, against one that nobody looks at')
+    .option('--runs <n>', 'runs at a time, each with a tab of its own', '40')
+    .option('--steps <n>', 'tool steps of each', '400')
+    .option('--rounds <n>', 'rounds of each kind, after one that warms up', '6'),
+).action(watched);
 
-program
-  .command('results')
-  .description('memory of a node while many large results of tools are stored at once')
-  .option('--count <n>', 'results, all at once', '64')
-  .option('--bytes <n>', 'of each', '5000000')
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(results);
+reporting(
+  program
+    .command('results')
+    .description('memory of a node while many large results of tools are stored at once')
+    .option('--count <n>', 'results, all at once', '64')
+    .option('--bytes <n>', 'of each', '5000000'),
+).action(results);
 
-program
-  .command('parked')
-  .description('what runs that wait for a person or a far moment cost a node, and how soon they are awake')
-  .option('--parked <n>', 'runs', '20000')
-  .option('--wakes <n>', 'of them, one after the other', '100')
-  .option('--seconds <n>', 'length of one measurement', '5')
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(parked);
+reporting(
+  program
+    .command('parked')
+    .description('what runs that wait for a person or a far moment cost a node, and how soon they are awake')
+    .option('--parked <n>', 'runs', '20000')
+    .option('--wakes <n>', 'of them, one after the other', '100')
+    .option('--seconds <n>', 'length of one measurement', '5'),
+).action(parked);
 
-program
-  .command('scaling')
-  .description('steps a second by number of nodes; how soon the one task of a user begins beside those of another')
-  .option('--nodes <list>', 'numbers of node processes', '1,2,4')
-  .option('--slots <n>', 'runs that each has in work', '8')
-  .option('--seconds <n>', 'length of one measurement', '5')
-  .option('--many <n>', 'tasks of the one user', '10000')
-  .option('--ones <n>', 'times that another comes with one', '20')
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(scaling);
+reporting(
+  program
+    .command('scaling')
+    .description('steps a second by number of nodes; how soon the one task of a user begins beside those of another')
+    .option('--nodes <list>', 'numbers of node processes', '1,2,4')
+    .option('--slots <n>', 'runs that each has in work', '8')
+    .option('--seconds <n>', 'length of one measurement', '5')
+    .option('--many <n>', 'tasks of the one user', '10000')
+    .option('--ones <n>', 'times that another comes with one', '20'),
+).action(scaling);
 
-program
-  .command('console')
-  .description('from an entry of a journal to its state in the page')
-  .option('--transitions <n>', 'of one run, watched by one browser', '100')
-  .option('--json', 'figures as one line')
-  .option('--write', 'put the figures into docs/measurements.md')
-  .action(page);
+reporting(
+  program
+    .command('console')
+    .description('from an entry of a journal to its state in the page')
+    .option('--transitions <n>', 'of one run, watched by one browser', '100'),
+).action(page);
 
 await program.parseAsync();
 
@@ -301,15 +289,18 @@ async function steps(options: StepsOptions): Promise<void> {
   finish('bench-steps', 'Durable steps', figures, [], options);
 }
 
-async function telemetry(options: TelemetryOptions): Promise<void> {
-  const { concurrency, runs, blocks, warmup, pairs } = options;
-  const settings = {
+function turnsOf({ concurrency, runs, blocks, warmup, pairs }: TurnOptions) {
+  return {
     concurrency: Number(concurrency),
     runs: Number(runs),
     blocks: Number(blocks),
     warmup: Number(warmup),
     pairs: Number(pairs),
   };
+}
+
+async function telemetry(options: TelemetryOptions): Promise<void> {
+  const settings = turnsOf(options);
   const variants = VARIANTS.filter((name) => options.variants.split(',').includes(name));
   const found = await compareTelemetry({ ...settings, variants });
   const notes =
@@ -318,14 +309,7 @@ async function telemetry(options: TelemetryOptions): Promise<void> {
 }
 
 async function policy(options: TurnOptions): Promise<void> {
-  const { concurrency, runs, blocks, warmup, pairs } = options;
-  const settings = {
-    concurrency: Number(concurrency),
-    runs: Number(runs),
-    blocks: Number(blocks),
-    warmup: Number(warmup),
-    pairs: Number(pairs),
-  };
+  const settings = turnsOf(options);
   const found = await comparePolicy(settings);
   const notes =
     'ratios to the built-in policy, by turns on one server: mean over pairs of processes and its standard error; CPU of the node alone; policy: every section in force, the model is free; priced: the same, and each model call is reserved and settled in every budget; same: the baseline against itself';

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { basename, join } from 'node:path';
+import type { Command } from 'commander';
 
 /**
  * What every drill does with its figures: progress goes to stderr, the figures to stdout (`--json`: one line), and with
@@ -10,6 +11,11 @@ import { basename, join } from 'node:path';
 export interface ReportOptions {
   json?: boolean;
   write?: boolean;
+}
+
+/** The options of every drill that reports. */
+export function reporting(command: Command): Command {
+  return command.option('--json', 'figures as one line').option('--write', 'put the figures into docs/measurements.md');
 }
 
 export function progress(line: string): void {
