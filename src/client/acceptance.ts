@@ -1,8 +1,8 @@
 import { AppError, fromInfo } from '../core/errors.ts';
 import type { StatusEvent } from '../core/status.ts';
+import { readStatus } from '../core/status.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ClientBus } from './ask.ts';
-import { statusIn } from './watch.ts';
 
 /** Stores a task and waits for the word of the node that takes it. */
 
@@ -39,7 +39,7 @@ export async function accepted(
   });
   // Before publishing: a node may be faster than the acknowledgement.
   const subscription = bus.subscribe(events, ({ data }) => {
-    const event = statusIn(data);
+    const event = readStatus(data);
     if (event?.task_seq === undefined) return;
     heard.set(event.task_seq, event);
     wake();

@@ -1,7 +1,7 @@
 import { summaryOf, type TracePage } from '../core/decision-trace.ts';
 import { AppError } from '../core/errors.ts';
 import type { RunResult, StepSummary } from '../core/result.ts';
-import { StatusEvent } from '../core/status.ts';
+import { readStatus, type StatusEvent } from '../core/status.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ClientBus } from './ask.ts';
 
@@ -55,7 +55,7 @@ export async function* watchRun(source: WatchSource): AsyncGenerator<RunUpdate, 
   const ring = () => bell.ring();
   const gone = () => signal?.aborted === true;
   const subscription = bus.subscribe(source.events, ({ data }) => {
-    const event = statusIn(data);
+    const event = readStatus(data);
     if (event === null) return;
     heard.push(event);
     ring();
@@ -205,13 +205,4 @@ async function unlessTransient<T>(ask: () => Promise<T>): Promise<T | null> {
 /** What a watcher would notice of a status; what it has used changes with its steps. */
 function faceOf({ state, step, progress, node, requires }: RunStatus): string {
   return JSON.stringify([state, step, progress, node, requires]);
-}
-
-/** The status in a message; null for anything else. */
-export function statusIn(data: string): StatusEvent | null {
-  try {
-    return StatusEvent.parse(JSON.parse(data));
-  } catch {
-    return null;
-  }
 }

@@ -70,3 +70,22 @@ export const StatusEvent = z.strictObject({
   task_seq: z.int().optional(),
 });
 export type StatusEvent = z.infer<typeof StatusEvent>;
+
+/** The status in a stored message; null where none can be read: what is of a newer node is passed over. */
+export function readStatus(data: string): StatusEvent | null {
+  return StatusEvent.safeParse(jsonIn(data)).data ?? null;
+}
+
+/** The same of a run that has not ended. Most have: they are not even read as what they should be. */
+export function readUnfinished(data: string): StatusEvent | null {
+  const read = jsonIn(data) as { phase?: unknown } | null;
+  return read?.phase === 'complete' ? null : (StatusEvent.safeParse(read).data ?? null);
+}
+
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

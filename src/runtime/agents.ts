@@ -3,10 +3,11 @@ import { AgentChoice, type AgentDefinition, AgentRecord, sameAgent } from '../co
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import { type StreamSpec, streamsOf } from '../core/streams.ts';
 import type { Subjects } from '../core/subjects.ts';
-import type { Bus, StoredMessage, Subscription } from '../ports/bus.ts';
+import type { Bus, StoredMessage } from '../ports/bus.ts';
 import type { Cancel, Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';
 import type { Log } from '../ports/telemetry.ts';
+import { Rereading } from './rereading.ts';
 
 /**
  * The agents of the whole cluster, as one stream tells them: each version is written once, and what was written last
@@ -53,14 +54,18 @@ export class Agents {
   private readonly complained = new Set<string>();
   /** Sequence of the last message that was read. */
   private seen = 0;
-  private reading: Promise<unknown> = Promise.resolve();
-  private queued: Promise<void> | null = null;
-  private hints: Subscription | null = null;
-  private cancelTimer: Cancel = () => {};
+  private readonly rereading: Rereading;
 
   constructor(options: AgentsOptions) {
     this.options = options;
     this.stream = streamsOf(options.subjects).agents;
+    this.rereading = new Rereading({
+      bus: options.bus,
+      hint: options.subjects.nodes('agents'),
+      everyMs: REREAD_MS,
+      read: () => this.read(),
+      failed: (thrown) => this.notRead(thrown),
+    });
   }
 
   /**
@@ -68,17 +73,12 @@ export class Agents {
    * `agent_not_usable`. @param clock runs its timers
    */
   async start(clock: Clock): Promise<void> {
-    const { bus, subjects, log, given } = this.options;
-    const hear = () => void this.refresh().catch((thrown: unknown) => this.notRead(thrown));
-    this.hints = bus.subscribe(subjects.nodes('agents'), hear);
-    try {
+    const { log, given } = this.options;
+    await this.rereading.start(clock, async () => {
       this.refuseUnusable(given);
       await this.storeGiven();
       await this.refresh();
-    } catch (thrown) {
-      await this.hints.stop();
-      throw thrown;
-    }
+    });
     for (const { definition } of given) {
       const version = this.get(definition.name)?.version;
       if (version === undefined || version === definition.version) continue;
@@ -90,16 +90,10 @@ export class Agents {
         consequence,
       });
     }
-    const tick = () => {
-      this.cancelTimer = clock.after(REREAD_MS, tick);
-      if (bus.connected) hear();
-    };
-    this.cancelTimer = clock.after(REREAD_MS, tick);
   }
 
   async stop(): Promise<void> {
-    this.cancelTimer();
-    await this.hints?.stop();
+    await this.rereading.stop();
   }
 
   /** The version in force, as far as this node has heard. */
@@ -163,13 +157,7 @@ export class Agents {
 
   /** Reads what was added since the last time; what was acknowledged before the call is known after it. */
   refresh(): Promise<void> {
-    this.queued ??= this.reading.then(() => {
-      this.queued = null;
-      const read = this.read();
-      this.reading = read.catch(() => undefined);
-      return read;
-    });
-    return this.queued;
+    return this.rereading.refresh();
   }
 
   private async read(): Promise<void> {

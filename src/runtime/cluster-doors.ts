@@ -10,7 +10,7 @@ import type {
 } from '../core/cluster-wire.ts';
 import { AppError, clip } from '../core/errors.ts';
 import { type Lane, parseLaneQueue } from '../core/run-queues.ts';
-import { StatusEvent } from '../core/status.ts';
+import { readStatus } from '../core/status.ts';
 import { streamsOf } from '../core/streams.ts';
 import { listDeadLetters } from './dead-letter-doors.ts';
 import type { NodeDeps } from './deps.ts';
@@ -74,7 +74,7 @@ async function staleRuns({ bus, subjects, clock }: NodeDeps, nodes: NodeReport[]
   const found = await Promise.all(
     old.map(async (run): Promise<StaleRun[]> => {
       const told = await bus.last(events.name, subjects.anyEvent(run));
-      const status = told === null ? null : StatusEvent.safeParse(JSON.parse(told.data)).data;
+      const status = told === null ? null : readStatus(told.data);
       if (status?.node === undefined || status.phase === 'complete' || present.has(status.node)) return [];
       if (clock.now() - status.at < patience) return [];
       return [{ run, agent: status.agent, state: status.state, node: status.node, since: status.at }];
@@ -91,7 +91,7 @@ async function waitingForPeople({ bus, subjects }: NodeDeps): Promise<WaitingFor
     if (++seen > MOST_STATUSES) return { count, oldest_at: oldest, complete: false };
     // Most runs have ended: only what can be one is parsed.
     if (!data.includes('"requires"')) continue;
-    const status = StatusEvent.safeParse(JSON.parse(data)).data;
+    const status = readStatus(data);
     if (status?.requires === undefined) continue;
     count++;
     oldest = Math.min(oldest ?? status.at, status.at);

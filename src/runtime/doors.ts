@@ -11,7 +11,7 @@ import {
 import { AppError, describeFaults, type ErrorInfo, toAppError } from '../core/errors.ts';
 import type { RunEventOf } from '../core/events.ts';
 import type { InboxKind } from '../core/inbox-wire.ts';
-import { StatusEvent } from '../core/status.ts';
+import { readStatus, type StatusEvent } from '../core/status.ts';
 import { streamsOf } from '../core/streams.ts';
 import { encodeToken } from '../core/tokens.ts';
 import { VERSION } from '../core/version.ts';
@@ -257,7 +257,7 @@ async function runOf(deps: NodeDeps, run: string, user?: string): Promise<{ acce
 /** The last word on a task that was never accepted; null when there is none. */
 async function rejectionOf({ bus, subjects }: NodeDeps, run: string, user?: string): Promise<StatusEvent | null> {
   for await (const { data } of bus.scan(streamsOf(subjects).events.name, subjects.anyEvent(run, user))) {
-    const status = StatusEvent.safeParse(JSON.parse(data)).data;
+    const status = readStatus(data);
     if (status?.state === 'rejected') return status;
   }
   return null;
@@ -336,9 +336,9 @@ async function listRuns(deps: NodeDeps, query: ApiBody<'runs'>): Promise<{ runs:
   let bytes = 0;
   for await (const message of bus.scan(streamsOf(subjects).events.name, filter, { fromSequence: query.after + 1 })) {
     if (runs.length >= query.limit || bytes > PAGE_BYTES) return { runs, next: message.seq - 1 };
-    const status = StatusEvent.safeParse(JSON.parse(message.data));
-    if (!status.success) continue;
-    const { steps: _told, ...rest } = await asItStands(deps, status.data);
+    const status = readStatus(message.data);
+    if (status === null) continue;
+    const { steps: _told, ...rest } = await asItStands(deps, status);
     if (query.state !== undefined && rest.state !== query.state && !rest.state.startsWith(`${query.state}.`)) continue;
     bytes += message.data.length;
     runs.push(rest);

@@ -1,7 +1,7 @@
 import { toAppError } from '../core/errors.ts';
 import type { RunEventOf } from '../core/events.ts';
 import { laneQueue } from '../core/run-queues.ts';
-import { StatusEvent } from '../core/status.ts';
+import { readUnfinished, type StatusEvent } from '../core/status.ts';
 import { streamsOf } from '../core/streams.ts';
 import { laneOf } from '../core/subjects.ts';
 import type { Backlog, StoredMessage } from '../ports/bus.ts';
@@ -73,7 +73,7 @@ export class OrphanSearch {
         next = seq;
         break;
       }
-      const status = unfinished(data);
+      const status = readUnfinished(data);
       if (status === null) continue;
       runs.set(status.run, status);
       // One that never had an owner has no status of its own; one that has ended may not have told its parent.
@@ -263,19 +263,6 @@ export class OrphanSearch {
       () => false,
     );
   }
-}
-
-/** Null for one that has ended, and for what is no status. */
-function unfinished(data: string): StatusEvent | null {
-  let read: { phase?: unknown } | null;
-  try {
-    read = JSON.parse(data) as { phase?: unknown } | null;
-  } catch {
-    return null;
-  }
-  // Most have ended: not even read as what they should be.
-  if (read?.phase === 'complete') return null;
-  return StatusEvent.safeParse(read).data ?? null;
 }
 
 /** Parked, and what will wake it is stored, or only a person can. */

@@ -5,9 +5,10 @@ import type { Quotas } from '../core/quotas.ts';
 import { type StreamSpec, streamsOf } from '../core/streams.ts';
 import type { Subjects } from '../core/subjects.ts';
 import { type CompiledPolicy, compilePolicy } from '../policy/permissions/compile.ts';
-import type { Bus, StoredMessage, Subscription } from '../ports/bus.ts';
-import type { Cancel, Clock } from '../ports/clock.ts';
+import type { Bus, StoredMessage } from '../ports/bus.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/telemetry.ts';
+import { Rereading } from './rereading.ts';
 
 /**
  * The policy of the cluster, as one stream tells it: version n is written once, and the newest is in force for runs that
@@ -55,37 +56,27 @@ export class Policies {
   private newest: Ready = READY_BUILT_IN;
   /** Sequence of the last message that was read. */
   private seen = 0;
-  private reading: Promise<unknown> = Promise.resolve();
-  private queued: Promise<void> | null = null;
-  private hints: Subscription | null = null;
-  private cancelTimer: Cancel = () => {};
+  private readonly rereading: Rereading;
 
   constructor(options: PoliciesOptions) {
     this.options = options;
     this.stream = streamsOf(options.subjects).policy;
+    this.rereading = new Rereading({
+      bus: options.bus,
+      hint: options.subjects.nodes('policy'),
+      everyMs: REREAD_MS,
+      read: () => this.read(),
+      failed: (thrown) => this.notRead(thrown),
+    });
   }
 
   /** Reads what is in force, and follows it; again after a stop. @param clock runs its timers */
   async start(clock: Clock): Promise<void> {
-    const { bus, subjects } = this.options;
-    const hear = () => void this.refresh().catch((thrown: unknown) => this.notRead(thrown));
-    this.hints = bus.subscribe(subjects.nodes('policy'), hear);
-    try {
-      await this.refresh();
-    } catch (thrown) {
-      await this.hints.stop();
-      throw thrown;
-    }
-    const tick = () => {
-      this.cancelTimer = clock.after(REREAD_MS, tick);
-      if (bus.connected) hear();
-    };
-    this.cancelTimer = clock.after(REREAD_MS, tick);
+    await this.rereading.start(clock, () => this.refresh());
   }
 
   async stop(): Promise<void> {
-    this.cancelTimer();
-    await this.hints?.stop();
+    await this.rereading.stop();
   }
 
   /** The version that runs begin with now, as far as this node has heard. */
@@ -149,13 +140,7 @@ export class Policies {
 
   /** Reads what was added since the last time; what was acknowledged before the call is known after it. */
   private refresh(): Promise<void> {
-    this.queued ??= this.reading.then(() => {
-      this.queued = null;
-      const read = this.read();
-      this.reading = read.catch(() => undefined);
-      return read;
-    });
-    return this.queued;
+    return this.rereading.refresh();
   }
 
   private async read(): Promise<void> {

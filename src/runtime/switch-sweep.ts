@@ -1,5 +1,5 @@
 import { toAppError } from '../core/errors.ts';
-import { StatusEvent } from '../core/status.ts';
+import { readUnfinished, type StatusEvent } from '../core/status.ts';
 import { streamsOf } from '../core/streams.ts';
 import { readSwitchOrder } from '../core/switch-wire.ts';
 import { encodeToken } from '../core/tokens.ts';
@@ -58,11 +58,8 @@ export class SwitchSweep {
       delivery.working();
     };
     for await (const { data } of bus.scan(streamsOf(subjects).events.name, this.filterOf(scope))) {
-      const read = JSON.parse(data) as { phase?: unknown } | null;
-      // Most have ended: not even read as what they should be.
-      if (read?.phase === 'complete') continue;
-      const status = StatusEvent.safeParse(read).data;
-      if (status === undefined) continue;
+      const status = readUnfinished(data);
+      if (status === null) continue;
       // Owned and queued runs are seen to by whoever has or takes them; those that a node died over, the second time.
       if (first && (status.node !== undefined || status.state === 'idle.accepted')) continue;
       // Who waits for a person loses no time by waiting, and heeds the switch when it is woken.

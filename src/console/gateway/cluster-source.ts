@@ -1,4 +1,4 @@
-import { statusIn } from '../../client/watch.ts';
+import { readStatus } from '../../core/status.ts';
 import { streamsOf } from '../../core/streams.ts';
 import type { Subjects } from '../../core/subjects.ts';
 import type { Bus } from '../../ports/bus.ts';
@@ -38,7 +38,7 @@ export async function followList(
   const { events } = streamsOf(subjects);
   const filter = `${subjects.prefix}.evt.>`;
   const take = (data: string) => {
-    const status = statusIn(data);
+    const status = readStatus(data);
     if (status !== null) index.push(status);
   };
   const subscription = bus.subscribe(filter, ({ data }) => take(data));
