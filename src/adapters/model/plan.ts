@@ -3,7 +3,7 @@ import { AppError, clip } from '../../core/errors.ts';
 import { depthOf, type Json, MAX_DEPTH } from '../../core/json.ts';
 import { dependenciesOf, type Plan, type PlanStep } from '../../core/plan.ts';
 import type { Model, ThinkInput } from '../../ports/model.ts';
-import { type Allowance, type OpenQueries, type Queries, queriesHere, TIME_LIMIT_MS } from './query.ts';
+import { type Allowance, type OpenQueries, queriesHere, TIME_LIMIT_MS } from './query.ts';
 import { type ReadResult, resolveReferences } from './references.ts';
 
 /**
@@ -16,13 +16,16 @@ import { type ReadResult, resolveReferences } from './references.ts';
 const MAX_DECISION_CHARS = 400_000;
 const MODEL = 'plan';
 
-/** Follows plans. Throws AppError `no_plan` or `bad_reference`, neither retryable. @param open where queries are evaluated */
-export function planModel(open: OpenQueries = queriesHere): Model {
+/**
+ * Follows plans. Throws AppError `no_plan` or `bad_reference`, neither retryable.
+ * @param open where queries are evaluated @param now by which their time is counted, milliseconds
+ */
+export function planModel(open: OpenQueries = queriesHere, now: () => number = () => performance.now()): Model {
   return {
     async think(input) {
       const queries = open(input.signal);
       try {
-        return { decision: await decide(input, queries), usage: NO_USAGE, model: MODEL };
+        return { decision: await decide(input, { queries, now }), usage: NO_USAGE, model: MODEL };
       } finally {
         await queries.close();
       }
@@ -30,7 +33,10 @@ export function planModel(open: OpenQueries = queriesHere): Model {
   };
 }
 
-async function decide(input: ThinkInput, queries: Queries): Promise<Decision> {
+/** How the queries of one decision are evaluated. */
+type Means = Pick<Allowance, 'queries' | 'now'>;
+
+async function decide(input: ThinkInput, means: Means): Promise<Decision> {
   if (input.signal.aborted) throw new AppError('aborted', 'the run no longer waits for this decision');
   const plan = input.plan?.plan ?? input.task.plan;
   if (plan === undefined) {
@@ -42,10 +48,10 @@ async function decide(input: ThinkInput, queries: Queries): Promise<Decision> {
   const done = input.plan?.done ?? new Set<string>();
   const read = remembering(input.plan?.result);
   const open = plan.steps.filter((step) => !done.has(step.id));
-  if (open.length === 0) return { action: 'final_answer', answer: await answerOf(plan, read, input, queries) };
+  if (open.length === 0) return { action: 'final_answer', answer: await answerOf(plan, read, input, means) };
   const ready = open.filter((step) => dependenciesOf(step).every((id) => done.has(id)));
   await refuseHopeless(ready, input);
-  return callReady(ready, read, queries);
+  return callReady(ready, read, means);
 }
 
 /**
@@ -64,13 +70,13 @@ async function refuseHopeless(ready: PlanStep[], input: ThinkInput): Promise<voi
   }
 }
 
-async function callReady(ready: PlanStep[], read: ReadResult, queries: Queries): Promise<Decision> {
+async function callReady(ready: PlanStep[], read: ReadResult, means: Means): Promise<Decision> {
   const calls: { tool: string; args: Record<string, Json>; plan_step: string }[] = [];
   const reasons: string[] = [];
   let left = MAX_DECISION_CHARS;
   const time = { ms: TIME_LIMIT_MS };
   for (const step of ready.slice(0, MAX_PARALLEL_CALLS)) {
-    const allowance = { left: calls.length === 0 ? left : MAX_DECISION_CHARS, time, queries };
+    const allowance = { left: calls.length === 0 ? left : MAX_DECISION_CHARS, time, ...means };
     let args: Record<string, Json>;
     try {
       args = (await resolved(step.args, `${step.id}.args`, read, allowance)) as Record<string, Json>;
@@ -91,7 +97,7 @@ async function callReady(ready: PlanStep[], read: ReadResult, queries: Queries):
   };
 }
 
-async function answerOf(plan: Plan, read: ReadResult, input: ThinkInput, queries: Queries): Promise<Json> {
+async function answerOf(plan: Plan, read: ReadResult, input: ThinkInput, means: Means): Promise<Json> {
   const last = plan.steps.at(-1);
   if (plan.answer === undefined && last !== undefined) {
     const large = await largeResultOf(last, input);
@@ -99,7 +105,7 @@ async function answerOf(plan: Plan, read: ReadResult, input: ThinkInput, queries
   }
   const whole = last === undefined ? null : { $ref: last.id };
   const answer = plan.answer === undefined ? whole : plan.answer;
-  return resolved(answer, 'answer', read, { left: MAX_DECISION_CHARS, time: { ms: TIME_LIMIT_MS }, queries });
+  return resolved(answer, 'answer', read, { left: MAX_DECISION_CHARS, time: { ms: TIME_LIMIT_MS }, ...means });
 }
 
 /**
