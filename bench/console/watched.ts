@@ -115,7 +115,14 @@ class Tab {
     const { csrf } = (await (await fetch(`${url}/api/me`, { headers })).json()) as { csrf: string };
     const stream = await fetch(`${url}/api/stream?tab=${id}`, { headers, signal: tab.end.signal });
     void tab.read(stream.body as ReadableStream<Uint8Array>).catch(() => undefined);
-    const watch: Watch = { overview: false, cluster: false, approvals: false, runs: [], run: { id: run, from: 0 } };
+    const watch: Watch = {
+      n: 1,
+      overview: false,
+      cluster: false,
+      approvals: false,
+      runs: [],
+      run: { id: run, from: 0 },
+    };
     const answer = await fetch(`${url}/api/stream/${id}/watch`, {
       method: 'POST',
       headers: { ...headers, 'content-type': 'application/json', 'x-proctor-csrf': csrf },

@@ -224,6 +224,8 @@ export interface Approvals {
 
 /** What one tab wants to hear. */
 export interface Watch {
+  /** Counts up in each tab: of two that arrive in the other order the older counts for nothing. */
+  n: number;
   overview: boolean;
   cluster: boolean;
   approvals: boolean;

@@ -9,7 +9,7 @@ import { openStage, type Stage } from './support.ts';
 
 /** The page before the real stack: a server, two nodes, a worker, a gateway and a browser. */
 
-const WAIT = { timeout: 15_000 };
+const WAIT = { timeout: 60_000 };
 
 interface Violation {
   id: string;
@@ -86,6 +86,17 @@ describe('a run', () => {
     await page.locator('[data-state="completed.answered"].active').waitFor({ ...WAIT, state: 'attached' });
     expect(await page.locator('.step').count()).toBe(7);
     expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  it('is shown as soon as it is there', async () => {
+    const { page, context } = await stage.page();
+    const run = runs.done ?? '';
+    const fault = { code: 'unknown_run', message: `there is no run ${run}, or it has not begun` };
+    await page.route(`**/api/runs/${run}`, (route) => route.fulfill({ status: 404, json: fault }), { times: 1 });
+    await page.goto(`${stage.gateway.url}/runs/${run}`);
+    await page.locator('.empty-title', { hasText: 'There is no such run' }).waitFor(WAIT);
+    await page.locator('.run-title .tag', { hasText: 'completed' }).waitFor(WAIT);
     await context.close();
   });
 

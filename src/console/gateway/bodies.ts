@@ -18,6 +18,7 @@ const Name = z.string().min(1).max(128);
 export const LoginBody = z.strictObject({ token: z.string().min(1).max(512) });
 
 export const WatchBody = z.strictObject({
+  n: z.int().min(1),
   overview: z.boolean(),
   cluster: z.boolean(),
   approvals: z.boolean(),

@@ -76,7 +76,8 @@ export class Follow {
     const first = this.reading;
     this.reading = false;
     if (first && view.next === 0) {
-      this.fail(new AppError('unknown_run', `there is no run ${this.run}: check the id, or look in the list of runs`));
+      const text = `there is no run ${this.run}, or it has not begun: check the id, or look in the list of runs`;
+      this.fail(new AppError('unknown_run', text));
     } else if (frames.length > 0 || first) {
       await this.tell(frames);
     }
@@ -112,7 +113,10 @@ export class Follows {
     this.log = log;
   }
 
-  /** Resolves once the first entries are read. Throws AppError `unknown_run`, `journal_newer`, `journal_corrupt`. */
+  /**
+   * Resolves once the first entries are read. Throws AppError `unknown_run`, `journal_newer`, `journal_corrupt`, and
+   * `unavailable` while they cannot be read.
+   */
   async get(run: string): Promise<Follow> {
     let follow = this.open.get(run);
     this.open.delete(run);
@@ -125,6 +129,7 @@ export class Follows {
       this.log.debug('console.run_not_shown', { run_id: run, code: follow.failure.code });
       throw follow.failure;
     }
+    if (follow.view.next === 0) throw new AppError('unavailable', `the journal of run ${run} cannot be read now`);
     return follow;
   }
 

@@ -33,7 +33,7 @@ export interface TabSink {
   behind(): number;
 }
 
-const NOTHING: Watch = { overview: false, cluster: false, approvals: false, runs: [], run: null };
+const NOTHING: Watch = { n: 0, overview: false, cluster: false, approvals: false, runs: [], run: null };
 
 export class Tab {
   readonly id: string;
@@ -80,9 +80,10 @@ export class Tab {
     if (this.sink === sink) this.sink = null;
   }
 
-  /** Resolves when it listens. */
+  /** Resolves when it listens. What is older than what is watched is left out. */
   async watch(watch: Watch): Promise<void> {
     const before = this.watched;
+    if (watch.n <= before.n) return;
     this.watched = watch;
     this.rows = new Set(watch.runs);
     if (watch.cluster !== before.cluster) {

@@ -29,6 +29,7 @@ class Live {
   private last: Partial<StreamEvents> = {};
   private timer = 0;
   private telling = 0;
+  private told = 0;
   private open = false;
   /** Server time minus this browser's. */
   offset = 0;
@@ -115,7 +116,7 @@ class Live {
 
   private async post(): Promise<void> {
     if (!this.open) return;
-    const watch: Watch = { overview: false, cluster: false, approvals: false, runs: [], run: null };
+    const watch: Watch = { n: ++this.told, overview: false, cluster: false, approvals: false, runs: [], run: null };
     for (const part of this.wanted.values()) {
       watch.overview ||= part.overview ?? false;
       watch.cluster ||= part.cluster ?? false;

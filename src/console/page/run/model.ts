@@ -17,6 +17,10 @@ export interface Followed {
   older(): void;
 }
 
+/** The console is away, its cluster is, or the run has not begun: it is asked again. */
+const PASSING = ['offline', 'unavailable', 'unknown_run'];
+const AGAIN_MS = 2_000;
+
 export function useRun(id: string): Followed {
   const [run, setRun] = useState<RunModel | null>(null);
   const [fault, setFault] = useState<Fault | null>(null);
@@ -54,10 +58,9 @@ export function useRun(id: string): Followed {
       for (const end of ends) end();
     };
   }, [id, round]);
-  // The console was away when the page came: it is asked again.
   useEffect(() => {
-    if (fault?.code !== 'offline') return;
-    const timer = setTimeout(() => setRound((n) => n + 1), 2_000);
+    if (fault === null || !PASSING.includes(fault.code)) return;
+    const timer = setTimeout(() => setRound((n) => n + 1), AGAIN_MS);
     return () => clearTimeout(timer);
   }, [fault]);
   const older = () => {

@@ -105,6 +105,7 @@ export function Loading({ what }: { what: string }) {
 const TITLES: Record<string, string> = {
   offline: 'The console does not answer',
   no_node: 'No node answers',
+  unavailable: 'The cluster does not answer',
   forbidden: 'Your role does not allow this',
   unknown_run: 'There is no such run',
   unknown_chart: 'The definition of this chart is not known here',
