@@ -15,7 +15,7 @@ import { AGENT, ASKED, type Asked, type BudgetNodeOptions, USER } from './wire.t
 
 /**
  * Many runs on several node processes spend from one budget, which is not enough for them. Half of the nodes are killed
- * while their model calls are under way. What the budget bore is judged here from the entries of the log and from what
+ * while their model calls are under way: those with most of them. What the budget bore is judged here from the entries of the log and from what
  * the models were asked, not by the ledger's own fold; at the end both must say the same.
  */
 
@@ -46,9 +46,12 @@ export async function budgetDrill({ nodes, runs, sabotage }: BudgetDrillOptions)
     });
     let spent = 0;
     let calls = 0;
+    const askedBy = new Map<string, string>();
     bus.subscribe(ASKED, ({ data }) => {
+      const { run, node, nanos } = JSON.parse(data) as Asked;
       calls++;
-      spent += (JSON.parse(data) as Asked).nanos;
+      spent += nanos;
+      askedBy.set(run, node);
     });
     const ended = new Map<string, RunResult>();
     bus.subscribe(`${subjects.prefix}.res.>`, ({ data }) => {
@@ -57,15 +60,11 @@ export async function budgetDrill({ nodes, runs, sabotage }: BudgetDrillOptions)
     });
     await bus.flush();
 
-    const slots = runs;
-    for (let i = 0; i < nodes; i++) {
+    const names = Array.from({ length: nodes }, (_, i) => `n${i}`);
+    for (const name of names) {
       const options: BudgetNodeOptions = {
-        url: server.url,
-        prefix: subjects.prefix,
-        name: `n${i}`,
-        slots,
-        usd,
-        sabotage,
+        ...{ url: server.url, prefix: subjects.prefix },
+        ...{ name, slots: runs, usd, sabotage },
       };
       children.push(startChild(import.meta.url, './node', options));
     }
@@ -79,7 +78,9 @@ export async function budgetDrill({ nodes, runs, sabotage }: BudgetDrillOptions)
     const until = performance.now() + PATIENCE_MS;
     while (book.settled < runs * 0.05 && performance.now() < until) await delay(5);
     const inFlight = book.open.size;
-    const victims = children.slice(0, Math.floor(nodes / 2));
+    const holds = (name: string) => [...book.open.values()].filter(({ run }) => askedBy.get(run) === name).length;
+    const byMost = names.map((name, i) => ({ child: children[i], held: holds(name) })).sort((a, b) => b.held - a.held);
+    const victims = byMost.slice(0, Math.floor(nodes / 2)).flatMap(({ child }) => child ?? []);
     await Promise.all(victims.map((child) => child.end('SIGKILL')));
     progress(`killed ${victims.length} nodes with ${inFlight} reservations open, ${book.settled} settled`);
     while (ended.size < runs && performance.now() < until) await delay(50);
@@ -134,7 +135,7 @@ class Book {
   held = 0;
   mostBorne = 0;
   mostOpen = 0;
-  readonly open = new Map<string, number>();
+  readonly open = new Map<string, { run: string; nanos: number }>();
   private readonly budget: number;
 
   constructor(budget: number) {
@@ -147,15 +148,15 @@ class Book {
       if (this.spent + this.held + entry.amount.nanos > this.budget) return;
       this.granted++;
       this.held += entry.amount.nanos;
-      this.open.set(entry.id, entry.amount.nanos);
+      this.open.set(entry.id, { run: entry.run, nanos: entry.amount.nanos });
       this.mostBorne = Math.max(this.mostBorne, this.spent + this.held);
       this.mostOpen = Math.max(this.mostOpen, this.open.size);
     } else if (entry.kind === 'settle' || entry.kind === 'lost') {
-      const estimate = this.open.get(entry.id);
-      if (estimate === undefined) return;
+      const reserved = this.open.get(entry.id);
+      if (reserved === undefined) return;
       this.open.delete(entry.id);
-      this.held -= estimate;
-      this.spent += entry.kind === 'lost' ? estimate : entry.amount.nanos;
+      this.held -= reserved.nanos;
+      this.spent += entry.kind === 'lost' ? reserved.nanos : entry.amount.nanos;
       this.mostBorne = Math.max(this.mostBorne, this.spent + this.held);
       if (entry.kind === 'lost') this.lost++;
       else this.settled++;

@@ -27,7 +27,7 @@ const model: Model = {
     const input_tokens = 100 + Math.floor(Math.random() * 900);
     const output_tokens = Math.floor(Math.random() * MAX_OUTPUT_TOKENS);
     const nanos = (input_tokens + output_tokens) * 1_000;
-    sink.emit(ASKED, JSON.stringify({ run, nanos } satisfies Asked));
+    sink.emit(ASKED, JSON.stringify({ run, node: options.name, nanos } satisfies Asked));
     await sink.flush();
     await delay(200 + Math.random() * 1_800);
     return scripted({ action: 'final_answer', answer: 'done' }, { input_tokens, output_tokens, cost_usd: nanos / 1e9 });

@@ -23,6 +23,8 @@ export const MAX_OUTPUT_TOKENS = 1_000;
 /** A model was asked, which costs so much, whatever becomes of the node. */
 export interface Asked {
   run: string;
+  /** The node that asked. */
+  node: string;
   nanos: number;
 }
 

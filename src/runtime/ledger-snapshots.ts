@@ -47,10 +47,12 @@ export async function storeSnapshot(where: Where, snapshot: LedgerSnapshot): Pro
   if (stored === null) return;
   const head: SnapshotHead = { v: 1, seq, parts, first: stored.seq };
   await once(where, subjects.ledgerSnapshot(seq, 'head'), JSON.stringify(head));
-  const last = before.at(-1);
-  if (last === undefined) return;
-  await bus.trim(streams.ledger.name, last.seq + 1);
-  await bus.trim(streams.ledgerSnapshots.name, last.first);
+  // Read again: others may have been stored meanwhile, and the first part of a later one before that of an earlier one.
+  const kept = (await heads(where)).slice(-2);
+  const [older] = kept;
+  if (older === undefined || kept.length < 2) return;
+  await bus.trim(streams.ledger.name, older.seq + 1);
+  await bus.trim(streams.ledgerSnapshots.name, Math.min(...kept.map(({ first }) => first)));
 }
 
 /** By the entry that they stand behind, oldest first. */

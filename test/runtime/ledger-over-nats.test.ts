@@ -44,7 +44,14 @@ describe('a ledger on a real server', () => {
     });
     const granted = (await Promise.all(asked)).filter(Boolean).length;
     expect(granted).toBeGreaterThanOrEqual(100);
-    const { ledger: log } = streamsOf(subjects);
+    const { ledger: log, ledgerSnapshots } = streamsOf(subjects);
+    // All may have been stored at once, the newest first. The next one finds it and trims.
+    await until(
+      'a snapshot',
+      async () =>
+        (await (buses[0] as NatsBus).last(ledgerSnapshots.name, subjects.ledgerSnapshot('*', 'head'))) !== null,
+    );
+    for (let i = 0; i < 100; i++) await (all[i % 3] as Participant).ledger.reserve(reserveOf(`s${i}`, 10, ALICE));
     const last = await (buses[0] as NatsBus).last(log.name, '>', { authoritative: true });
     await until('all have read all', () => all.every(({ ledger }) => ledger.ledger.seq === last?.seq));
     const { held, spent } = (all[0] as Participant).ledger.ledger.accounts.read(ALICE, 0);
