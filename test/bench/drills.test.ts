@@ -101,7 +101,7 @@ describe('the replay', () => {
     }));
   const jsonLines = (items: unknown[]) => items.map((item) => JSON.stringify(item)).join('\n');
 
-  it('makes the recorded calls in order, under names that had to be mapped too', { timeout: 60_000 }, async () => {
+  it('makes the recorded calls in order, under names that had to be mapped too', { timeout: 120_000 }, async () => {
     const data = join(dir, 'rows.jsonl.gz');
     await writeFile(data, gzipSync(jsonLines(rows(12))));
     const { code, figures } = await drills.run('replay', ['--data', data, '--limit', '10']);
@@ -109,7 +109,7 @@ describe('the replay', () => {
     expect(figures).toMatchObject({ runs: 10, mismatches: 0, steps: 30, mappedToolNames: 1 });
   });
 
-  it('replays recorded runs when there are some', { timeout: 60_000 }, async ({ skip }) => {
+  it('replays recorded runs when there are some', { timeout: 120_000 }, async ({ skip }) => {
     // biome-ignore lint/style/noProcessEnv: where the data lies is the environment's word
     const data = process.env.PROCTOR_REPLAY_DATA ?? '';
     if (!existsSync(data)) {
@@ -129,7 +129,7 @@ describe('the replay', () => {
 });
 
 describe('the fuzzer', () => {
-  it('gets an end or a reason for each hostile task', { timeout: 60_000 }, async () => {
+  it('gets an end or a reason for each hostile task', { timeout: 120_000 }, async () => {
     const { code, figures, said } = await drills.run('fuzz', ['--tasks', '300', '--seed', '5']);
     expect({ code, said: code === 0 ? '' : said }).toEqual({ code: 0, said: '' });
     expect(figures).toMatchObject({ tasks: 300, lost: 0, nodeUp: true });
@@ -140,14 +140,14 @@ describe('the fuzzer', () => {
 });
 
 describe('the benchmarks', () => {
-  it('write as many bytes for the last steps of a long run as for the first', { timeout: 60_000 }, async () => {
+  it('write as many bytes for the last steps of a long run as for the first', { timeout: 120_000 }, async () => {
     const { figures } = await drills.run('main', ['long-run', '--steps', '200', '--repeats', '1']);
     expect(figures).toMatchObject({ steps: 200, repeats: 1 });
     expect(figures.ratioBytes).toBeLessThanOrEqual(1.2);
     expect(figures.snapshotMaxBytes).toBeGreaterThan(0);
   });
 
-  it('store large results of many runs at once, none lost or damaged', { timeout: 60_000 }, async () => {
+  it('store large results of many runs at once, none lost or damaged', { timeout: 120_000 }, async () => {
     const { code, figures } = await drills.run('main', ['results', '--count', '6', '--bytes', '1300000']);
     expect(code).toBe(0);
     // Two quotes around each text.
@@ -179,7 +179,7 @@ describe('the benchmarks', () => {
 });
 
 describe('the supervision cases', () => {
-  it('are run at both levels, those that ship and those that others wrote', { timeout: 60_000 }, async () => {
+  it('are run at both levels, those that ship and those that others wrote', { timeout: 120_000 }, async () => {
     const shipped = await drills.run('otp', ['--only', 'C34', 'C43']);
     expect(shipped).toEqual({
       code: 0,

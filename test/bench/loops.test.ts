@@ -109,7 +109,7 @@ describe('loop detection on recorded runs', () => {
     expect(figures.runF1).toBeGreaterThanOrEqual(0.85);
     expect(figures.stopOnSuccess).toBeLessThanOrEqual(0.003);
     expect(figures.stopOnLongSuccess).toBeLessThanOrEqual(0.02);
-  }, 60_000);
+  }, 120_000);
 
   it('catches a cycle of 1 to 5 recorded steps, repeated at a known place of another run, by its third round', ({
     skip,
@@ -126,5 +126,5 @@ describe('loop detection on recorded runs', () => {
       const caught = verdictsOf({ ...host, steps }, DEFAULT_LOOP_SETTINGS, false).at(-1);
       expect(caught, `${host.id} with ${donor.id} at ${at}`).not.toBeNull();
     }
-  }, 60_000);
+  }, 120_000);
 });

@@ -46,20 +46,20 @@ describe('up --once', () => {
     const second = await once('examples/tasks/first.json');
     expect((JSON.parse(second.last) as typeof outcome).answer).toEqual(outcome.answer);
     expect((JSON.parse(second.last) as typeof outcome).run).not.toBe(outcome.run);
-  }, 60_000);
+  }, 120_000);
 
   it('runs the parallel example', async () => {
     const { code, last } = await once('examples/tasks/parallel.json');
     expect(code).toBe(0);
     expect(JSON.parse(last)).toMatchObject({ steps: 3, answer: { days_in_four_years: 1460.97, lines_about_lamps: 3 } });
-  }, 60_000);
+  }, 120_000);
 
   it('exits 1 when the run fails, and says why', async () => {
     const { code, last, err } = await once('examples/tasks/fails.json');
     expect(code).toBe(1);
     expect(JSON.parse(last)).toMatchObject({ status: 'failed', outcome: 'failure', code: 'error', steps: 3 });
     expect(err).toMatch(/proctor: .*no-such-file\.json/);
-  }, 60_000);
+  }, 120_000);
 
   it('exits 1 for a file that is missing or is not JSON, before anything starts', async () => {
     for (const [file, text] of [
@@ -84,7 +84,7 @@ describe('up --once', () => {
     expect(err).toContain('depends on "b"');
     const other = await once(file, '--agent', 'nobody');
     expect(JSON.parse(other.last)).toMatchObject({ code: 'invalid_task', error: { code: 'unknown_agent' } });
-  }, 60_000);
+  }, 120_000);
 
   it('exits 1 when there is no server to start', async () => {
     const path = await taskFile('nats-server', 'no program');
@@ -110,5 +110,5 @@ describe('up --once', () => {
     } finally {
       await server.stop();
     }
-  }, 60_000);
+  }, 120_000);
 });

@@ -118,7 +118,7 @@ describe('proctor policy', () => {
           { verdict: 'asked', rules: [{ rule: 'sums', line: 4 }], reasons: [{ rule: 'permission' }] },
         ]);
       },
-      { timeout: 30_000, interval: 200 },
+      { timeout: 60_000, interval: 200 },
     );
     expect((await proctor('policy', 'explain', waits, '99-0')).err).toMatch(/has no call 99-0; its calls are: \d+-0/);
   });

@@ -350,7 +350,7 @@ describe('a run', () => {
     } finally {
       await worker.stop();
     }
-  }, 60_000);
+  }, 120_000);
 
   it('is listed, with filters, the last change at the end', async () => {
     const run = await submitted(SUM, '--user', 'alice@example.com');

@@ -60,7 +60,7 @@ describe('proctor worker', () => {
     expect(logged).toMatchObject({ tool: 'shout', run_id: JSON.parse(ran.last).run, status: 'ok' });
     worker.child.kill('SIGINT');
     expect((await worker.ended).code).toBe(0);
-  }, 60_000);
+  }, 120_000);
 
   it('lets a running call end at Ctrl-C, and takes no other', async () => {
     const path = await file(
@@ -86,7 +86,7 @@ describe('proctor worker', () => {
     const { code, err } = await worker.ended;
     expect(code).toBe(0);
     expect(err).toContain('Stopped.');
-  }, 60_000);
+  }, 120_000);
 
   it('serves the example', async () => {
     const worker = cli.start(['worker', 'examples/workers/orders.ts', '--dir', dir, '--json']);
@@ -97,7 +97,7 @@ describe('proctor worker', () => {
     expect(JSON.parse(ran.last)).toMatchObject({ answer: { customer: 'Ada', total: 49.9 } });
     worker.child.kill('SIGTERM');
     expect((await worker.ended).code).toBe(0);
-  }, 60_000);
+  }, 120_000);
 
   it('says in one line what is wrong with a file, and exits 1', async () => {
     const none = await file('none.mjs', 'export const tool = 1;');
@@ -132,5 +132,5 @@ describe('proctor worker', () => {
     const { code, err } = await cli.run(['worker', 'examples/workers/orders.ts', '--dir', join(folder.dir, 'empty')]);
     expect(code).toBe(3);
     expect(err).toContain('proctor: nothing runs in');
-  }, 60_000);
+  }, 120_000);
 });

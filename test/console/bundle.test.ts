@@ -8,7 +8,7 @@ let page: ReturnType<typeof builtPage>;
 
 beforeAll(() => {
   page = builtPage();
-}, 60_000);
+}, 120_000);
 
 afterAll(() => page?.remove());
 

@@ -24,12 +24,12 @@ beforeAll(async () => {
   receiver = new WebSocketServer({ host: '127.0.0.1', port: 0 });
   receiver.on('connection', (socket) => socket.on('message', (data) => sent.push(JSON.parse(String(data)) as Sent)));
   await new Promise((resolve) => receiver.once('listening', resolve));
-}, 60_000);
+}, 120_000);
 
 afterAll(async () => {
   receiver?.close();
   await scene?.stop();
-}, 60_000);
+}, 120_000);
 
 const url = () => `ws://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
 

@@ -16,7 +16,7 @@ export interface BusWorld {
 }
 
 const STEP_MS = 10;
-const DEADLINE_STEPS = 1_500;
+const DEADLINE_STEPS = 6_000;
 const ACK_WAIT_MS = 400;
 /** More than any server takes in one message. */
 const HUGE = 2 * 1024 * 1024;

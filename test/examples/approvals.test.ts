@@ -70,7 +70,7 @@ beforeAll(async () => {
     nats: { url: embedded.url, nkeySeed: embedded.keys.roles.operator.seed },
     by: 'olga',
   });
-}, 60_000);
+}, 120_000);
 
 afterEach(async () => {
   for (const end of ends.splice(0)) await end();
@@ -247,7 +247,7 @@ describe('an approval service', () => {
     expect(await small.result()).toMatchObject({ status: 'completed' });
     const large = await submit(60_000);
     expect(await large.result()).toMatchObject({ error: { reason: expect.stringContaining('made by the bank') } });
-  }, 60_000);
+  }, 120_000);
 });
 
 interface Started {

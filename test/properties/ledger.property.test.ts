@@ -90,7 +90,7 @@ describe('four nodes on one ledger', () => {
     // Otherwise nothing was tried.
     expect(tokens).toBeGreaterThan(50);
     expect(probes).toBeGreaterThan(10);
-  }, 60_000);
+  }, 120_000);
 });
 
 let ids = 0;

@@ -71,5 +71,5 @@ describe('two writers of one journal', () => {
       ),
       { numRuns: 300 },
     );
-  }, 60_000);
+  }, 120_000);
 });

@@ -103,7 +103,7 @@ describe('agents on a real server', () => {
       expect(deaf.agents).toEqual(['plan']);
       expect(await answerOf(bus)).toBe('1 found');
       await store('b');
-      await expect.poll(() => deaf.agents, { timeout: 20_000 }).toEqual(['a', 'b', 'plan']);
+      await expect.poll(() => deaf.agents, { timeout: 60_000 }).toEqual(['a', 'b', 'plan']);
     });
   });
 });

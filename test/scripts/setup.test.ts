@@ -155,7 +155,7 @@ describe('two set-ups at once', () => {
   }
 
   async function until(condition: () => boolean): Promise<void> {
-    for (const deadline = Date.now() + 15_000; !condition(); await delay(10)) {
+    for (const deadline = Date.now() + 60_000; !condition(); await delay(10)) {
       if (Date.now() > deadline) throw new Error('never happened');
     }
   }

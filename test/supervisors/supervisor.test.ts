@@ -394,7 +394,7 @@ describe('a supervisor', () => {
     expect(await supervisor.call({ type: 'count_children' })).toEqual({ ok: false, error: 'stopping' });
   });
 
-  it('starts and stops ten thousand children', { timeout: 60_000 }, async () => {
+  it('starts and stops ten thousand children', { timeout: 120_000 }, async () => {
     const { supervisor, clock, reports } = stage({ strategy: 'dynamic' });
     await supervisor.start();
     for (let n = 0; n < 10_000; n++) {

@@ -24,7 +24,7 @@ export interface NatsServerOptions {
   config?: string;
 }
 
-const READY_MS = 15_000;
+const READY_MS = 60_000;
 const LISTENING = /Listening for client connections on [^\s:]+:(\d+)/;
 const running = new Set<ChildProcess>();
 process.once('exit', () => {

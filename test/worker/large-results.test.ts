@@ -209,5 +209,5 @@ describe('what is stored', () => {
     expect(await failure(ask(bob, 'bob', 0))).toMatchObject({ code: 'unknown_run' });
     await Promise.all([alice.close(), bob.close()]);
     await node.stop();
-  }, 60_000);
+  }, 120_000);
 });

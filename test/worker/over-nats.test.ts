@@ -129,7 +129,7 @@ describe('a worker process on a real server', () => {
     await server.restart();
     await expect
       .poll(() => tools.call(callOf('upper', { args: { text: 'back' }, timeoutMs: 1000 })).catch(() => null), {
-        timeout: 15_000,
+        timeout: 60_000,
       })
       .toBe('BACK');
   });

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 const LOADER = new URL('../support/typescript.mjs', import.meta.url);
 const FIXTURE = new URL('./fixtures/worker.ts', import.meta.url);
 

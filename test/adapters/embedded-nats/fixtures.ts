@@ -49,7 +49,7 @@ export async function embed(dir: string, options: Partial<EmbeddedOptions> = {})
 
 /** Waits until `probe` gives something; throws when it does not within 15 s. */
 export async function eventually<T>(what: string, probe: () => T | null | Promise<T | null>): Promise<T> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const found = await probe();
     if (found !== null) return found;

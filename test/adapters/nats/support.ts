@@ -45,7 +45,7 @@ export function passReally(ms: number): Promise<void> {
 }
 
 /** Waits until something holds; throws when it does not within the deadline. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, deadlineMs = 15_000): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, deadlineMs = 60_000): Promise<void> {
   const end = performance.now() + deadlineMs;
   while (!(await holds())) {
     if (performance.now() > end) throw new Error(`never happened: ${what}`);
