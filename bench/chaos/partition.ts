@@ -23,7 +23,7 @@ export interface PartitionOptions {
 }
 
 const CALLS = 24;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 180_000;
 
 /** Cuts one busy node off from the server for longer than its lease, and looks at what it does meanwhile and afterwards. */
 export async function partitionDrill({ nodes, leaseMs, staleMs, how, runs }: PartitionOptions) {
