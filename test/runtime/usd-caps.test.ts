@@ -59,7 +59,7 @@ describe('a cap in USD', () => {
       error: { code: 'cap_reached', message: expect.stringContaining('100 USD an hour') },
       not_before: Date.parse('2026-01-01T01:00:00Z'),
     });
-    await cluster.until('all', async () => (await cluster.results()).length === 2, 7_200_000, 10_000);
+    await cluster.until('all', async () => (await cluster.results()).length === 2, 7_200_000, 30_000);
     expect(paid).toHaveLength(3);
     expect((await cluster.results()).map(({ status }) => status)).toEqual(['completed', 'completed']);
   });
@@ -169,6 +169,21 @@ describe('a cap in USD', () => {
     expect(account(cluster, next)).toMatchObject({ spent: { nanos: 30 * USD, count: 1 }, held: { nanos: 0 } });
   });
 
+  it('of a model that is reached makes an agent with another model go on with that one at once', async () => {
+    const fallback = { models: [{ model: 'near' }] };
+    const cluster = new Cluster({ name: 'asking', model: 'far', limits: LIMITS, fallback } as never);
+    const answer = scripted({ action: 'final_answer', answer: 'near' });
+    cluster.modelMap.far = scriptedModel([]);
+    cluster.modelMap.near = scriptedModel([answer]);
+    const node = await cluster.node('n1', { quotas: { caps: [{ for: 'model:far', calls: 1 }] } });
+    const account = { scope: 'cap:model:far', period: 'hour' as const, max_count: 1 };
+    const entry = { v: 1 as const, kind: 'reserve' as const, id: 'of another', run: 'r', epoch: 0 };
+    const amount = { nanos: 0, tokens: 0, count: 1 };
+    await node.deps.ledger.reserve({ ...entry, until: Number.MAX_SAFE_INTEGER, amount, accounts: [account] });
+    await cluster.submit({ input: 'x' }, 'asking');
+    expect(await cluster.result(60_000)).toMatchObject({ answer: 'near' });
+  });
+
   it('of a model counts what its calls cost, and makes runs wait for the next hour', async () => {
     const cluster = new Cluster({ name: 'asking', model: 'far', limits: { ...LIMITS, output_tokens_per_step: 1_000 } });
     cluster.prices = [{ model: 'far', from: '2020-01-01', input: 1_000, output: 1_000 }];
@@ -190,7 +205,7 @@ describe('a cap in USD', () => {
     // A little more than 2 USD was reserved, 1 is charged: a second does not fit.
     expect(account(cluster, node, 'cap:model:far').spent).toEqual({ nanos: USD, tokens: 0, count: 1 });
     await cluster.submit({ input: 'x' }, 'asking');
-    await cluster.until('both', async () => (await cluster.results()).length === 2, 7_200_000, 10_000);
+    await cluster.until('both', async () => (await cluster.results()).length === 2, 7_200_000, 30_000);
     expect((await cluster.results()).map(({ status }) => status)).toEqual(['completed', 'completed']);
     expect(asked[1]).toBeGreaterThanOrEqual(Date.parse('2026-01-01T01:00:00Z'));
   });
