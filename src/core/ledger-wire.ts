@@ -4,10 +4,12 @@ import { z } from 'zod';
  * Entries of the ledger, the one ordered log of what is shared by all runs: money and tokens (COST-2), rates (TOOL-8),
  * caps (TOOL-13) and breakers (TOOL-7). An entry asks or tells; what it is answered follows from all entries before it
  * and the server's time of each, so every node that folds the log answers alike. Limits travel in the entry that is
- * measured against them. Version 1.
+ * measured against them. Version 1; what nodes that only know it would fold otherwise is of version 2, so that they grant
+ * nothing rather than something else.
  */
 
 const V = z.literal(1);
+const V2 = z.literal(2);
 /** Names the reservation, the permit or the probe: an entry that is stored twice counts once. */
 const Id = z.string().min(1).max(256);
 
@@ -73,12 +75,24 @@ export const LedgerEntry = z.discriminatedUnion('kind', [
     amount: Amount,
     accounts: z.array(AccountRef).min(1).max(16),
   }),
-  /** What was really spent. */
+  /** What was really spent, or drawn. */
   z.strictObject({ v: V, kind: z.literal('settle'), id: Id, amount: Amount }),
   /** Nobody knows what was spent, as the owner died over it: it is charged at what was reserved. */
   z.strictObject({ v: V, kind: z.literal('lost'), id: Id, why: z.string().max(256) }),
   /** May this be done now? All buckets or none. */
   z.strictObject({ v: V, kind: z.literal('take'), id: Id, buckets: z.array(BucketRef).min(1).max(8) }),
+  /** As `take`, and besides an estimate from each of `estimated`, which its settlement corrects: these may fall into debt. */
+  z.strictObject({
+    v: V2,
+    kind: z.literal('draw'),
+    id: Id,
+    /** Who waits, the same at each try: whoever came first is let through first. */
+    who: Id,
+    /** When whoever drew it has settled, or is dead: what was taken then stays taken; epoch milliseconds. */
+    until: z.int().min(0),
+    buckets: z.array(BucketRef).max(8),
+    estimated: z.array(BucketRef).min(1).max(8),
+  }),
   /** May a breaker that is not closed be tried? */
   z.strictObject({ v: V, kind: z.literal('probe'), id: Id, target: Target, rule: BreakerRule }),
   /** How a call went; `probe` names the one that it was. */
@@ -141,7 +155,8 @@ export const Reservation = z.strictObject({
 export type Reservation = z.infer<typeof Reservation>;
 
 export const Bucket = z.strictObject({
-  tokens: z.number().min(0),
+  /** Below 0: more was used than was there. */
+  tokens: z.number(),
   /** When it held that many, epoch milliseconds. */
   at: At,
   /** When it is full again and need not be kept. */
@@ -149,14 +164,31 @@ export const Bucket = z.strictObject({
 });
 export type Bucket = z.infer<typeof Bucket>;
 
+/** What was drawn and is not settled yet; see `policy/ledger/draws.ts`. */
+export const Draw = z.strictObject({
+  /** Epoch milliseconds. */
+  until: At,
+  /** From each bucket, and the most that it has held since. */
+  parts: z.array(BucketRef.extend({ most: z.number() })),
+});
+export type Draw = z.infer<typeof Draw>;
+
+/** Who waits before a bucket, for how much, and how long the place is kept, epoch milliseconds. */
+export const Place = z.strictObject({ who: Id, take: z.int().min(1), until: At });
+export type Place = z.infer<typeof Place>;
+
 /** The state of the ledger behind entry `seq`, to go on from: what the fold of all entries up to it comes to. */
 export const LedgerSnapshot = z.strictObject({
-  v: V,
+  /** 2 when it holds what version 1 does not know: draws, lines or debts. */
+  v: z.union([V, V2]),
   seq: z.int().min(0),
   accounts: z.array(z.tuple([z.string(), Account])),
   open: z.array(z.tuple([z.string(), Reservation])),
   buckets: z.array(z.tuple([z.string(), Bucket])),
   breakers: z.array(z.tuple([z.string(), Breaker])),
+  draws: z.array(z.tuple([z.string(), Draw])).optional(),
+  /** By bucket. */
+  lines: z.array(z.tuple([z.string(), z.array(Place)])).optional(),
 });
 export type LedgerSnapshot = z.infer<typeof LedgerSnapshot>;
 

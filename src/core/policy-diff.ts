@@ -3,7 +3,7 @@ import type { Policy } from './policy.ts';
 /** What is different between two policies, rule by rule: what a person wants to see before putting one into force. */
 
 export interface PolicyChange {
-  section: 'description' | 'own' | 'roles' | 'permissions' | 'autonomy' | 'taint' | 'approvals';
+  section: 'description' | 'own' | 'roles' | 'permissions' | 'autonomy' | 'taint' | 'approvals' | 'quotas';
   /** `moved`: the same rule, at another place among those that both have; the first that fits decides. */
   kind: 'added' | 'removed' | 'changed' | 'moved';
   /** Id or place of the rule, name of the field. */
@@ -21,6 +21,7 @@ export function policyChanges(before: Policy, after: Policy): PolicyChange[] {
     ...rules('autonomy', before.autonomy, after.autonomy),
     ...fields('taint', before.taint, after.taint),
     ...fields('approvals', before.approvals ?? {}, after.approvals ?? {}),
+    ...fields('quotas', before.quotas ?? {}, after.quotas ?? {}),
   ];
 }
 

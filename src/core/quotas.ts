@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { AppError, describeFaults } from './errors.ts';
 import { BreakerRule } from './ledger-wire.ts';
 import { Name } from './task.ts';
+import { ArgumentPath } from './tool.ts';
 
 /**
  * What all runs of the cluster share, and how much of it there is: money and tokens (COST-2), rates (TOOL-8), caps
@@ -29,19 +30,57 @@ const Target = z
     'expected tool:NAME or model:NAME, perhaps with one * at its end',
   );
 
-/** A token bucket for each tool or model that is matched; a call that finds it empty waits. */
-export const Rate = z.strictObject({
-  for: Target,
-  /** One bucket for all, or one for each user. */
-  per: z.enum(['cluster', 'user']).default('cluster'),
-  capacity: z.int().min(1).max(1_000_000),
-  /** One more token every so many milliseconds. */
-  every_ms: z.int().min(1).max(86_400_000),
-});
+/** Most that runs into a bucket in a millisecond. */
+const FASTEST = 1_000_000;
+
+/**
+ * A bucket for each tool or model that is matched; a call that finds too little in it waits. It holds calls, or the
+ * tokens of a model: what a call may use is taken before it, and what it did use put in the place of that after it. A
+ * call that may use more than the bucket can hold waits for a full one, and leaves it in debt.
+ */
+export const Rate = z
+  .strictObject({
+    for: Target,
+    /** What is counted; `tokens` are input and output together, of models only. Default `calls`. */
+    unit: z.enum(['calls', 'tokens']).optional(),
+    /** One bucket for all, or one for each user. */
+    per: z.enum(['cluster', 'user']).default('cluster'),
+    /** Most that it holds, and what is in it at first. */
+    capacity: z.int().min(1).max(1_000_000_000),
+    /** So many more, bit by bit, in every so many milliseconds. Default 1. */
+    refill: z.int().min(1).max(1_000_000_000).optional(),
+    every_ms: z.int().min(1).max(86_400_000),
+  })
+  .check((ctx) => {
+    const { for: target, unit, refill = 1, every_ms } = ctx.value;
+    const fault = (field: string, message: string) =>
+      void ctx.issues.push({ code: 'custom', input: ctx.value, path: [field], message });
+    if (unit === 'tokens' && !target.startsWith('model:')) {
+      fault('unit', 'expected calls, as only models use tokens: for model:NAME it may be tokens');
+    }
+    if (refill > every_ms * FASTEST) fault('refill', `expected at most ${FASTEST} a millisecond of every_ms`);
+  });
 export type Rate = z.infer<typeof Rate>;
 
-/** Most calls of a tool in an hour, over all runs; calls beyond wait for the next full hour. */
-export const Cap = z.strictObject({ for: Target, calls: z.int().min(0).max(1_000_000_000) });
+/** Most of a tool or model in an hour, over all runs; calls beyond wait for the next full hour. */
+export const Cap = z
+  .strictObject({
+    for: Target,
+    calls: z.int().min(0).max(1_000_000_000).optional(),
+    /** What a model's calls cost, or a tool's calls move as their amount says. */
+    usd: z.number().min(0).max(1_000_000).optional(),
+    /** The argument of a tool that is the amount in USD; the one that the tool names as its amount when absent. */
+    amount_field: ArgumentPath.optional(),
+  })
+  .check((ctx) => {
+    const { for: target, calls, usd, amount_field } = ctx.value;
+    const fault = (path: string[], message: string) =>
+      void ctx.issues.push({ code: 'custom', input: ctx.value, path, message });
+    if (calls === undefined && usd === undefined) fault([], 'expected calls, usd or both: it caps nothing');
+    if (amount_field === undefined) return;
+    if (usd === undefined) fault(['amount_field'], 'expected usd beside it: only what is counted in USD has an amount');
+    if (!target.startsWith('tool:')) fault(['amount_field'], 'expected nothing: a model has no arguments');
+  });
 export type Cap = z.infer<typeof Cap>;
 
 export const BreakerSettings = z.strictObject({

@@ -6,6 +6,12 @@ import { Volatile } from './loops.ts';
 export const Effect = z.enum(['read', 'write', 'destructive']);
 export const Risk = z.enum(['low', 'medium', 'high']);
 
+/** Where an argument stands, as a dotted path such as `order.total`. */
+export const ArgumentPath = z
+  .string()
+  .regex(/^[^.\s]+(?:\.[^.\s]+)*$/, 'expected the path of an argument, such as order.total')
+  .max(128);
+
 const ToolName = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, _ or -');
 
 /** Names of tools whose results a call acts on. */
@@ -38,18 +44,10 @@ export const ToolFields = z.strictObject({
   effect: Effect.default('write'),
   risk: Risk.default('low'),
   requires_approval: z.boolean().default(false),
-  /** The argument that is an amount, as a dotted path such as `order.total`: a large one needs an approval (APPR-1). */
-  amount_field: z
-    .string()
-    .regex(/^[^.\s]+(?:\.[^.\s]+)*$/, 'expected the path of an argument, such as order.total')
-    .max(128)
-    .optional(),
+  /** The argument that is an amount: a large one needs an approval (APPR-1), caps in USD count it (TOOL-13). */
+  amount_field: ArgumentPath.optional(),
   /** The argument that says what the call is about, such as `path`: permissions are given for it (SEC-1). */
-  resource_field: z
-    .string()
-    .regex(/^[^.\s]+(?:\.[^.\s]+)*$/, 'expected the path of an argument, such as path or order.id')
-    .max(128)
-    .optional(),
+  resource_field: ArgumentPath.optional(),
   /** What makes up for a call that took effect, when a person starts it (OPS-8). */
   compensation: Compensation.optional(),
   /** True: its results come from outside, such as web pages and mails, and may hold instructions of strangers (SEC-5). */

@@ -36,7 +36,9 @@ export function anomaliesOf(
   look('HIGH_COST', cost, over.cost_usd);
   const tokens = context.input_tokens + context.output_tokens + usage.input_tokens + usage.output_tokens;
   look('HIGH_TOKEN_USAGE', tokens, over.tokens);
-  look('TOOL_CALL_SURGE', context.tool_calls + calls, over.tool_calls);
+  const made = context.tool_calls + calls;
+  // A number of calls is reached rather than passed; who has made none has no surge.
+  if (made >= Math.max(1, over.tool_calls)) found.push({ code: 'TOOL_CALL_SURGE', value: made, over: over.tool_calls });
   if (usual !== null) look('COST_OUTLIER', cost, usual * over.cost_times);
   return found.length === 0 ? undefined : found;
 }
@@ -49,7 +51,7 @@ export function wordsOfAnomaly({ code, value, over }: Anomaly): string {
     case 'HIGH_TOKEN_USAGE':
       return `${value} tokens used by this run, over ${over}`;
     case 'TOOL_CALL_SURGE':
-      return `${value} tool calls of this run, over ${over}`;
+      return `${value} tool calls of this run; said from ${over} on`;
     case 'COST_OUTLIER':
       return `${value.toFixed(4)} USD spent by this run, over ${over.toFixed(4)}: far more than the last runs of its agent`;
   }

@@ -1,5 +1,5 @@
 import type { AccountRef, Amount, BreakerRule, BucketRef } from '../core/ledger-wire.ts';
-import type { Budget, Budgets, Quotas } from '../core/quotas.ts';
+import type { Budget, Budgets, Quotas, Rate } from '../core/quotas.ts';
 import type { PriceEntry } from './pricing.ts';
 
 /** Which accounts, buckets and breakers a call is measured against, and what it may cost. */
@@ -74,28 +74,56 @@ export interface Asked {
   maxOutputTokens: number;
 }
 
-/** What a model call may use: nobody knows before what its provider counts, so by those before it. */
-export function estimateOf(price: PriceEntry, { chars, inputTokens, calls, maxOutputTokens }: Asked): Amount {
+/** What a model call may use: nobody knows before what its provider counts, so by those before it. @param price null: it is free */
+export function estimateOf(price: PriceEntry | null, { chars, inputTokens, calls, maxOutputTokens }: Asked): Amount {
   const usual = calls === 0 ? 0 : (inputTokens / calls) * GROWTH;
   const input = Math.ceil(Math.max(usual, chars / CHARS_A_TOKEN + AROUND_TOKENS));
-  const usd = (input * price.input + maxOutputTokens * price.output) / 1_000_000;
+  const usd = price === null ? 0 : (input * price.input + maxOutputTokens * price.output) / 1_000_000;
   return { nanos: nanosOf(usd), tokens: input + maxOutputTokens, count: 0 };
 }
 
-/** One token from each bucket that the target has. */
-export function bucketsOf(quotas: Quotas, target: string, user: string): BucketRef[] {
-  return quotas.rates.flatMap(({ for: pattern, per, capacity, every_ms }) => {
-    if (!matches(pattern, target)) return [];
-    const scope = per === 'user' ? `${target} user:${user}` : target;
-    return [{ scope, capacity, every_ms, take: 1 }];
-  });
+/** Most that a bucket can be asked for at once. */
+const MOST_TOKENS = 1_000_000_000;
+
+export interface BucketsOfCall {
+  /** For each of them, one call. */
+  calls: BucketRef[];
+  /** For each of them, the tokens that it may use. */
+  tokens: BucketRef[];
 }
 
-/** The accounts of the full hour that count calls of the tool. */
-export function capsOf(quotas: Quotas, target: string): AccountRef[] {
-  return quotas.caps.flatMap(({ for: pattern, calls }) =>
-    matches(pattern, target) ? [{ scope: `cap:${target}`, period: 'hour' as const, max_count: calls }] : [],
+/** What a call takes from each bucket that its target has. @param tokens that it may use, asked where it matters */
+export function bucketsOf(quotas: Quotas, target: string, user: string, tokens: () => number): BucketsOfCall {
+  const found: BucketsOfCall = { calls: [], tokens: [] };
+  const taken = new Set<string>();
+  for (const rate of quotas.rates) {
+    const { unit = 'calls', capacity, refill = 1, every_ms } = rate;
+    if (!matches(rate.for, target)) continue;
+    const scope = bucketName(rate, target, user, taken);
+    // Written down twice.
+    if (taken.has(scope)) continue;
+    taken.add(scope);
+    found[unit].push({
+      scope,
+      capacity,
+      every_ms: every_ms / refill,
+      take: unit === 'calls' ? 1 : Math.min(MOST_TOKENS, tokens()),
+    });
+  }
+  return found;
+}
+
+/** Two rates of one target, such as one a minute and one a day, are two buckets: the second is told apart by its terms. */
+function bucketName(
+  { unit, per, capacity, refill = 1, every_ms }: Rate,
+  target: string,
+  user: string,
+  taken: Set<string>,
+) {
+  const name = [target, ...(unit === 'tokens' ? ['tokens'] : []), ...(per === 'user' ? [`user:${user}`] : [])].join(
+    ' ',
   );
+  return taken.has(name) ? `${name} ${capacity}+${refill}/${every_ms}ms` : name;
 }
 
 export function breakerOf(quotas: Quotas, target: string): BreakerRule | null {
@@ -114,6 +142,6 @@ export function isTheirFault(code: string): boolean {
   return THEIR_FAULTS.has(code);
 }
 
-function matches(pattern: string, target: string): boolean {
+export function matches(pattern: string, target: string): boolean {
   return pattern.endsWith('*') ? target.startsWith(pattern.slice(0, -1)) : pattern === target;
 }

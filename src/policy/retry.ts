@@ -22,8 +22,9 @@ const CALLS: Record<RetryClass, Rule> = {
   tool_crash: { retries: 2, wait: () => 1 },
 };
 const THINKS: Rule = { retries: 3, wait: exponential };
-/** An empty bucket of ours makes a run wait, not fail (TOOL-8). */
-const NO_TOKEN: Rule = { retries: Number.POSITIVE_INFINITY, wait: () => 0 };
+/** An empty bucket or a full cap of ours makes a run wait, not fail (TOOL-8, TOOL-13), unless it never has room for the call. */
+const OURS: ReadonlySet<string> = new Set(['rate_limited', 'cap_reached']);
+const NO_ROOM: Rule = { retries: Number.POSITIVE_INFINITY, wait: () => 0 };
 
 const CLASS_OF: Readonly<Record<string, RetryClass>> = {
   rate_limit: 'rate_limit',
@@ -43,7 +44,7 @@ const CLASS_OF: Readonly<Record<string, RetryClass>> = {
 };
 const PASSING_FOR_A_MODEL: ReadonlySet<string> = new Set([
   'rate_limit',
-  'rate_limited',
+  ...OURS,
   'circuit_open',
   'ledger_unavailable',
   'timeout',
@@ -118,8 +119,9 @@ export type ThinkVerdict = ({ verdict: 'again' } & Again) | { verdict: 'failed';
 
 export function afterFailedThink(failed: FailedThink): ThinkVerdict {
   const { model, error, tried } = failed;
-  if (!PASSING_FOR_A_MODEL.has(error.code)) return { verdict: 'failed', error };
-  const again = nextTry(error.code === 'rate_limited' ? NO_TOKEN : THINKS, tried, error, failed);
+  const isOurs = OURS.has(error.code);
+  if (!PASSING_FOR_A_MODEL.has(error.code) || (isOurs && !error.retryable)) return { verdict: 'failed', error };
+  const again = nextTry(isOurs ? NO_ROOM : THINKS, tried, error, failed);
   if (again !== null) return { verdict: 'again', ...again };
   return { verdict: 'failed', error: retriesExceeded(`model ${model}`, error.code, tried, error) };
 }

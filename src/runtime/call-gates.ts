@@ -1,7 +1,10 @@
+import type { Usage } from '../core/decision.ts';
 import { type AppError, toAppError } from '../core/errors.ts';
-import type { LedgerEntryOf } from '../core/ledger-wire.ts';
-import { breakerOf, bucketsOf, capsOf, isTheirFault } from '../policy/quotas.ts';
-import { circuitOpen, noRoom, type Stopped } from './call-refusals.ts';
+import type { Amount, LedgerEntryOf } from '../core/ledger-wire.ts';
+import { type CapOfCall, capsOf } from '../policy/caps.ts';
+import type { Taken } from '../policy/ledger/buckets.ts';
+import { type BucketsOfCall, breakerOf, bucketsOf, isTheirFault, nanosOf } from '../policy/quotas.ts';
+import { capReached, circuitOpen, rateLimited, type Stopped } from './call-refusals.ts';
 import { type EffectScope, stepTime } from './effects.ts';
 
 /**
@@ -17,48 +20,57 @@ const SETTLE_MS = 600_000;
 /** How a call went; `not_made`: it was not sent after all; `cut`: it was, and nobody waited for what came of it. */
 export type CallOutcome = 'ok' | 'not_made' | 'cut' | AppError;
 
-export interface Passed {
-  over(outcome: CallOutcome): void;
+/** What a call takes of what it is measured by, as far as that is known before. */
+export interface Foreseen {
+  /** That a model call may use. */
+  tokens(): number;
+  /** What it costs or moves, nanos of USD. Throws AppError where nobody can tell. @param field the argument that caps name */
+  nanos(field: string | undefined): number | Promise<number>;
 }
 
-/** Throws AppError `ledger_unavailable`. @param target `tool:NAME` or `model:NAME` */
-export async function passGates(scope: EffectScope, target: string): Promise<Passed | Stopped> {
+export interface Passed {
+  /** @param used by a model call; null: nobody knows, so what was foreseen is charged, as for tools */
+  over(outcome: CallOutcome, used: Usage | null): void;
+}
+
+/** What was taken of the cluster's, and is corrected once it is known: an entry of the ledger. */
+interface Held {
+  id: string;
+  amount: Amount;
+}
+
+const NOTHING: Amount = { nanos: 0, tokens: 0, count: 0 };
+
+/** Throws AppError `ledger_unavailable`, and what `nanos` throws. @param target `tool:NAME` or `model:NAME` */
+export async function passGates(scope: EffectScope, target: string, foreseen: Foreseen): Promise<Passed | Stopped> {
   const { deps, accepted } = scope;
   const quotas = deps.quotas();
-  const buckets = bucketsOf(quotas, target, accepted.user);
-  const caps = capsOf(quotas, target);
+  const buckets = bucketsOf(quotas, target, accepted.user, foreseen.tokens);
   const rule = breakerOf(quotas, target);
   const breaker = rule === null ? null : deps.ledger.ledger.breakers.get(target);
   // Known to be open: then nothing is taken that could not be given back.
   if (breaker?.state === 'open' && deps.clock.now() < breaker.until) return circuitOpen(target, breaker.until);
 
-  let cap: string | null = null;
-  if (caps.length > 0) {
-    const id = newId(scope, target);
-    const verdict = await deps.ledger.reserve({
-      v: 1,
-      kind: 'reserve',
-      id,
-      run: accepted.run,
-      epoch: scope.epoch,
-      until: deps.clock.now() + stepTime(scope) + SETTLE_MS,
-      amount: { nanos: 0, tokens: 0, count: 1 },
-      accounts: caps,
-    });
-    if (!verdict.granted) return noRoom('cap', target, verdict.until, `${verdict.account.max_count} calls an hour`);
-    cap = id;
-  }
-  const giveBack = (): void => {
-    if (cap !== null) tell(scope, { v: 1, kind: 'settle', id: cap, amount: { nanos: 0, tokens: 0, count: 0 } });
+  const held: Held[] = [];
+  const settle = (amountOf: (held: Held) => Amount): void => {
+    for (const one of held) tell(scope, { v: 1, kind: 'settle', id: one.id, amount: amountOf(one) });
   };
+  const giveBack = (): void => settle(() => NOTHING);
   try {
-    while (buckets.length > 0) {
-      const verdict = await deps.ledger.take({ v: 1, kind: 'take', id: newId(scope, target), buckets });
+    for (const cap of capsOf(quotas, target)) {
+      const stopped = await reserve(scope, target, cap, foreseen, held);
+      if (stopped !== null) {
+        giveBack();
+        return stopped;
+      }
+    }
+    while (buckets.calls.length + buckets.tokens.length > 0) {
+      const verdict = await take(scope, target, buckets, held);
       if (verdict.granted) break;
       const wait = verdict.again_at === null ? Number.POSITIVE_INFINITY : verdict.again_at - deps.clock.now();
       if (wait > WAIT_HERE_MS || scope.effort.notWanted) {
         giveBack();
-        return noRoom('rate', target, verdict.again_at, `the rate of ${verdict.scope}`);
+        return rateLimited(target, verdict);
       }
       await new Promise<void>((resolve) => void deps.clock.after(Math.max(1, wait), resolve));
     }
@@ -73,11 +85,9 @@ export async function passGates(scope: EffectScope, target: string): Promise<Pas
       probe = id;
     }
     return {
-      over(outcome) {
-        if (cap !== null) {
-          const count = outcome === 'not_made' ? 0 : 1;
-          tell(scope, { v: 1, kind: 'settle', id: cap, amount: { nanos: 0, tokens: 0, count } });
-        }
+      over(outcome, used) {
+        if (outcome === 'not_made') giveBack();
+        else settle(({ amount }) => (used === null ? amount : amountUsed(amount, used)));
         if (rule === null || outcome === 'not_made' || outcome === 'cut') return;
         const ok = outcome === 'ok' || !isTheirFault(outcome.code);
         // A success says something only where there were failures.
@@ -96,6 +106,53 @@ export async function passGates(scope: EffectScope, target: string): Promise<Pas
 
 export function isStopped(one: Passed | Stopped): one is Stopped {
   return 'gate' in one;
+}
+
+/** A place in a cap; null when there is one. */
+async function reserve(
+  scope: EffectScope,
+  target: string,
+  { account, field }: CapOfCall,
+  foreseen: Foreseen,
+  held: Held[],
+): Promise<Stopped | null> {
+  const { deps, accepted, epoch } = scope;
+  const nanos = account.max_nanos === undefined ? 0 : await foreseen.nanos(field);
+  // Calls are counted in one account, whatever arguments other caps look at.
+  const amount: Amount = { nanos, tokens: 0, count: field === undefined ? 1 : 0 };
+  const unit = nanos > (account.max_nanos ?? 0) ? 'nanos' : amount.count > (account.max_count ?? 1) ? 'count' : null;
+  // More than a whole hour has: it would wait for ever.
+  if (unit !== null) return capReached(target, account, unit, null);
+  const id = newId(scope, target);
+  const until = deps.clock.now() + stepTime(scope) + SETTLE_MS;
+  const entry = { v: 1, kind: 'reserve', id, run: accepted.run, epoch, until, amount, accounts: [account] } as const;
+  const verdict = await deps.ledger.reserve({ ...entry, accounts: [account] });
+  if (!verdict.granted) return capReached(target, account, verdict.unit, verdict.until);
+  held.push({ id, amount });
+  return null;
+}
+
+async function take(scope: EffectScope, target: string, buckets: BucketsOfCall, held: Held[]): Promise<Taken> {
+  const { deps, accepted } = scope;
+  const id = newId(scope, target);
+  const { calls, tokens: estimated } = buckets;
+  const [first] = estimated;
+  if (first === undefined) return deps.ledger.take({ v: 1, kind: 'take', id, buckets: calls });
+  const until = deps.clock.now() + stepTime(scope) + SETTLE_MS;
+  // A run makes one model call at a time.
+  const entry = { v: 2, kind: 'draw', id, who: accepted.run, until, buckets: calls, estimated } as const;
+  const verdict = await deps.ledger.draw({ ...entry });
+  if (verdict.granted) held.push({ id, amount: { ...NOTHING, tokens: first.take } });
+  return verdict;
+}
+
+/** What a model call used, in the units in which it was foreseen. */
+function amountUsed({ nanos, tokens, count }: Amount, used: Usage): Amount {
+  return {
+    nanos: nanos === 0 ? 0 : nanosOf(used.cost_usd),
+    tokens: tokens === 0 ? 0 : used.input_tokens + used.output_tokens,
+    count,
+  };
 }
 
 function newId({ deps, accepted }: EffectScope, target: string): string {

@@ -6,10 +6,11 @@ import type { RunEvent } from '../core/events.ts';
 import { exceedsBytes, isJson, type Json, MAX_DEPTH, MAX_RESULT_BYTES } from '../core/json.ts';
 import type { RunCall } from '../core/run-state.ts';
 import { toolScope } from '../core/switch-scope.ts';
+import { amountOf } from '../policy/caps.ts';
 import { afterFailedCall, suggestionFor } from '../policy/retry.ts';
 import { UNKNOWN_EFFECT } from '../ports/tools.ts';
 import { missingApproval } from './approval-check.ts';
-import { type CallOutcome, isStopped, type Passed, passGates } from './call-gates.ts';
+import { type CallOutcome, type Foreseen, isStopped, type Passed, passGates } from './call-gates.ts';
 import type { Stopped } from './call-refusals.ts';
 import { type EffectScope, type Permit, stepTime, type WantOf } from './effects.ts';
 import { staleBefore } from './freshness.ts';
@@ -42,7 +43,7 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
   if (known !== null) return scope.effort.notWanted ? [] : [known];
   let passed: Passed | Stopped;
   try {
-    passed = await passGates(scope, uses);
+    passed = await passGates(scope, uses, foreseenFor(scope, planned, args));
   } catch (thrown) {
     return scope.effort.notWanted ? [] : failed(scope, planned, toAppError(thrown), 0);
   }
@@ -54,7 +55,7 @@ export async function call(scope: EffectScope, want: WantOf<'call'>): Promise<Ru
     };
     return scope.effort.notWanted ? [] : await made(scope, planned, args, equal, note);
   } finally {
-    passed.over(outcome);
+    passed.over(outcome, null);
   }
 }
 
@@ -77,6 +78,20 @@ function fromCache(scope: EffectScope, planned: RunCall, equal: CachedCall): Run
   const { result, at } = found;
   log.info('tool.executed', { ...said(scope, planned), status: 'ok', ms: 0, cached_at: new Date(at).toISOString() });
   return { type: 'call_done', c: planned.c, result, ms: 0, cached: { at } };
+}
+
+/** What caps in USD count: an argument that the cap names, or the tool as it is announced now. */
+function foreseenFor({ deps }: EffectScope, { tool }: RunCall, args: Record<string, Json>): Foreseen {
+  return {
+    tokens: () => 0,
+    async nanos(field) {
+      if (field !== undefined) return amountOf(tool, field, args);
+      const definition = await deps.tools.find(tool);
+      if (definition !== null) return amountOf(tool, definition.amount_field, args);
+      const text = `no worker announces the tool ${tool} now, so nobody knows what a cap in USD is to count`;
+      throw new AppError('unknown_tool', text, { retryable: true });
+    },
+  };
 }
 
 /** All gates have let it through. */

@@ -41,7 +41,7 @@ export interface LedgerLogOptions {
 /** What only a newer node can read: it may grant what this one would not. */
 const Versioned = z.object({ v: z.int().min(2) });
 
-type Asking = LedgerEntryOf<'reserve' | 'take' | 'probe'>;
+type Asking = LedgerEntryOf<'reserve' | 'take' | 'draw' | 'probe'>;
 type Telling = Exclude<LedgerEntry, Asking>;
 type Answer = (verdict: LedgerVerdict, at: number) => void;
 
@@ -105,6 +105,10 @@ export class LedgerLog {
     return this.ask(entry, entry.id) as Promise<Taken>;
   }
 
+  draw(entry: LedgerEntryOf<'draw'>): Promise<Taken> {
+    return this.ask(entry, entry.id) as Promise<Taken>;
+  }
+
   probe(entry: LedgerEntryOf<'probe'>): Promise<Probed> {
     return this.ask(entry, entry.id) as Promise<Probed>;
   }
@@ -140,7 +144,7 @@ export class LedgerLog {
         giveUp.abort(error);
         // It may be stored, and granted, all the same: but nobody acts on it.
         if (this.sent.has(subject)) this.sent.set(subject, null);
-        if (entry.kind === 'reserve') this.release(entry.id);
+        if (entry.kind === 'reserve' || entry.kind === 'draw') this.release(entry.id);
         reject(error);
       };
       const cancel = this.options.clock.after(PATIENCE_MS, () => {

@@ -27,26 +27,31 @@ export interface Hold {
   settle(usage: Usage | null): Promise<void>;
 }
 
+/** What the next model call may use; worked out when it is first asked for. Throws AppError `unknown_price`. */
+export function estimateFor({ deps, accepted, context }: EffectScope, maxOutputTokens: number): () => Amount {
+  const { instructions = '' } = accepted.agent;
+  let known: Amount | null = null;
+  return () =>
+    (known ??= estimateOf(deps.price(modelOf(accepted.agent, context)), {
+      chars: instructions.length + JSON.stringify(accepted.task).length,
+      inputTokens: context.input_tokens,
+      calls: context.thinks,
+      maxOutputTokens,
+    }));
+}
+
 /** Null: it costs nothing. Throws AppError `ledger_unavailable`, or `unknown_price`. */
 export async function holdForThink(
   scope: EffectScope,
   thinkId: string,
-  maxOutputTokens: number,
+  estimate: () => Amount,
 ): Promise<Hold | RunEventOf<'limit'> | null> {
   const { deps, accepted, context, epoch } = scope;
-  const model = modelOf(accepted.agent, context);
-  const { instructions = '' } = accepted.agent;
-  const price = deps.price(model);
-  if (!isPriced(price)) return null;
+  if (!isPriced(deps.price(modelOf(accepted.agent, context)))) return null;
   const root = accepted.ancestors[0] ?? accepted.run;
   const accounts = accountsOf(deps.quotas(), { user: accepted.user, agent: accepted.agent.name, root });
   if (accounts.length === 0) return null;
-  const amount = estimateOf(price, {
-    chars: instructions.length + JSON.stringify(accepted.task).length,
-    inputTokens: context.input_tokens,
-    calls: context.thinks,
-    maxOutputTokens,
-  });
+  const amount = estimate();
   const until = deps.clock.now() + stepTime(scope);
   for (let wait = AGAIN_MS; ; wait = Math.min(2 * wait, LONGEST_AGAIN_MS)) {
     const entry: LedgerEntryOf<'reserve'> = {

@@ -24,7 +24,7 @@ import { type EffectScope, stepTime, type WantOf } from './effects.ts';
 import { fetchedOf } from './freshness.ts';
 import { askedByLoop, loopBeforeStep, loopInDecision, refusedByLoop, stoppedBy } from './loop-watch.ts';
 import { underOldKeys } from './open-calls.ts';
-import { type Hold, holdForThink, usedByFailed } from './spending.ts';
+import { estimateFor, type Hold, holdForThink, usedByFailed } from './spending.ts';
 import { planInForce, thinkInput } from './think-input.ts';
 import { anomalies, tellLoop } from './warnings.ts';
 
@@ -56,15 +56,16 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   try {
     const model = deps.models.get(name);
     const input = await thinkInput(scope, want.phase, loop);
-    const held = await holdForThink(scope, want.id, input.maxOutputTokens);
+    const estimate = estimateFor(scope, input.maxOutputTokens);
+    const held = await holdForThink(scope, want.id, estimate);
     if (held !== null && 'type' in held) return fallBackOr(scope, held);
     hold = held;
-    const gates = await passGates(scope, uses);
+    const gates = await passGates(scope, uses, { tokens: () => estimate().tokens, nanos: () => estimate().nanos });
     if (isStopped(gates)) throw later(gates, deps.clock.now());
     passed = gates;
     const permit = scope.effort.notWanted ? 'wait' : scope.permit(uses);
     if (permit !== 'go') {
-      passed.over('not_made');
+      passed.over('not_made', null);
       passed = null;
       if (permit !== 'wait') throw permit.off;
       await hold?.settle(NO_USAGE);
@@ -79,12 +80,13 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
     const { switchedOff, notWanted } = scope.effort;
     const error = switchedOff ?? toAppError(thrown, 'model_error');
     const isCut = notWanted || switchedOff !== undefined;
-    passed?.over(isCut ? 'cut' : error);
-    await hold?.settle(passed === null ? NO_USAGE : usedByFailed(toAppError(thrown), isCut));
+    const used = passed === null ? NO_USAGE : usedByFailed(toAppError(thrown), isCut);
+    passed?.over(isCut ? 'cut' : error, used);
+    await hold?.settle(used);
     return failed(scope, error, Math.max(0, deps.clock.now() - started));
   }
   deps.faults.hit('think.returned');
-  passed.over('ok');
+  passed.over('ok', reply.usage);
   await hold?.settle(reply.usage);
   const ms = Math.max(0, deps.clock.now() - started);
   log.info('llm.response', {
@@ -120,9 +122,9 @@ function failed(scope: EffectScope, fault: AppError, ms: number): RunEvent[] {
     baseMs: context.backoff_ms,
     random: deps.ids.fraction(),
   });
-  // Nobody waits for a model that is known to be down while there is another.
+  // Nobody waits for a model that is known to be down, or used up for this hour, while there is another.
   const link =
-    verdict.verdict === 'failed' || error.code === 'circuit_open'
+    verdict.verdict === 'failed' || error.code === 'circuit_open' || error.code === 'cap_reached'
       ? linkFor(scope, 'model', verdict.verdict === 'failed' ? verdict.error : error)
       : null;
   if (link !== null) return [tellFallback(scope, { ...link, usage, model, ms })];

@@ -39,6 +39,7 @@ describe('what is different between two policies', () => {
       autonomy: [{ agent: '*', level: 'observe' }],
       taint: { writes: 'deny' },
       approvals: { needed: 2 },
+      quotas: { caps: [{ for: 'tool:pay', usd: 100 }] },
     };
     const found = changes({}, after);
     for (const section of Object.keys(after))

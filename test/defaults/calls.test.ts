@@ -9,7 +9,7 @@ import type { RunContext } from '../../src/core/run-state.ts';
 import { ToolDefinition } from '../../src/core/tool.ts';
 import { nextLink, textFor } from '../../src/policy/degrade.ts';
 import { priceOf } from '../../src/policy/pricing.ts';
-import { breakerOf } from '../../src/policy/quotas.ts';
+import { breakerOf, bucketsOf } from '../../src/policy/quotas.ts';
 import { afterFailedCall, afterFailedThink } from '../../src/policy/retry.ts';
 
 /** What holds when nobody says otherwise: of calls, approvals, budgets and what a run falls back on. */
@@ -60,6 +60,15 @@ describe('a call', () => {
 
   it('TOOL-8, TOOL-13: has no rate and no cap unless one is set (decision 20)', () => {
     expect(quotasFrom(undefined)).toMatchObject({ rates: [], caps: [] });
+  });
+
+  it('TOOL-8: of a rate is counted, whoever makes it, and not its tokens; one comes back at a time', () => {
+    const { rates, ...quotas } = quotasFrom({ rates: [{ for: 'model:m', capacity: 5, every_ms: 10 }] });
+    expect(rates).toEqual([{ for: 'model:m', per: 'cluster', capacity: 5, every_ms: 10 }]);
+    expect(bucketsOf({ ...quotas, rates }, 'model:m', 'u', () => 9)).toEqual({
+      calls: [{ scope: 'model:m', capacity: 5, every_ms: 10, take: 1 }],
+      tokens: [],
+    });
   });
 
   it('TOOL-9, TOOL-10, OPS-8: has results that hold for good, are not cached, and that nothing makes up for, unless its tool says so', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/core/errors.ts';
 import { Quotas, quotasFrom } from '../../src/core/quotas.ts';
-import { accountsOf, breakerOf, bucketsOf, capsOf, estimateOf, isPriced, nanosOf } from '../../src/policy/quotas.ts';
+import { accountsOf, breakerOf, bucketsOf, estimateOf, isPriced, nanosOf } from '../../src/policy/quotas.ts';
 
 const spender = { user: 'alice', agent: 'invoices', root: 'run-1' };
 const price = { model: 'm', from: '2020-01-01', input: 3, output: 15 };
@@ -39,21 +39,76 @@ describe('quotas', () => {
     });
   });
 
-  it('give each tool that a pattern matches a bucket and a cap of its own', () => {
+  it('give each tool that a pattern matches a bucket of its own', () => {
     const quotas = quotasFrom({
       rates: [
         { for: 'tool:mail*', per: 'user', capacity: 10, every_ms: 60_000 },
         { for: 'tool:*', capacity: 100, every_ms: 600 },
       ],
-      caps: [{ for: 'tool:delete_row', calls: 3 }],
     });
-    expect(bucketsOf(quotas, 'tool:mail_all', 'bob').map(({ scope, capacity }) => [scope, capacity])).toEqual([
+    const none = () => expect.fail('asked for tokens');
+    const { calls, tokens } = bucketsOf(quotas, 'tool:mail_all', 'bob', none);
+    expect(calls.map(({ scope, capacity }) => [scope, capacity])).toEqual([
       ['tool:mail_all user:bob', 10],
       ['tool:mail_all', 100],
     ]);
-    expect(bucketsOf(quotas, 'model:mail', 'bob')).toEqual([]);
-    expect(capsOf(quotas, 'tool:delete_row')).toEqual([{ scope: 'cap:tool:delete_row', period: 'hour', max_count: 3 }]);
-    expect(capsOf(quotas, 'tool:delete_rows')).toEqual([]);
+    expect(tokens).toEqual([]);
+    expect(bucketsOf(quotas, 'model:mail', 'bob', none)).toEqual({ calls: [], tokens: [] });
+  });
+
+  it("TOOL-8: take a model's requests and tokens from buckets of their own, as providers limit both, also a user each", () => {
+    const quotas = quotasFrom({
+      rates: [
+        { for: 'model:openai/*', capacity: 500, refill: 500, every_ms: 60_000 },
+        { for: 'model:openai/*', unit: 'tokens', capacity: 200_000, refill: 200_000, every_ms: 60_000 },
+        { for: 'model:openai/*', unit: 'tokens', per: 'user', capacity: 40_000, refill: 20_000, every_ms: 60_000 },
+      ],
+    });
+    expect(bucketsOf(quotas, 'model:openai/x', 'bob', () => 3_000)).toEqual({
+      calls: [{ scope: 'model:openai/x', capacity: 500, every_ms: 120, take: 1 }],
+      tokens: [
+        { scope: 'model:openai/x tokens', capacity: 200_000, every_ms: 0.3, take: 3_000 },
+        { scope: 'model:openai/x tokens user:bob', capacity: 40_000, every_ms: 3, take: 3_000 },
+      ],
+    });
+  });
+
+  it('keep two rates of one target apart, such as one a minute and one a day; the same one twice is one', () => {
+    const minute = { for: 'model:m', capacity: 10, refill: 10, every_ms: 60_000 };
+    const day = { for: 'model:*', capacity: 1_000, refill: 1_000, every_ms: 86_400_000 };
+    const { calls } = bucketsOf(quotasFrom({ rates: [minute, day, day] }), 'model:m', 'bob', () => 0);
+    expect(calls.map(({ scope }) => scope)).toEqual(['model:m', 'model:m 1000+1000/86400000ms']);
+  });
+
+  it.each([
+    [
+      { rates: [{ for: 'tool:t', unit: 'tokens', capacity: 1, every_ms: 1 }] },
+      'rates.0.unit',
+      /only models use tokens/,
+    ],
+    [{ rates: [{ for: 'model:m', unit: 'words', capacity: 1, every_ms: 1 }] }, 'rates.0.unit', /calls.*tokens/],
+    [{ rates: [{ for: 'model:m', capacity: 1, refill: 1e9, every_ms: 999 }] }, 'rates.0.refill', /at most 1000000/],
+    [{ caps: [{ for: 'tool:t' }] }, 'caps.0', /calls, usd or both/],
+    [{ caps: [{ for: 'tool:t', calls: 1, amount_field: 'n' }] }, 'caps.0.amount_field', /usd beside it/],
+    [{ caps: [{ for: 'model:m', usd: 1, amount_field: 'n' }] }, 'caps.0.amount_field', /no arguments/],
+    [{ caps: [{ for: 'tool:t', usd: 1, amount_field: 'a..b' }] }, 'caps.0.amount_field', /path of an argument/],
+    [{ caps: [{ for: 'tool:t', usd: -1 }] }, 'caps.0.usd', />=0/],
+  ])('with %j are refused: the field and what was expected are named', (bad, field, expected) => {
+    try {
+      quotasFrom(bad as never);
+      expect.fail('not refused');
+    } catch (thrown) {
+      expect(thrown).toMatchObject({ code: 'bad_quotas', field, message: expect.stringMatching(expected) });
+    }
+  });
+
+  it('are written as older nodes read them where they say nothing that those do not know', () => {
+    const quotas = quotasFrom({
+      rates: [{ for: 'tool:t', capacity: 1, every_ms: 1 }],
+      caps: [{ for: 'tool:t', calls: 1 }],
+    });
+    expect(Object.keys(quotas.rates[0] ?? {})).toEqual(['for', 'per', 'capacity', 'every_ms']);
+    expect(Object.keys(quotas.caps[0] ?? {})).toEqual(['for', 'calls']);
   });
 
   it('that are wrong are refused with every fault', () => {

@@ -87,6 +87,39 @@ describe('the ledger of a node', () => {
     for (const one of [node, other]) expect(spent(one)).toMatchObject({ held: { nanos: 0 }, spent: { nanos: 0 } });
   });
 
+  it('TOOL-8: gives back what was drawn without a verdict; whoever reads a snapshot knows draws, lines and debts', async () => {
+    const drawOf = (id: string, take: number) => ({
+      ...{ v: 2 as const, kind: 'draw' as const, id, who: id, until: clock.now() + 60_000, buckets: [] },
+      estimated: [{ scope: 'model:m tokens', capacity: 100, every_ms: 1_000, take }],
+    });
+    const mine = bus();
+    const [node, other] = [await join(mine), await join(bus(), 1)];
+    mine.cut();
+    const asked = codeOf(node.ledger.draw(drawOf('a', 60)));
+    await clock.advance(6_000);
+    expect(await asked).toBe('ledger_unavailable');
+    mine.heal();
+    await clock.advance(10_000);
+    expect(other.ledger.ledger.draws.open.size).toBe(0);
+    expect((await other.ledger.draw(drawOf('b', 100))).granted).toBe(true);
+    expect((await other.ledger.draw(drawOf('c', 30))).granted).toBe(false);
+    await other.ledger.tell({ v: 1, kind: 'settle', id: 'b', amount: { nanos: 0, tokens: 150, count: 0 } });
+    await clock.settle();
+    expect(other.ledger.ledger.snapshot()).toMatchObject({
+      v: 2,
+      lines: [['model:m tokens', [{ who: 'c', take: 30 }]]],
+    });
+    const late = await join();
+    expect(late.ledger.ledger.snapshot()).toEqual(other.ledger.ledger.snapshot());
+    // 50 in debt, and 30 for the one before.
+    expect(await late.ledger.draw(drawOf('d', 1))).toMatchObject({ again_at: clock.now() + 81_000 });
+    // What older nodes know as well is written as they read it.
+    await clock.advance(3_600_000);
+    for (let i = 0; i < 1_000; i++) await other.ledger.tell(settleOf(`none ${i}`, 0));
+    await clock.settle();
+    expect(other.ledger.ledger.snapshot().v).toBe(1);
+  });
+
   it('charges what an older claim of a run left open to the next owner, also what comes in later', async () => {
     const mine = bus();
     const [dying, next] = [await join(mine), await join()];

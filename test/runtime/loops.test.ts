@@ -245,14 +245,14 @@ describe('warnings of use (SUP-5)', () => {
     expect((await cluster.statuses())[0]?.warnings).toHaveLength(2);
   });
 
-  it('TOOL_CALL_SURGE beyond 80 calls; the default of 80 itself is allowed', async () => {
-    const wide = (step: number) =>
+  it('SUP-5: TOOL_CALL_SURGE from the 80th call on, and not at the 79th', async () => {
+    const wide = (step: number, length: number) =>
       scripted({
         action: 'tool_call',
-        calls: Array.from({ length: 40 }, (_, i) => ({ tool: 'echo', args: { i: `${step} ${i}` } })),
+        calls: Array.from({ length }, (_, i) => ({ tool: 'echo', args: { i: `${step} ${i}` } })),
       });
     const one = scripted({ action: 'tool_call', calls: [{ tool: 'echo', args: {} }] });
-    const { trace } = await played(scriptedModel([wide(1), wide(2), one, answer]));
+    const { trace } = await played(scriptedModel([wide(1, 40), wide(2, 39), one, answer]));
     const codes = trace.steps.map((step) => step.warnings.map((text) => text.split(':')[0]));
     expect(codes).toEqual([[], [], ['TOOL_CALL_SURGE'], ['TOOL_CALL_SURGE']]);
   });

@@ -18,23 +18,35 @@ export class Buckets {
   }
 
   take(refs: BucketRef[], at: number): Taken {
-    const levels = refs.map((ref) => ({ ref, tokens: this.level(ref, at) }));
-    for (const { ref, tokens } of levels) {
+    const short = this.short(refs, at);
+    if (short === null) this.drain(refs, at);
+    return short ?? { granted: true };
+  }
+
+  /** The first that has too little; null when all have enough. */
+  short(refs: BucketRef[], at: number): Taken | null {
+    for (const ref of refs) {
+      const tokens = this.level(ref, at);
       if (ref.take <= tokens) continue;
       const again_at = ref.take > ref.capacity ? null : Math.ceil(at + (ref.take - tokens) * ref.every_ms);
       return { granted: false, scope: ref.scope, again_at };
     }
-    for (const { ref, tokens } of levels) {
-      const left = tokens - ref.take;
-      this.buckets.set(ref.scope, { tokens: left, at, full_at: at + (ref.capacity - left) * ref.every_ms });
-    }
-    return { granted: true };
+    return null;
+  }
+
+  drain(refs: BucketRef[], at: number): void {
+    const left = refs.map((ref) => this.level(ref, at) - ref.take);
+    for (const [i, ref] of refs.entries()) this.set(ref, left[i] ?? 0, at);
   }
 
   level({ scope, capacity, every_ms }: Omit<BucketRef, 'take'>, at: number): number {
     const bucket = this.buckets.get(scope);
     if (bucket === undefined) return capacity;
     return Math.min(capacity, bucket.tokens + Math.max(0, at - bucket.at) / every_ms);
+  }
+
+  set({ scope, capacity, every_ms }: Omit<BucketRef, 'take'>, tokens: number, at: number): void {
+    this.buckets.set(scope, { tokens, at, full_at: at + (capacity - tokens) * every_ms });
   }
 
   /** Forgets those that are full. */

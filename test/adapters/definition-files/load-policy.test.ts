@@ -52,6 +52,33 @@ describe('a policy file', () => {
     ]);
   });
 
+  it('tells what is wrong with its quotas, each fault with its line', async () => {
+    const text = [
+      'quotas:',
+      '  teem: { usd: 5 }',
+      '  users: { alice: { day: { euro: 5 } } }',
+      '  rates:',
+      '    - { for: "tool:mail", unit: tokens, capacity: 10, every_ms: 60000 }',
+      '    - { for: "model:m", units: tokens, capacity: 10, every_ms: 60000 }',
+      '  caps:',
+      '    - { for: "tool:pay" }',
+      '    - { for: "tool:pay", usd: 5, amount: order.total }',
+      '    - { for: "tool:pay", usd: 5, amount_field: "" }',
+      '  breakers:',
+      '    - { for: "tool:x", rule: { failures: 1, open_ms: 1, successes: 1, opens: 1 } }',
+    ].join('\n');
+    expect(await faults(text)).toEqual([
+      'p.yaml:3: quotas.users.alice.day.euro: unknown field; known here: usd, tokens',
+      'p.yaml:5: quotas.rates.0.unit: expected calls, as only models use tokens: for model:NAME it may be tokens',
+      'p.yaml:6: quotas.rates.1.units: unknown field; did you mean "unit"?',
+      'p.yaml:8: quotas.caps.0: expected calls, usd or both: it caps nothing',
+      'p.yaml:9: quotas.caps.1.amount: unknown field; known here: for, calls, usd, amount_field',
+      'p.yaml:10: quotas.caps.2.amount_field: expected the path of an argument, such as order.total',
+      'p.yaml:12: quotas.breakers.0.rule.opens: unknown field; did you mean "open_ms"?',
+      'p.yaml:2: quotas.teem: unknown field; did you mean "team"?',
+    ]);
+  });
+
   it.each([
     ['nothing', '', ['p.yaml: holds no policy']],
     ['a list', '- v: 1\n- v: 1', ['p.yaml: expected one policy, and no list or second document']],

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { AccountRef, BucketRef, LedgerEntry } from '../../../src/core/ledger-wire.ts';
+import { type AccountRef, type BucketRef, type LedgerEntry, LedgerSnapshot } from '../../../src/core/ledger-wire.ts';
 import { Ledger } from '../../../src/policy/ledger/ledger.ts';
 
 /** Any entries in any order, as they may stand in the log: what holds of the sums whatever came before. */
@@ -22,7 +22,19 @@ const buckets: fc.Arbitrary<BucketRef[]> = fc.constant([
   { scope: 'tool:t', capacity: 3, every_ms: 1_000, take: 1 },
   { scope: 'user:a', capacity: 8, every_ms: 500, take: 1 },
 ]);
+const estimated = fc
+  .integer({ min: 1, max: 90 })
+  .map((take): BucketRef[] => [{ scope: 'model:m tokens', capacity: 60, every_ms: 50, take }]);
 const entry: fc.Arbitrary<LedgerEntry> = fc.oneof(
+  fc.record({
+    v: fc.constant(2 as const),
+    kind: fc.constant('draw' as const),
+    id,
+    who: id,
+    until: fc.constant(START + 60_000),
+    buckets,
+    estimated,
+  }),
   fc.record({
     v: fc.constant(1 as const),
     kind: fc.constant('reserve' as const),
@@ -118,8 +130,10 @@ describe('the ledger', () => {
         const ledger = new Ledger();
         const given: number[] = [];
         for (const [one, seq, at] of dated(steps)) {
+          const isKnown = one.kind === 'draw' && ledger.draws.open.has(one.id);
           const verdict = ledger.fold(one, seq, at);
-          if (one.kind === 'take' && 'granted' in verdict && verdict.granted) given.push(at);
+          const takes = one.kind === 'take' || (one.kind === 'draw' && !isKnown);
+          if (takes && 'granted' in verdict && verdict.granted) given.push(at);
         }
         given.forEach((from, i) => {
           given.slice(i).forEach((to, n) => {
@@ -161,7 +175,7 @@ describe('the ledger', () => {
           const verdict = whole.fold(one, seq, at);
           if (resumed !== null) expect(resumed.fold(one, seq, at)).toEqual(verdict);
           if (seq === (cut % (steps.length + 1)) + 1)
-            resumed = new Ledger(JSON.parse(JSON.stringify(whole.snapshot())));
+            resumed = new Ledger(LedgerSnapshot.parse(JSON.parse(JSON.stringify(whole.snapshot()))));
         }
         if (resumed !== null) expect(resumed.snapshot()).toEqual(whole.snapshot());
       }),
