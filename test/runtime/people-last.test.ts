@@ -104,7 +104,7 @@ describe('a run whose calls keep failing', () => {
     expect(fold(without)).toBe('failed.max_retries');
   });
 
-  it('is not when people said no, or a gate did', async () => {
+  it('is not when only a gate said no', async () => {
     const cluster = desk(['unknown_tool']);
     await cluster.node();
     await cluster.submit({ input: 'x' }, 'desk');
