@@ -18,6 +18,7 @@ COPY --from=build /app/dist ./dist
 COPY bin ./bin
 COPY scripts ./scripts
 COPY examples/pricing.yaml ./examples/pricing.yaml
+COPY examples/policies ./examples/policies
 COPY examples/workers ./examples/workers
 RUN mkdir -m 700 /keys /work && chown node:node /keys /work
 USER node

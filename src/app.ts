@@ -38,7 +38,7 @@ import { Journal } from './runtime/journal.ts';
 import { Lanes } from './runtime/lanes.ts';
 import { LedgerLog } from './runtime/ledger-log.ts';
 import { type SupervisorNode, startNode } from './runtime/node.ts';
-import { Policies } from './runtime/policies.ts';
+import { type FirstPolicy, Policies } from './runtime/policies.ts';
 import { NodeSettings } from './runtime/settings.ts';
 import { Switches } from './runtime/switches.ts';
 import { ToolCache } from './runtime/tool-cache.ts';
@@ -93,6 +93,11 @@ export interface SupervisorOptions {
   clockOffset?: () => number;
   /** Time and timers; default this process's, moved by `clockOffset`. */
   clock?: Clock;
+  /**
+   * Put into force, as a version that says who and why, where no policy was ever applied; default none: agents only read
+   * until one is.
+   */
+  firstPolicy?: FirstPolicy;
   faults?: FaultPoints;
   /** How decisions of approvers are checked; default Ed25519 nkeys. */
   signatures?: Signatures;
@@ -128,7 +133,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const ledger = new LedgerLog({ bus, subjects, clock, ids: cryptoIds, log });
   const staleMs = settings.switch_stale_ms;
   const switches = new Switches({ bus, subjects, clock, ids: cryptoIds, log, node, staleMs });
-  const policies = new Policies({ bus, subjects, log });
+  const policies = new Policies({ bus, subjects, log, first: options.firstPolicy });
   // A clock that is not this process's says nothing about its event loop.
   const watchdog =
     options.clock === undefined ? startWatchdog({ node, log, clock, ...blockLimits(settings) }) : NO_WATCHDOG;
@@ -221,6 +226,8 @@ export interface StackOptions {
   pricing?: PricingTable;
   /** As for a node: what the whole cluster shares. */
   quotas?: QuotasInput;
+  /** As for a node, of the server that is started here: a cluster of yours is left alone. */
+  firstPolicy?: FirstPolicy;
   log: Log;
   telemetry?: Telemetry | undefined;
 }
@@ -257,7 +264,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     bus = await connectBus(address, options.name ?? 'proctor', subjects, log, options.replication);
     const followed = await followServerClock(bus, subjects, log);
     offset = followed;
-    const node = await startSupervisor({ ...options, bus, subjects, clockOffset: followed.read });
+    const { firstPolicy, ...rest } = options;
+    const node = await startSupervisor({
+      ...rest,
+      ...(embedded === null || firstPolicy === undefined ? {} : { firstPolicy }),
+      ...{ bus, subjects, clockOffset: followed.read },
+    });
     const connected = bus;
     let stopping = false;
     return {

@@ -118,6 +118,7 @@ export type { Signatures, Signer } from './ports/signing.ts';
 export type { Log, Telemetry } from './ports/telemetry.ts';
 export type { ToolCall, ToolSource } from './ports/tools.ts';
 export type { SupervisorNode } from './runtime/node.ts';
+export type { FirstPolicy, PolicyInForce } from './runtime/policies.ts';
 export type { NodeSettings } from './runtime/settings.ts';
 export { defineTool, type ToolSpec } from './worker/define-tool.ts';
 export {

@@ -18,6 +18,7 @@ import type { Bus } from '../../src/ports/bus.ts';
 import { type Approver, createApprover } from '../../src/worker/approver.ts';
 import { silent } from '../support/log.ts';
 import { progress } from '../support/report.ts';
+import { TRUSTING } from '../support/trusting.ts';
 import { ATTACKS, type Attack, type Forged, type Person, type Scene } from './attacks.ts';
 
 /**
@@ -296,6 +297,7 @@ async function startNode(
   const node = await startSupervisor({
     bus,
     subjects,
+    firstPolicy: TRUSTING,
     log: silent,
     agents: [{ name: 'payer', model: 'plan', tools: ['transfer'] }],
     tools: [

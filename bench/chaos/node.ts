@@ -5,6 +5,7 @@ import { Subjects } from '../../src/core/subjects.ts';
 import { scriptModel } from '../crash/agents.ts';
 import { childOptions, hearParent, say } from '../support/children.ts';
 import { fileLog } from '../support/log.ts';
+import { TRUSTING } from '../support/trusting.ts';
 import { AGENTS } from './agents.ts';
 import { sinkTools } from './sink.ts';
 import type { ChaosNodeOptions } from './wire.ts';
@@ -31,6 +32,7 @@ async function start(name: string, url: string): Promise<void> {
   await startSupervisor({
     bus: breakage === 'ack' ? ackedTooEarly(bus) : bus,
     subjects,
+    firstPolicy: TRUSTING,
     log,
     name,
     agents: AGENTS,

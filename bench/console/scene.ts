@@ -13,6 +13,7 @@ import type { SupervisorNode } from '../../src/runtime/node.ts';
 import { serveTools, type Worker } from '../../src/worker/serve-tools.ts';
 import { silent } from '../support/log.ts';
 import { type DrillServer, startServer } from '../support/server.ts';
+import { TRUSTING } from '../support/trusting.ts';
 import { AGENTS, actors, away, TOOLS } from './cast.ts';
 
 /** A whole cluster on a real server for the page to look at: two nodes, a worker, agents that follow a script. */
@@ -56,6 +57,7 @@ export async function openScene({ assets, nodes = 2 }: SceneOptions = {}): Promi
     const node = await startSupervisor({
       bus: await connect(`node-${n}`),
       subjects,
+      firstPolicy: TRUSTING,
       log: silent,
       name: `node-${n}`,
       host: `host-${n}`,

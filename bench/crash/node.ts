@@ -9,6 +9,7 @@ import type { Bus } from '../../src/ports/bus.ts';
 import type { FaultPoint } from '../../src/runtime/fault-points.ts';
 import { childOptions, hearParent, say } from '../support/children.ts';
 import { fileLog } from '../support/log.ts';
+import { TRUSTING } from '../support/trusting.ts';
 import { AGENTS, scriptModel } from './agents.ts';
 import { sinkTools } from './sink.ts';
 
@@ -54,6 +55,7 @@ async function start(): Promise<void> {
   await startSupervisor({
     bus: withShortAckWait(bus, options.doorAckMs),
     subjects,
+    firstPolicy: TRUSTING,
     log,
     name,
     agents: AGENTS,

@@ -9,6 +9,7 @@ import type { Json } from '../../src/core/json.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import { childOptions, hearParent, say } from '../support/children.ts';
 import { fileLog } from '../support/log.ts';
+import { TRUSTING } from '../support/trusting.ts';
 
 /** The node that gets the hostile tasks. Asked for it, it collects garbage and says what memory it holds. */
 
@@ -29,6 +30,7 @@ const bus = await connectBus({ url }, 'fuzz-node', subjects, log);
 await startSupervisor({
   bus,
   subjects,
+  firstPolicy: TRUSTING,
   log,
   agents: [
     AgentDefinition.parse({ name: 'plan', model: 'plan', ...common }),

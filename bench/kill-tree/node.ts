@@ -10,6 +10,7 @@ import type { ToolSource } from '../../src/ports/tools.ts';
 import { wallClock } from '../kill/wire.ts';
 import { childOptions, hearParent, say } from '../support/children.ts';
 import { silent } from '../support/log.ts';
+import { TRUSTING } from '../support/trusting.ts';
 import {
   LEAF,
   LEAVES,
@@ -95,6 +96,7 @@ const agent = (name: string, model: string, delegates_to: string[]) =>
 await startSupervisor({
   bus,
   subjects,
+  firstPolicy: TRUSTING,
   log,
   name: options.name,
   agents: [agent(ROOT, 'bench/root', [MIDDLE]), agent(MIDDLE, 'bench/middle', [LEAF]), agent(LEAF, 'bench/leaf', [])],

@@ -9,6 +9,7 @@ import type { Log } from '../../src/ports/telemetry.ts';
 import type { ToolSource } from '../../src/ports/tools.ts';
 import { childOptions, hearParent, say } from '../support/children.ts';
 import { silent } from '../support/log.ts';
+import { TRUSTING } from '../support/trusting.ts';
 import { AGENTS, EFFECTS, type Effect, type KillNodeOptions, MODELS, TOOLS, wallClock } from './wire.ts';
 
 /** A node whose runs wait in tools of a second and more, one after the other; it says when it hears and reads orders. */
@@ -61,6 +62,7 @@ const limits = { steps: 100_000, wall_ms: 86_400_000, tool_calls: 100_000, faili
 await startSupervisor({
   bus,
   subjects,
+  firstPolicy: TRUSTING,
   log,
   name: options.name,
   agents: AGENTS.map((name, i) =>

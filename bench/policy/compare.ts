@@ -4,7 +4,7 @@ import { startServer } from '../support/server.ts';
 import { byTurns, roundTurn, type Side, type Turn, type TurnsOptions } from '../support/turns.ts';
 
 /**
- * What a policy costs a node beside the built-in one: with every section in force on a model that is free, and on one with
+ * What a policy costs a node beside one that allows everything: with every section in force on a model that is free, and on one with
  * a price, where each call is reserved before and settled after in every budget. By turns, as for telemetry.
  */
 

@@ -7,6 +7,7 @@ import type { Model } from '../../src/ports/model.ts';
 import { childOptions, hearParent, say } from '../support/children.ts';
 import { silent } from '../support/log.ts';
 import { readRows } from '../support/rows.ts';
+import { TRUSTING } from '../support/trusting.ts';
 import { ToolNames } from './names.ts';
 import type { ReplayProcessOptions } from './wire.ts';
 
@@ -40,6 +41,7 @@ const agent = AgentDefinition.parse({
 await startSupervisor({
   bus,
   subjects,
+  firstPolicy: TRUSTING,
   log: silent,
   agents: [agent],
   models: { recorded },

@@ -8,6 +8,7 @@ import type { Model } from '../../src/ports/model.ts';
 import type { ToolSource } from '../../src/ports/tools.ts';
 import { childOptions, hearParent, say } from '../support/children.ts';
 import { silent } from '../support/log.ts';
+import { TRUSTING } from '../support/trusting.ts';
 import { AGENT, type ScalingNodeOptions, STEPS, TOOL, WAIT_MS } from './wire.ts';
 
 /** A node whose runs wait in a tool, one call after the other; asked, it says how many calls have ended. */
@@ -43,6 +44,7 @@ const bus = await connectBus({ url }, name, subjects, silent);
 await startSupervisor({
   bus,
   subjects,
+  firstPolicy: TRUSTING,
   log: silent,
   name,
   // It calls the same again and again on purpose.

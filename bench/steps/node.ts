@@ -13,6 +13,7 @@ import type { ToolSource } from '../../src/ports/tools.ts';
 import { FULL_POLICY, PRICES } from '../policy/full.ts';
 import { childOptions, hearParent, say } from '../support/children.ts';
 import { fileLog, silent } from '../support/log.ts';
+import { TRUSTING } from '../support/trusting.ts';
 import { TOOL_DEFINITION } from './tool.ts';
 import { AGENT, RESULT, type StepProcessOptions, TOOL } from './wire.ts';
 
@@ -48,6 +49,7 @@ const bus = await connectBus({ url: options.url }, 'bench-node', subjects, log);
 const node = await startSupervisor({
   bus,
   subjects,
+  firstPolicy: TRUSTING,
   log,
   telemetry: running?.telemetry,
   agents: [

@@ -91,7 +91,9 @@ export function fellBack(context: RunContext, event: ChartEventOf<'using_fallbac
       ...('queue' in link ? { queue: link.queue } : {}),
     },
   ].slice(-MAX_LINKS);
-  const update: Partial<RunContext> = { ...usage(context, event), fallback };
+  // What ends for its calls or its time asked no model for it.
+  const asked = kind === 'tool' || kind === 'time' ? {} : usage(context, event);
+  const update: Partial<RunContext> = { ...asked, fallback };
   if (to === 'plain') Object.assign(update, { planning: false, review: false });
   if (to !== 'cached') return update;
   return { ...update, answer: event.n, degraded: degradedBy(context.agent, { fallback }) };

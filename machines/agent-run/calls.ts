@@ -18,6 +18,8 @@ export type CallsAre =
   | 'child'
   /** All calls are settled: the step ends. */
   | 'spent'
+  /** So as `spent`, and the last words before it were that a person takes over. */
+  | 'handed_over'
   | 'held_failed'
   | 'held'
   | 'failed'
@@ -39,9 +41,15 @@ function judge(context: RunContext): CallsAre {
   if (has('person')) return 'person';
   if (has('child', 'stopping', 'stopped')) return 'child';
   const failed = stepFailed(context);
-  if (failed && context.failing + 1 >= context.limits.failing_steps) return 'spent';
+  if (failed && context.failing + 1 >= context.limits.failing_steps)
+    return isHandedOver(context) ? 'handed_over' : 'spent';
   if (context.hold !== null) return failed ? 'held_failed' : 'held';
   return failed ? 'failed' : 'done';
+}
+
+function isHandedOver({ fallback }: RunContext): boolean {
+  const link = fallback?.at(-1);
+  return link?.kind === 'tool' && link.to === 'person';
 }
 
 /** A member of a team that has to go and does not know. */

@@ -160,6 +160,10 @@ const chart = setup({
     degraded: ({ context }) => context.degraded !== null,
     fallsBackOn: ({ event }, params: { to: FallbackTo['to'] }) =>
       event.type === 'using_fallback' && event.link.to === params.to,
+    outOfTime: ({ context, event }) =>
+      context.end === null && event.type === 'using_fallback' && event.kind === 'time' && event.link.to === 'person',
+    callsGivenUp: ({ context, event }) =>
+      context.end === null && event.type === 'using_fallback' && event.kind === 'tool' && event.link.to === 'person',
     throttled: ({ event }) => event.type === 'think_retry' && event.error.code === 'rate_limit',
     noModel: ({ event }) => event.type === 'think_failed' && event.error.code === 'no_model',
     hopeless: ({ event }) => event.type === 'think_failed' && !event.error.retryable,
@@ -242,6 +246,10 @@ const PLACES: Record<CallsAre, { target: string; actions?: object | object[] }> 
   person: { target: '#run.waiting.person' },
   child: { target: '#run.waiting.child' },
   spent: { target: '#run.failed.max_retries', actions: [{ type: 'endStep' }, end('max_retries')] },
+  handed_over: {
+    target: '#run.failed.queued_for_human',
+    actions: [{ type: 'endStep' }, end('queued_for_human')],
+  },
   held_failed: { target: '#run.waiting.paused', actions: [{ type: 'endStep' }, resumeTo('waiting.backing_off')] },
   held: { target: '#run.waiting.paused', actions: [{ type: 'endStep' }, resumeTo('thinking.deciding')] },
 };
@@ -329,6 +337,15 @@ export const agentRunMachine = chart.createMachine({
     cancel: { guard: 'alive', ...failedBy('cancelled') },
     kill: { guard: 'alive', ...failedBy('killed') },
     deadline: { guard: 'alive', ...failedBy('timeout') },
+    using_fallback: [
+      {
+        guard: 'outOfTime',
+        target: '#run.failed.queued_for_human',
+        actions: ['fellBack', end('queued_for_human')],
+      },
+      // What its last call came to stands behind it in the same entry, and ends the run.
+      { guard: 'callsGivenUp', actions: 'fellBack' },
+    ],
     loop: { guard: 'alive', ...failedBy('loop_detected') },
     limit: FAILURE_CODES.map((code) => ({ guard: { type: 'isLimit' as const, params: { code } }, ...failedBy(code) })),
   },

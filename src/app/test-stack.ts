@@ -9,6 +9,7 @@ import type { AgentInput } from '../core/agent.ts';
 import type { DecisionTrace } from '../core/decision-trace.ts';
 import { AppError } from '../core/errors.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
+import type { PolicyInput } from '../core/policy.ts';
 import type { RunResult } from '../core/result.ts';
 import type { StatusEvent } from '../core/status.ts';
 import { Subjects } from '../core/subjects.ts';
@@ -30,6 +31,8 @@ export interface TestStackOptions {
   model?: Model;
   /** Served by a worker, as `proctor worker` would. */
   tools?: WorkerTool[];
+  /** In force from the start. Default: every agent is autonomous, so that a test is about agents and not about trust. */
+  policy?: PolicyInput;
   /** Default: a lease of 2 s; else those of a node. */
   settings?: Partial<NodeSettings>;
   /** When the clock begins, epoch milliseconds; default 2026-01-01T00:00:00Z. */
@@ -68,8 +71,13 @@ export interface TestStack {
 
 const DAY_MS = 86_400_000;
 
+const ALL_AUTONOMOUS: PolicyInput = {
+  permissions: [{ tool: '*', do: 'allow' }],
+  autonomy: [{ agent: '*', level: 'autonomous' }],
+};
+
 export async function createTestStack(options: TestStackOptions = {}): Promise<TestStack> {
-  const { agents = [], model, tools = [], log = SILENT } = options;
+  const { agents = [], model, tools = [], policy = ALL_AUTONOMOUS, log = SILENT } = options;
   const clock = new SimulatedClock(options.start);
   const broker = new MemoryBroker({ clock });
   const subjects = new Subjects();
@@ -90,6 +98,7 @@ export async function createTestStack(options: TestStackOptions = {}): Promise<T
         agents,
         models: model === undefined ? {} : Object.fromEntries(agents.map((agent) => [agent.model, model])),
         settings: { lease_ms: 2_000, ...options.settings },
+        firstPolicy: { policy, by: 'test', why: 'the policy of the test stack' },
       }),
     );
     return { node, bus: own };

@@ -4,7 +4,7 @@ import { toolboxNames } from '../app/toolbox-names.ts';
 import type { Stack } from '../app.ts';
 import { VERSION } from '../core/version.ts';
 import { exampleTask, placeArgs } from './example-task.ts';
-import { paintFor } from './format.ts';
+import { line, paintFor } from './format.ts';
 import { type Io, quoteArg, selfCommand } from './io.ts';
 import { facts } from './table.ts';
 import type { NamedStackOptions } from './up-options.ts';
@@ -22,6 +22,8 @@ export interface UpFacts {
   prefix: string;
   node: string;
   agents: string[];
+  /** Version 0: none was applied, and agents only read. */
+  policy: { version: number; source: string };
   tools: string[];
   root: string;
   users: string[];
@@ -46,6 +48,7 @@ export function upFacts(
     prefix: options.prefix,
     node: options.name,
     agents: stack.node.agents,
+    policy: { version: stack.node.policy.version, source: stack.node.policy.source },
     tools: toolboxNames(options.root),
     root: options.root,
     users: stack.embedded === null ? [] : options.users,
@@ -67,6 +70,7 @@ export function bannerText(io: Io, up: UpFacts, stack: Stack, options: NamedStac
     ...(up.dir === null ? [] : [['data', up.dir] as [string, string]]),
     ['node', up.node],
     ['agents', up.agents.join(', ')],
+    ['policy', policyText(stack.node.policy)],
     ['tools', up.tools.join(', ')],
     ['files', `the file tools see ${up.root}`],
     ...(up.http === null ? [] : [['http', `${up.http}: /healthz /readyz /metrics`] as [string, string]]),
@@ -87,8 +91,19 @@ export function bannerText(io: Io, up: UpFacts, stack: Stack, options: NamedStac
   ].join('\n');
 }
 
+/** Which policy is in force, and what becomes of agents that it does not name. */
+export function policyText({ version, source, first }: Stack['node']['policy']): string {
+  const self = selfCommand();
+  if (version === 0) {
+    return `none was applied, so every agent only reads, until: ${self} policy apply FILE --why TEXT`;
+  }
+  const from = source === '' ? '' : `, from ${line(source)}`;
+  const now = first ? ', put into force now as there was none' : '';
+  return `version ${version}${from}${now}; an agent that it does not name only reads, until: ${self} policy promote AGENT LEVEL --why TEXT`;
+}
+
 /** What `supervisor` says: the cluster was there before. */
-export function joinedText(io: Io, up: UpFacts): string {
+export function joinedText(io: Io, up: UpFacts, stack: Stack): string {
   const paint = paintFor(io);
   return [
     paint.bold(`Node ${up.node} has joined, Proctor ${up.version}.`),
@@ -96,6 +111,7 @@ export function joinedText(io: Io, up: UpFacts): string {
     facts([
       ['server', `${up.url}, nats-server ${up.server}`],
       ['agents', up.agents.join(', ')],
+      ['policy', policyText(stack.node.policy)],
       ['tools', up.tools.join(', ')],
       ['files', `the file tools see ${up.root}`],
       ...(up.http === null ? [] : [['http', `${up.http}: /healthz /readyz /metrics`] as [string, string]]),

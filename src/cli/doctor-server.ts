@@ -1,5 +1,6 @@
 import { connectionOf, type Login } from '../app/folder.ts';
 import type { NatsBus } from '../app/local.ts';
+import type { PolicyDetails } from '../client/answers.ts';
 import { createClient } from '../client/client.ts';
 import { createOperator } from '../client/operator.ts';
 import { toAppError } from '../core/errors.ts';
@@ -8,7 +9,7 @@ import { journalStream, type StreamSpec, snapshotStream, streamsOf } from '../co
 import type { Subjects } from '../core/subjects.ts';
 import { VERSION } from '../core/version.ts';
 import { type Place, withBus } from './connect.ts';
-import { duration } from './format.ts';
+import { duration, line } from './format.ts';
 
 /** The server and what runs on it, seen with the rights that this user has. */
 
@@ -42,7 +43,8 @@ export async function checkServer(place: Place, own: boolean, tell: Tell): Promi
   if (!reached) return;
   await attempt('node', 'Start one with: proctor up', tell, () =>
     withBus(place, { role: 'operator' }, async (bus, subjects) => {
-      const node = await createOperator({ bus, subjects, by: 'doctor' }).node();
+      const operator = createOperator({ bus, subjects, by: 'doctor' });
+      const node = await operator.node();
       const says = `${node.node} answers, version ${node.version}, agents ${node.agents.join(', ')}, ${node.active_runs} runs in work`;
       const same = node.version === VERSION;
       tell({
@@ -52,6 +54,7 @@ export async function checkServer(place: Place, own: boolean, tell: Tell): Promi
         ...(same ? {} : { advice: `This is ${VERSION}: use the same version` }),
       });
       tell({ what: 'rights', state: 'ok', found: 'operator may ask the nodes' });
+      tellPolicy(await operator.policy(), tell);
     }),
   );
   const users = own ? [] : Object.keys((await connectionOf(place.dir)).credentials.submitters);
@@ -71,6 +74,17 @@ async function attempt(what: string, advice: string, tell: Tell, check: () => Pr
     // That nothing runs in the folder says already what to do.
     tell({ what, state: 'FAIL', found: message, ...(code === 'not_running' ? {} : { advice }) });
   }
+}
+
+/** Who meets agents that refuse to write finds here why. */
+function tellPolicy({ version, by, source }: PolicyDetails, tell: Tell): void {
+  if (version > 0) {
+    const from = source === '' ? '' : `, from ${line(source)}`;
+    tell({ what: 'policy', state: 'ok', found: `version ${version}, by ${line(by)}${from}` });
+    return;
+  }
+  const advice = 'Say how far each is trusted: proctor policy apply FILE --why TEXT';
+  tell({ what: 'policy', state: 'warn', found: 'none was applied: every agent only reads', advice });
 }
 
 function tellVersion(bus: NatsBus, tell: Tell): void {

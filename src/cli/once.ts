@@ -4,6 +4,7 @@ import { AppError, type ErrorInfo, toAppError } from '../core/errors.ts';
 import type { Json } from '../core/json.ts';
 import type { RunResult } from '../core/result.ts';
 import { readTaskFile } from './arguments.ts';
+import { policyText } from './banner.ts';
 import { withClient } from './connect.ts';
 import { Ended, EXIT, failureLine, sentence } from './failure.ts';
 import type { Io } from './io.ts';
@@ -74,6 +75,7 @@ async function withStack<T>(io: Io, asked: UpOptions, options: NamedStackOptions
     if (stack === null)
       return await withClient({ dir: options.dir, user }, (client) => untilQuit(quit, null, client, work));
     io.err(`up: ${stack.url}, node ${options.name}`);
+    io.err(`policy: ${policyText(stack.node.policy)}`);
     const client = createClient({ bus: stack.bus, subjects: stack.subjects, user });
     return await untilQuit(quit, stack, client, work);
   } finally {

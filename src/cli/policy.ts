@@ -9,6 +9,7 @@ import { addCommand, addOrder, addRemoteCommand, type CommonOptions, type OrderO
 import { withOperator } from './connect.ts';
 import { counted, line, moment } from './format.ts';
 import type { Io } from './io.ts';
+import { addPromote } from './policy-promote.ts';
 import { changeText, explainText, ruleText } from './policy-view.ts';
 import { facts } from './table.ts';
 
@@ -24,6 +25,7 @@ export function addPolicy(program: Command, io: Io): void {
       'proctor policy check policy.yaml',
       'proctor policy diff policy.yaml',
       'proctor policy apply policy.yaml --why "refunds ask from now on"',
+      'proctor policy promote config-auditor supervised --why "its reports were right"',
       'proctor policy explain 20260101-abc-1',
     ],
   });
@@ -31,6 +33,7 @@ export function addPolicy(program: Command, io: Io): void {
   addCheck(policy, io);
   addDiff(policy, io);
   addApply(policy, io);
+  addPromote(policy, io);
   addTest(policy, io);
   addExplain(policy, io);
 }

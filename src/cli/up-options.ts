@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { loadAgents } from '../app/definition-files.ts';
+import { loadAgents, loadPolicy } from '../app/definition-files.ts';
 import { type LogLevel, logTo } from '../app/local.ts';
 import { type Ops, startOps } from '../app/ops.ts';
 import type { Stack, StackOptions } from '../app.ts';
@@ -10,6 +10,7 @@ import { AppError } from '../core/errors.ts';
 import { Name } from '../core/task.ts';
 import { find, natsOfEnvironment } from './connect.ts';
 import { fromEnvironment, openTelemetryEnvironment, providerEnvironment } from './environment.ts';
+import { exampleFile } from './example-task.ts';
 import type { Io } from './io.ts';
 import { pricingTable } from './pricing-table.ts';
 
@@ -49,6 +50,9 @@ export interface UpOptions extends NodeOptions {
 
 export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug', 'trace'];
 
+/** In the folder `examples`. */
+const FIRST_POLICY = 'policies/first.yaml';
+
 export type NamedStackOptions = StackOptions & { name: string };
 
 /** Throws AppError `usage`, `no_root`, `no_credential`, and what is wrong with agents or prices. */
@@ -65,9 +69,19 @@ export async function stackOptions(io: Io, options: UpOptions): Promise<NamedSta
     ...(nats === null ? {} : { nats }),
     server: { path: fromEnvironment('PATH') ?? '', ...(given === undefined ? {} : { given }) },
     ...(options.port === undefined ? {} : { port: options.port }),
+    ...(await firstPolicy()),
     ...(await nodeOptions(options)),
     log: logTo((text) => void process.stderr.write(text), levelOf(io, options)),
   };
+}
+
+/** The policy that comes with Proctor for its own server; none when the examples were not installed: then agents only read. */
+async function firstPolicy(): Promise<Pick<StackOptions, 'firstPolicy'>> {
+  const file = exampleFile(FIRST_POLICY);
+  if (file === null) return {};
+  const { policy, lines, text } = await loadPolicy(file);
+  const why = 'no policy was applied yet: the first one that comes with Proctor';
+  return { firstPolicy: { policy, lines, text, by: 'proctor up', why, source: `examples/${FIRST_POLICY}` } };
 }
 
 /** What a node needs whose server is there already: that of NATS_URL, or the one that runs in the folder. */

@@ -37,7 +37,7 @@ export async function supervisor(io: Io, options: NodeOptions & { prefix?: strin
   const settings = await memberOptions(io, options);
   await run(io, options, settings, (stack, ops) => {
     const facts = upFacts(settings, stack, ops);
-    io.out(options.json === true ? JSON.stringify(facts) : joinedText(io, facts));
+    io.out(options.json === true ? JSON.stringify(facts) : joinedText(io, facts, stack));
   }).catch((thrown: unknown) => {
     const error = toAppError(thrown);
     if (error.code !== 'forbidden') throw error;

@@ -61,8 +61,8 @@ export const Fallback = z.strictObject({
 });
 export type Fallback = z.infer<typeof Fallback>;
 
-/** What went wrong. */
-export const FallbackKind = z.enum(['model', 'budget', 'steps']);
+/** What went wrong: no model answered, money or tokens, steps or time ran out, or tools kept failing. */
+export const FallbackKind = z.enum(['model', 'budget', 'steps', 'tool', 'time']);
 export type FallbackKind = z.infer<typeof FallbackKind>;
 
 /** What a run goes on with. */
@@ -100,11 +100,19 @@ export function isPlain({ fallback = [] }: Chain): boolean {
   return fallback.some((link) => link.to === 'plain');
 }
 
+const WORDS_OF: Record<FallbackKind, string> = {
+  model: 'the model before failed',
+  budget: 'the budget ran out',
+  steps: 'the steps ran out',
+  tool: 'its calls kept failing',
+  time: 'the time ran out',
+};
+
 /** How a result came about that is not what the agent would give when all is well; null when all was. */
 export function degradedBy(agent: string, { fallback = [] }: Chain): string | null {
   if (fallback.length === 0) return null;
   const said = fallback.map(({ kind, to, model, error }) => {
-    const why = `${kind === 'model' ? 'the model before failed' : `the ${kind} ran out`} (${error.code})`;
+    const why = `${WORDS_OF[kind]} (${error.code})`;
     if (to === 'model') return `answered by ${model}: ${why}`;
     if (to === 'plain') return `a last answer without tools: ${why}`;
     if (to === 'cached') return `the answer that ${agent} gave to the same task before: ${why}`;

@@ -6,12 +6,12 @@ import { RunEvent } from './events.ts';
  * The newest journal version that this code writes and folds. A node refuses a journal that holds a newer one
  * (SUP-11): it may not know what the entry means.
  */
-export const JOURNAL_VERSION = 3;
+export const JOURNAL_VERSION = 4;
 
 /** Entry n of a run: written once, by whoever came first. `epoch` is the index of the claim it was written under. */
 export const JournalEntry = z.strictObject({
-  /** Version 1 had no teams, 2 no fallbacks; all that they say still means the same. */
-  v: z.union([z.literal(1), z.literal(2), z.literal(JOURNAL_VERSION)]),
+  /** Version 1 had no teams, 2 no fallbacks, 3 none of tools and time; all that they say still means the same. */
+  v: z.union([z.literal(1), z.literal(2), z.literal(3), z.literal(JOURNAL_VERSION)]),
   n: z.int().min(0),
   /** -1 before the first claim. */
   epoch: z.int().min(-1),

@@ -211,12 +211,12 @@ export const PolicyAnswer = z.object({
 export type PolicyAnswer = z.infer<typeof PolicyAnswer>;
 
 /** The policy until one is applied, as a file would have it. */
-export const BUILT_IN_TEXT = `# The policy that comes with Proctor, in force until another one is applied.
-description: Agents may do what their definitions list; what is destructive, of high risk or tainted needs an approval.
+export const BUILT_IN_TEXT = `# The policy that comes with Proctor. Each agent that may do more than read is a line of autonomy.
+description: Agents read with the tools that their definitions list, and change nothing.
 permissions:
   - { id: built-in, tool: "*", do: allow }
 autonomy:
-  - { id: built-in-level, agent: "*", level: autonomous }
+  - { id: built-in-level, agent: "*", level: read_only }
 `;
 
 export const BUILT_IN: PolicyRecord = {
@@ -224,10 +224,9 @@ export const BUILT_IN: PolicyRecord = {
   version: 0,
   at_least: 0,
   policy: Policy.parse({
-    description:
-      'Agents may do what their definitions list; what is destructive, of high risk or tainted needs an approval.',
+    description: 'Agents read with the tools that their definitions list, and change nothing.',
     permissions: [{ id: 'built-in', tool: '*', do: 'allow' }],
-    autonomy: [{ id: 'built-in-level', agent: '*', level: 'autonomous' }],
+    autonomy: [{ id: 'built-in-level', agent: '*', level: 'read_only' }],
   }),
   lines: { 'permissions.0': 4, 'autonomy.0': 6 },
   text: BUILT_IN_TEXT,

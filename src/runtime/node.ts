@@ -8,6 +8,7 @@ import type { NodeDeps } from './deps.ts';
 import { NodeOrders } from './node-orders.ts';
 import { reporter } from './node-reports.ts';
 import { type NodeParts, nodeTree } from './node-tree.ts';
+import type { PolicyInForce } from './policies.ts';
 import { RunTree } from './run-tree.ts';
 import { TreeLog } from './tree-log.ts';
 import { TreeReport } from './tree-report.ts';
@@ -17,6 +18,8 @@ export interface SupervisorNode {
   readonly activeRuns: number;
   /** Names of the agents that it knows. */
   readonly agents: string[];
+  /** The policy that runs begin with now. */
+  readonly policy: PolicyInForce;
   /** The order of an operator that keeps runs away from it; null when it takes them. */
   readonly order: GivenOrder | null;
   /** Why it begins nothing now although it runs; empty when it does. */
@@ -92,6 +95,9 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     },
     get agents() {
       return agents.names();
+    },
+    get policy() {
+      return deps.policies.inForce;
     },
     get order() {
       return orders.inForce;

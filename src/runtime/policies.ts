@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
-import { BUILT_IN, Policy, PolicyRecord } from '../core/policy.ts';
+import { BUILT_IN, Policy, type PolicyInput, type PolicyLines, PolicyRecord } from '../core/policy.ts';
 import type { Quotas } from '../core/quotas.ts';
 import { type StreamSpec, streamsOf } from '../core/streams.ts';
 import type { Subjects } from '../core/subjects.ts';
@@ -27,6 +27,21 @@ export interface PoliciesOptions {
   bus: Bus;
   subjects: Subjects;
   log: Log;
+  /** Put into force at the start where no policy was ever applied. */
+  first?: FirstPolicy | undefined;
+}
+
+/** The policy that a cluster begins with: a decision like every other one, stored with who made it and why. */
+export interface FirstPolicy {
+  policy: PolicyInput;
+  /** As it was written, and the lines in which its rules stand; default: as JSON, without lines. */
+  text?: string;
+  lines?: PolicyLines;
+  /** At most 128 characters. */
+  by: string;
+  why: string;
+  /** Where it comes from; default none. */
+  source?: string;
 }
 
 /** What is applied, and by whose word. */
@@ -35,6 +50,13 @@ export interface PolicyOrder extends Pick<PolicyRecord, 'policy' | 'lines' | 'te
   running: boolean;
   /** The version that whoever wrote it knew; another one in force is a conflict. */
   expect?: number | undefined;
+}
+
+/** Version 0: none was ever applied. */
+export interface PolicyInForce {
+  version: number;
+  source: string;
+  first: boolean;
 }
 
 /** A stored version; `at` in epoch milliseconds, null for the one that is built in. */
@@ -54,6 +76,8 @@ export class Policies {
   private readonly stream: StreamSpec;
   private readonly ready = new LRUCache<number, Ready>({ max: KEPT });
   private newest: Ready = READY_BUILT_IN;
+  /** The version that was put into force at the start; -1: none. */
+  private putByMe = -1;
   /** Sequence of the last message that was read. */
   private seen = 0;
   private readonly rereading: Rereading;
@@ -72,11 +96,17 @@ export class Policies {
 
   /** Reads what is in force, and follows it; again after a stop. @param clock runs its timers */
   async start(clock: Clock): Promise<void> {
-    await this.rereading.start(clock, () => this.refresh());
+    await this.rereading.start(clock, () => this.begin());
   }
 
   async stop(): Promise<void> {
     await this.rereading.stop();
+  }
+
+  /** What is in force for runs that begin now, and whether it was put there as this node's first policy. */
+  get inForce(): PolicyInForce {
+    const { version, source } = this.newest.record;
+    return { version, source, first: version === this.putByMe };
   }
 
   /** The version that runs begin with now, as far as this node has heard. */
@@ -135,6 +165,26 @@ export class Policies {
       await this.refresh();
       log.warn('policy.applied', { version, running, by: order.by, why: order.why, source: order.source });
       return { version, stored: true };
+    }
+  }
+
+  private async begin(): Promise<void> {
+    const { first, log } = this.options;
+    await this.refresh();
+    if (this.version === 0 && first !== undefined) await this.putFirst(first);
+    if (this.version > 0) return;
+    const consequence = 'every agent is read_only: calls of tools that do not only read are refused';
+    const todo = 'proctor policy apply FILE, or of one agent: proctor policy promote AGENT LEVEL --why TEXT';
+    log.warn('policy.none', { consequence, todo });
+  }
+
+  private async putFirst({ policy, text = JSON.stringify(policy), lines = {}, source = '', by, why }: FirstPolicy) {
+    try {
+      const order = { policy: Policy.parse(policy), text, lines, source, by, why, running: false, expect: 0 };
+      this.putByMe = (await this.apply(order)).version;
+    } catch (thrown) {
+      // Somebody else was faster: theirs is in force.
+      if (toAppError(thrown).code !== 'policy_changed') throw thrown;
     }
   }
 

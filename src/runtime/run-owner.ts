@@ -10,6 +10,7 @@ import type { Log } from '../ports/telemetry.ts';
 import type { WatchedRun } from '../ports/watchdog.ts';
 import { askApproval, tellApprovers } from './approval-requests.ts';
 import { call } from './call.ts';
+import { mayNeedPerson, withPerson } from './degrade.ts';
 import { delegate, stopMember } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { EffectScope, Permit } from './effects.ts';
@@ -276,7 +277,9 @@ export class RunOwner implements OwnedRun {
     const texts = more.length === 0 ? first.texts : [first, ...more].flatMap((pending) => pending.texts);
     let stored = false;
     try {
-      stored = await this.write(events, texts);
+      stored = mayNeedPerson(this, events)
+        ? await this.write(await withPerson(this, this.entryOf(events)))
+        : await this.write(events, texts);
     } finally {
       first.settle(stored);
       for (const pending of more) pending.settle(stored);
@@ -300,9 +303,7 @@ export class RunOwner implements OwnedRun {
   /** Writes one entry and folds it; false when this owner was fenced. */
   private async write(events: RunEvent[], texts = events.map((event) => JSON.stringify(event))): Promise<boolean> {
     const { deps, fold } = this;
-    const { n, at: last, epoch } = fold.protocol;
-    const at = Math.max(deps.clock.now(), last);
-    const entry: JournalEntry = { v: JOURNAL_VERSION, n: n + 1, epoch, writer: this.nonce, at, events };
+    const entry = this.entryOf(events);
     deps.faults.hit('entry.before');
     const appended = await deps.journal.append(this.run, entry, encodeEntryOf(entry, texts));
     if (appended === 'fenced') {
@@ -325,6 +326,13 @@ export class RunOwner implements OwnedRun {
     this.snapshotWhenDue();
     this.env.touched(this);
     return true;
+  }
+
+  /** The next entry, as of now. */
+  private entryOf(events: RunEvent[]): JournalEntry {
+    const { n, at: last, epoch } = this.fold.protocol;
+    const at = Math.max(this.deps.clock.now(), last);
+    return { v: JOURNAL_VERSION, n: n + 1, epoch, writer: this.nonce, at, events };
   }
 
   private snapshotWhenDue(): void {

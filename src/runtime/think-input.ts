@@ -8,7 +8,8 @@ import type { ToolDefinition } from '../core/tool.ts';
 import { PLAIN_NOTICE } from '../policy/degrade.ts';
 import { isStale } from '../policy/freshness.ts';
 import { nudgeOf } from '../policy/loops/verdict.ts';
-import { isOffered } from '../policy/permissions/judge.ts';
+import type { CompiledPolicy } from '../policy/permissions/compile.ts';
+import { isOffered, isTrusted, promotionText } from '../policy/permissions/judge.ts';
 import { gateDelegation } from '../policy/tool-gate.ts';
 import type { Observation, ThinkInput, WindowStep } from '../ports/model.ts';
 import type { EffectScope } from './effects.ts';
@@ -99,7 +100,8 @@ function delegatesOf({ deps, accepted, context }: EffectScope): ThinkInput['dele
 }
 
 /** The tools that the agent's list names, and those that its patterns find; each once. Nobody is offered what the policy never allows. */
-async function toolsOf({ deps, accepted }: EffectScope): Promise<ToolDefinition[]> {
+async function toolsOf(scope: EffectScope): Promise<ToolDefinition[]> {
+  const { deps, accepted } = scope;
   const { agent, above = [] } = accepted;
   const named = agent.tools.filter((name) => !name.endsWith('*'));
   const [found, listed] = await Promise.all([
@@ -113,11 +115,31 @@ async function toolsOf({ deps, accepted }: EffectScope): Promise<ToolDefinition[
   }
   const policy = await deps.policies.over(accepted.policy);
   const agents = [agent.name, ...above.map((one) => one.agent)];
-  return [...byName.values()].filter(
-    (definition) =>
-      above.every((one) => listsTool(one, definition.name)) &&
-      isOffered({ policy, user: accepted.user, agents, definition }),
-  );
+  const mine = [...byName.values()].filter((definition) => above.every((one) => listsTool(one, definition.name)));
+  tellWithheld(scope, policy, agents, mine);
+  return mine.filter((definition) => isOffered({ policy, user: accepted.user, agents, definition }));
+}
+
+/**
+ * A model does not ask for what it is not shown, so nothing else would tell why an agent leaves a tool alone: said once a
+ * run, at its first step.
+ */
+function tellWithheld(
+  { context, log }: EffectScope,
+  policy: CompiledPolicy,
+  agents: string[],
+  tools: ToolDefinition[],
+) {
+  if (context.steps > 0) return;
+  const [first, ...more] = tools.filter((definition) => !isTrusted({ policy, agents, definition }));
+  if (first === undefined) return;
+  // Whoever applied a policy knows what it keeps from whom.
+  const tell = policy.version === 0 ? log.warn : log.info;
+  tell.call(log, 'tools.withheld', {
+    tools: [first, ...more].map(({ name }) => name),
+    ...policy.level(agents),
+    todo: promotionText({ policy, agents, definition: first }),
+  });
 }
 
 function remainingOf({ deps, context }: EffectScope): ThinkInput['remaining'] {

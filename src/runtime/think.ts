@@ -188,6 +188,7 @@ async function judged(
   const planned = await gates(scope, decision);
   const asked = askedByLoop(scope, decision, planned, loop);
   const calls = asked === null ? refusedByLoop(scope, decision, planned, loop) : await gates(scope, decision, [asked]);
+  tellRefused(scope, calls);
   const made = decision.action === 'tool_call' ? (calls?.filter((call) => call.refused === undefined).length ?? 0) : 0;
   const verdict: LimitVerdict = limitAfterUsage(scope.context, usage) ?? limitOnCalls(scope.context, made);
   const passed =
@@ -209,6 +210,15 @@ async function judged(
   };
   if (verdict !== null) return [decided, { type: 'limit', ...verdict }];
   return loop?.rung === 'stop' ? [decided, stoppedBy(loop)] : [decided];
+}
+
+/** What the policy refuses is a decision of people that they want to find again. */
+function tellRefused({ context, log }: EffectScope, calls: readonly PlannedCall[] = []): void {
+  for (const { tool, refused, policy } of calls) {
+    if (refused === undefined || policy === undefined) continue;
+    const { code, message } = refused;
+    log.warn('tool.refused', { step: context.steps + 1, tool, code, message, policy: policy.version });
+  }
 }
 
 /** @param asked why all of its calls need an approval, beside what tools and agent say */

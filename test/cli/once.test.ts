@@ -43,7 +43,11 @@ describe('up --once', () => {
       answer: { orders: 5, pieces: 23, revenue_eur: 2324.5, average_order_eur: 464.9 },
     });
     expect(first.err).toContain('step 6');
+    expect(first.err).toMatch(
+      /^policy: version 1, from examples\/policies\/first\.yaml, put into force now as there was none; /m,
+    );
     const second = await once('examples/tasks/first.json');
+    expect(second.err).toMatch(/^policy: version 1, from examples\/policies\/first\.yaml; /m);
     expect((JSON.parse(second.last) as typeof outcome).answer).toEqual(outcome.answer);
     expect((JSON.parse(second.last) as typeof outcome).run).not.toBe(outcome.run);
   }, 120_000);
@@ -103,6 +107,10 @@ describe('up --once', () => {
       const args = ['up', '--prefix', 'mine', '--once', 'examples/tasks/parallel.json'];
       const { code, last, err } = await cli.run(args, { env });
       expect(code, err).toBe(0);
+      // What others run is left alone.
+      expect(err).toMatch(
+        /^policy: none was applied, so every agent only reads, until: .* policy apply FILE --why TEXT$/m,
+      );
       const { run } = JSON.parse(last) as { run: string };
       const ps = await cli.run(['ps', '--prefix', 'mine'], { env });
       expect([ps.code, ps.err]).toEqual([3, expect.stringContaining('no node answers')]);

@@ -1,7 +1,7 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { builtCli, type Cli, type Folder, type Ran, temporaryFolder } from './support.ts';
+import { builtCli, type Cli, type Folder, type Ran, type Running, temporaryFolder } from './support.ts';
 
 /** The policy from the command line, against one `proctor up`. */
 
@@ -9,6 +9,7 @@ vi.setConfig({ testTimeout: 90_000 });
 
 let cli: Cli;
 let folder: Folder;
+let up: Running;
 let dir: string;
 let file: string;
 
@@ -17,7 +18,8 @@ beforeAll(async () => {
   folder = await temporaryFolder();
   dir = join(folder.dir, 'data');
   file = join(folder.dir, 'policy.yaml');
-  await cli.start(['up', '--dir', dir, '--port', '0', '--root', folder.dir]).says('Ctrl-C');
+  up = cli.start(['up', '--dir', dir, '--port', '0', '--root', folder.dir]);
+  await up.says('Ctrl-C');
 }, 120_000);
 afterAll(async () => {
   await cli.clean();
@@ -49,14 +51,39 @@ async function submit(tool: string, args: object): Promise<string> {
 }
 
 describe('proctor policy', () => {
-  it('shows the built-in policy until another one is applied', async () => {
+  it('shows the one that up put into force as there was none, and says so; before it the built-in one was', async () => {
+    expect(up.out()).toMatch(
+      /^policy +version 1, from examples\/policies\/first\.yaml, put into force now as there was none; .* policy promote AGENT LEVEL/m,
+    );
     const shown = await proctor('policy', 'show');
-    expect(shown).toMatchObject({ code: 0, err: expect.stringMatching(/^policy +the built-in one$/m) });
-    expect(shown.out).toMatch(/^# The policy that comes with Proctor, in force until another one is applied\.$/m);
+    expect(shown.err).toMatch(/^applied +.* by proctor up, from examples\/policies\/first\.yaml$/m);
+    expect(shown.out).toBe(await readFile('examples/policies/first.yaml', 'utf8'));
+    const before = await proctor('policy', 'show', '0');
+    expect(before).toMatchObject({ code: 0, err: expect.stringMatching(/^policy +the built-in one$/m) });
+    expect(before.out).toMatch(/^# The policy that comes with Proctor\./m);
     // What it prints is a policy file.
     await writeFile(file, shown.out);
     expect((await cli.run(['policy', 'check', file])).code).toBe(0);
-    expect((await proctor('policy', 'diff', file)).out).toMatch(/says what version 0 says\.$/m);
+    expect((await proctor('policy', 'diff', file)).out).toMatch(/says what version 1 says\.$/m);
+  });
+
+  it('promote is the next version with one line changed, by whom and why; refused without a reason', async () => {
+    const silent = await proctor('policy', 'promote', 'plan', 'supervised');
+    expect([silent.code, silent.err]).toEqual([2, expect.stringContaining('--why: expected the reason')]);
+    const unknown = await proctor('policy', 'promote', 'nobody', 'supervised', '--why', 'x');
+    expect([unknown.code, unknown.err]).toEqual([1, expect.stringContaining('nobody')]);
+    const said = await proctor('policy', 'promote', 'plan', 'read_only', '--why', 'wrote nonsense', '--by', 'olga');
+    expect(said.out).toBe('plan is read_only by version 2 for runs that begin now; those at work keep theirs\n');
+    const shown = await proctor('policy', 'show');
+    expect(shown.out).toContain('- { id: plan, agent: plan, level: read_only } # does what the plan of its task says');
+    expect(shown.err).toMatch(/^applied +.* by olga, from promote plan read_only\nwhy +wrote nonsense$/m);
+    const run = await submit('write_file', { path: 'a.txt', text: 'x' });
+    expect((await proctor('result', run, '--wait')).code).toBe(1);
+    expect((await proctor('trace', run)).out).toContain('policy promote plan supervised --why TEXT');
+    const back = await proctor('policy', 'promote', 'plan', 'autonomous', '--why', 'better now');
+    expect(back.out).toMatch(/^plan is autonomous by version 3 /);
+    const again = await proctor('policy', 'promote', 'plan', 'autonomous', '--why', 'better now');
+    expect(again.out).toBe('plan is autonomous already, by version 3\n');
   });
 
   it('check tells every fault with its line, and what to do', async () => {
@@ -76,16 +103,16 @@ describe('proctor policy', () => {
     await writeFile(file, POLICY);
     expect((await proctor('policy', 'diff', file)).out.split('\n')).toEqual(
       expect.arrayContaining([
-        expect.stringMatching(/^- permissions built-in: /),
+        expect.stringMatching(/^- permissions listed: /),
         expect.stringMatching(/^\+ permissions sums: /),
       ]),
     );
     const applied = await proctor('policy', 'apply', file, '--why', 'a test', '--by', 'olga');
     expect(applied).toMatchObject({
       code: 0,
-      out: 'version 1 is in force for runs that begin now; those at work keep theirs\n',
+      out: 'version 4 is in force for runs that begin now; those at work keep theirs\n',
     });
-    expect((await proctor('policy', 'apply', file)).out).toBe('version 1 says the same and is in force\n');
+    expect((await proctor('policy', 'apply', file)).out).toBe('version 4 says the same and is in force\n');
     const shown = await proctor('policy');
     expect(shown.out.trimEnd()).toBe(POLICY.trimEnd());
     expect(shown.err).toMatch(/^applied +.* by olga, from .*policy\.yaml\nwhy +a test$/m);
@@ -93,20 +120,20 @@ describe('proctor policy', () => {
     const run = await submit('write_file', { path: 'a.txt', text: 'x' });
     expect((await proctor('result', run, '--wait')).code).toBe(1);
     const explained = await proctor('policy', 'explain', run);
-    expect(explained.out).toMatch(/^\S+ {2}agent plan for default, begun under policy 1$/m);
+    expect(explained.out).toMatch(/^\S+ {2}agent plan for default, begun under policy 4$/m);
     expect(explained.out).toMatch(/write_file .* denied$/m);
     expect(explained.out).toContain(
-      'permission: rule permissions.2 in line 5 of policy 1 says deny: - { tool: "write_*", do: deny }',
+      'permission: rule permissions.2 in line 5 of policy 4 says deny: - { tool: "write_*", do: deny }',
     );
     const old = JSON.parse((await proctor('policy', 'explain', before, '--json')).last);
     expect(old).toMatchObject({
-      policy: 0,
+      policy: 3,
       calls: [
         {
           tool: 'calculate',
           verdict: 'allowed',
-          policy: 0,
-          rules: [{ gate: 'permission', says: 'allow', rule: 'built-in', line: 4 }],
+          policy: 3,
+          rules: [{ gate: 'permission', says: 'allow', rule: 'listed', line: 5 }],
         },
       ],
     });
@@ -129,7 +156,7 @@ describe('proctor policy', () => {
     expect(denied).toMatchObject({
       verdict: 'deny',
       code: 'not_permitted',
-      policy: { version: 1, rules: [{ line: 5 }] },
+      policy: { version: 4, rules: [{ line: 5 }] },
     });
     const other = join(folder.dir, 'other.yaml');
     await writeFile(other, 'permissions: [{ id: all, tool: "*", do: allow }]\n');
@@ -154,11 +181,11 @@ describe('proctor policy', () => {
     await writeFile(file, `${POLICY}# changed\n`);
     const { code, err } = await proctor('policy', 'apply', file, '--expect', '0');
     expect(code).toBe(1);
-    expect(err).toMatch(/^proctor: version 1 is in force, by olga, and not 0: .*policy diff FILE\.$/m);
-    expect((await proctor('policy', 'apply', file, '--expect', '1', '--running')).out).toBe(
-      'version 2 is in force for all runs\n',
+    expect(err).toMatch(/^proctor: version 4 is in force, by olga, and not 0: .*policy diff FILE\.$/m);
+    expect((await proctor('policy', 'apply', file, '--expect', '4', '--running')).out).toBe(
+      'version 5 is in force for all runs\n',
     );
-    expect((await proctor('policy', 'show', '1')).err).toMatch(/version 2 is in force/);
-    expect((await proctor('policy', 'show', '7')).err).toMatch(/there is no version 7 of the policy; the newest is 2/);
+    expect((await proctor('policy', 'show', '1')).err).toMatch(/version 5 is in force/);
+    expect((await proctor('policy', 'show', '7')).err).toMatch(/there is no version 7 of the policy; the newest is 5/);
   });
 });

@@ -395,6 +395,7 @@ describe('doctor and version', () => {
       'clock',
       'node',
       'rights',
+      'policy',
     ]) {
       expect(out).toMatch(new RegExp(`^(?:ok {2}|warn) {2}${what}: `, 'm'));
     }

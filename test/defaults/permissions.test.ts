@@ -21,8 +21,8 @@ describe('a policy', () => {
     expect(AUTONOMY_LEVELS).toEqual(['observe', 'read_only', 'supervised', 'autonomous']);
     expect(FIRST_LEVEL).toBe('read_only');
     expect(compiled({}).level(['new'])).toMatchObject({ level: 'read_only' });
-    // Until one is applied, agents may do what their definitions list (decision 22).
-    expect(compilePolicy(BUILT_IN).level(['new'])).toMatchObject({ level: 'autonomous' });
+    // Also until one is applied (decision 22).
+    expect(compilePolicy(BUILT_IN).level(['new'])).toMatchObject({ level: 'read_only' });
   });
 
   it('SEC-5: asks for writes and for what leaves, once content from outside was read', () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LoadedAgent, loadAgents } from '../../src/adapters/definition-files/load-agents.ts';
+import { loadPolicy } from '../../src/adapters/definition-files/load-policy.ts';
 import type { NatsBus } from '../../src/adapters/nats/bus.ts';
 import { connectNats } from '../../src/adapters/nats/connect.ts';
 import { loadPricing } from '../../src/app/pricing.ts';
@@ -41,6 +42,7 @@ beforeAll(async () => {
     bus,
     subjects,
     log: silent,
+    firstPolicy: { ...(await loadPolicy(join(examples, 'policies/first.yaml'))), by: 'test', why: 'as up does' },
     root,
     agents: agents.map(({ definition }) => definition),
     env: { OPENAI_API_KEY: 'sk-test-000000000000000000000000', OPENAI_BASE_URL: `${provider.url}/v1` },

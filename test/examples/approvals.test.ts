@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { TRUSTING } from '../../bench/support/trusting.ts';
 import type { Embedded } from '../../src/adapters/embedded-nats/embedded.ts';
 import { newNkey } from '../../src/adapters/nkeys/signing.ts';
 import { type Approver, connectApprover, startApprovals } from '../../src/app/approvals.ts';
@@ -55,6 +56,7 @@ beforeAll(async () => {
     bus,
     subjects,
     log: silent,
+    firstPolicy: TRUSTING,
     agents: [{ name: 'refunder', model: 'plan', tools: ['refund'] }],
     tools: [
       {

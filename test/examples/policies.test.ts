@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { loadAgents } from '../../src/adapters/definition-files/load-agents.ts';
 import { loadPolicy, policyIn } from '../../src/adapters/definition-files/load-policy.ts';
 import { BUILT_IN, BUILT_IN_TEXT, type Policy, type PolicyLines, PolicyProbe } from '../../src/core/policy.ts';
 import { compilePolicy } from '../../src/policy/permissions/compile.ts';
@@ -19,7 +20,7 @@ const write = { effect: 'write' };
 describe('the example policies', () => {
   it.each(files)('%s is right, and each of its rules has its line', async (file) => {
     const { policy, lines } = await loadPolicy(folder + file);
-    expect(policy.permissions.length).toBeGreaterThan(file === 'quotas.yaml' ? 0 : 3);
+    expect(policy.permissions.length).toBeGreaterThan(['quotas.yaml', 'first.yaml'].includes(file) ? 0 : 3);
     const text = readFileSync(folder + file, 'utf8').split('\n');
     for (const [i, rule] of policy.permissions.entries()) {
       expect(text[(lines[`permissions.${i}`] ?? 0) - 1]).toContain(`id: ${rule.id},`);
@@ -30,7 +31,7 @@ describe('the example policies', () => {
   });
 
   it('there are some', () => {
-    expect(files).toEqual(['cautious.yaml', 'matrix.yaml', 'quotas.yaml', 'team.yaml']);
+    expect(files).toEqual(['cautious.yaml', 'first.yaml', 'matrix.yaml', 'quotas.yaml', 'team.yaml']);
   });
 
   it.each([
@@ -53,6 +54,23 @@ describe('the example policies', () => {
     expect(await said('cautious.yaml', { ...writing, agents: ['config-auditor'] })).toBe('ask');
     expect(await said('cautious.yaml', { ...writing, agents: ['plan'] })).toBe('allow');
     expect(await said('cautious.yaml', { ...writing, agents: ['plan'], on: 'src/a' })).toBe('deny');
+  });
+
+  it('first.yaml trusts the agents that come with Proctor as far as their work needs, and no other', async () => {
+    const { policy } = await loadPolicy(`${folder}first.yaml`);
+    const agents = await loadAgents(fileURLToPath(new URL('../../examples/agents/', import.meta.url)));
+    const known = ['plan', ...agents.map(({ definition }) => definition.name)];
+    for (const { agent } of policy.autonomy) expect(known).toContain(agent);
+    for (const { definition } of agents) {
+      const writes = definition.tools.includes('write_file') ? 'allow' : 'deny';
+      const asked = { tool: 'write_file', definition: write, agents: [definition.name] };
+      expect(await said('first.yaml', asked), definition.name).toBe(writes);
+    }
+    expect(await said('first.yaml', { tool: 'write_file', definition: write, agents: ['plan'] })).toBe('allow');
+    expect(await said('first.yaml', { tool: 'write_file', definition: write, agents: ['new'] })).toBe('deny');
+    expect(await said('first.yaml', { tool: 'read_file', agents: ['new'], definition: { effect: 'read' } })).toBe(
+      'allow',
+    );
   });
 
   it('team.yaml keeps everybody in their folder, and lets leads out', async () => {

@@ -57,7 +57,7 @@ describe('an approval is needed (APPR-1)', () => {
       user: 'u',
       taint: null,
       request: CallRequest.parse({ tool: 't' }),
-      definition: tool(),
+      definition: tool({ effect: 'read' }),
       plan: null,
     };
     const more = { faults: () => null, digest: () => 'd'.repeat(64), now: 1_000 };

@@ -57,7 +57,7 @@ async function node(name: string, tools: CountingTools): Promise<void> {
 
 describe('a policy on a real server', () => {
   it('is in force on every node once it was applied through any of them, and after all of them were started again', async () => {
-    const tools = new CountingTools().add('echo', () => null);
+    const tools = new CountingTools().add('echo', () => null, { effect: 'read' });
     const bus = await connect();
     buses.push(bus);
     const operator = createOperator({ bus, subjects, by: 'olga' });

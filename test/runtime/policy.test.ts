@@ -62,19 +62,19 @@ describe('a policy', () => {
     const { deps } = await node(cluster);
     await cluster.submit(chain(1));
     expect((await cluster.result()).code).toBe('completed');
-    expect(await deps.policies.apply(order(denies))).toEqual({ version: 1, stored: true });
+    expect(await deps.policies.apply(order(denies))).toEqual({ version: 2, stored: true });
     await cluster.submit(chain(1), 'plan', 'second');
     const result = await cluster.until('second result', async () => (await cluster.results())[1]);
     expect(result.step_log[0]?.calls[0]).toMatchObject({
       status: 'refused',
-      preview: 'echo is not allowed for user second: rule no-echo in line 7 of policy 1 denies it',
+      preview: 'echo is not allowed for user second: rule no-echo in line 7 of policy 2 denies it',
     });
     expect(cluster.tools.calls).toHaveLength(1);
     const entries = await cluster.entries(result.run);
     const events = entries.flatMap((entry) => entry.events);
-    expect(events.find((event) => event.type === 'accepted')).toMatchObject({ policy: 1 });
+    expect(events.find((event) => event.type === 'accepted')).toMatchObject({ policy: 2 });
     expect(events.find((event) => event.type === 'decided')?.calls?.[0]?.policy).toEqual({
-      version: 1,
+      version: 2,
       rules: [{ gate: 'permission', says: 'deny', rule: 'no-echo', line: 7 }],
     });
   });
@@ -106,6 +106,7 @@ describe('a policy', () => {
 
   it('is live on every node within a second, also when the hint gets lost, and after a restart', async () => {
     const cluster = new Cluster();
+    cluster.firstPolicy = undefined;
     const [one, two] = [await node(cluster), await node(cluster, 'n2')];
     await cluster.client.publish(
       cluster.subjects.policy(1),
@@ -121,6 +122,7 @@ describe('a policy', () => {
 
   it('two that are applied at once are two versions; one that was written for another is refused', async () => {
     const cluster = new Cluster();
+    cluster.firstPolicy = undefined;
     const [one, two] = [await node(cluster), await node(cluster, 'n2')];
     const done = await Promise.all([one.deps.policies.apply(order(allows)), two.deps.policies.apply(order(denies))]);
     expect(done.map(({ version }) => version).toSorted((a, b) => a - b)).toEqual([1, 2]);
@@ -136,6 +138,7 @@ describe('a policy', () => {
 
   it('that a node cannot read allows nothing there', async () => {
     const cluster = new Cluster();
+    cluster.firstPolicy = undefined;
     const log = recordingLog();
     await node(cluster, 'n1', { log });
     const newer = { v: 2, version: 1, at_least: 1, sections: {} };
@@ -171,7 +174,7 @@ describe('a policy', () => {
     const child = await cluster.until('result of the child', async () =>
       (await cluster.results()).find((one) => one.agent === 'plan'),
     );
-    expect(child.step_log[0]?.calls[0]?.preview).toMatch(/rule no-echo in line 7 of policy 1/);
+    expect(child.step_log[0]?.calls[0]?.preview).toMatch(/rule no-echo in line 7 of policy 2/);
     expect(cluster.tools.calls).toEqual([]);
   });
 
@@ -187,8 +190,8 @@ describe('a policy', () => {
     const approver = await addApprover(cluster, 'frida', { groups: ['finance'] });
     await cluster.submit(chain(1));
     const open = await request(cluster);
-    expect(open).toMatchObject({ policy: 'policy@1', groups: ['finance'] });
-    expect(open.reason).toMatch(/rule ask in line 7 of policy 1 asks for it/);
+    expect(open).toMatchObject({ policy: 'policy@2', groups: ['finance'] });
+    expect(open.reason).toMatch(/rule ask in line 7 of policy 2 asks for it/);
     await decide(cluster, open, approver);
     expect((await cluster.result()).code).toBe('completed');
     expect(cluster.tools.calls).toHaveLength(1);

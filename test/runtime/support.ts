@@ -1,3 +1,4 @@
+import { TRUSTING } from '../../bench/support/trusting.ts';
 import { cryptoIds } from '../../src/adapters/crypto/ids.ts';
 import { jsonSchemaValidator } from '../../src/adapters/json-schema/validator.ts';
 import { MemoryBroker } from '../../src/adapters/memory/memory-broker.ts';
@@ -35,7 +36,7 @@ import { Journal } from '../../src/runtime/journal.ts';
 import { Lanes } from '../../src/runtime/lanes.ts';
 import { LedgerLog } from '../../src/runtime/ledger-log.ts';
 import { type SupervisorNode, startNode } from '../../src/runtime/node.ts';
-import { Policies } from '../../src/runtime/policies.ts';
+import { type FirstPolicy, Policies } from '../../src/runtime/policies.ts';
 import { NodeSettings } from '../../src/runtime/settings.ts';
 import { Switches } from '../../src/runtime/switches.ts';
 import { ToolCache } from '../../src/runtime/tool-cache.ts';
@@ -120,6 +121,8 @@ export class Cluster {
   readonly client = new MemoryBus(this.broker, 'client');
   agents = new Map<string, AgentDefinition>();
   modelMap: Record<string, Model> = { plan: planModel() };
+  /** What is in force from the start; undefined: nothing was applied. */
+  firstPolicy: FirstPolicy | undefined = TRUSTING;
   /** Without one a model costs nothing. */
   prices: PriceEntry[] = [];
 
@@ -137,7 +140,7 @@ export class Cluster {
       after: (ms, action) => this.clock.after(ms, action),
     };
     const log = options.log ?? silent;
-    const policies = new Policies({ bus, subjects: this.subjects, log });
+    const policies = new Policies({ bus, subjects: this.subjects, log, first: this.firstPolicy });
     const settings = NodeSettings.parse({ lease_ms: 2_000, ...options.settings });
     return {
       node: name,

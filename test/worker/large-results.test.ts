@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { TRUSTING } from '../../bench/support/trusting.ts';
 import { systemClock } from '../../src/adapters/clock/system-clock.ts';
 import { cryptoIds } from '../../src/adapters/crypto/ids.ts';
 import type { Embedded } from '../../src/adapters/embedded-nats/embedded.ts';
@@ -182,7 +183,7 @@ describe('what is stored', () => {
   it('is read part by part by the user whose run it is, and by no other', async () => {
     const value = { text: textOf(1024 * 1024) };
     await serve('report', () => value);
-    const node = await startSupervisor({ bus, subjects, log, settings: { drain_ms: 0 } });
+    const node = await startSupervisor({ bus, subjects, log, firstPolicy: TRUSTING, settings: { drain_ms: 0 } });
     const [alice, bob] = await Promise.all(
       ['alice', 'bob'].map(async (user) => {
         const login = embedded.keys.submitters.find((one) => one.user === user);

@@ -213,8 +213,10 @@ function shown(context: RunContext): RunContext {
   return redact(context) as RunContext;
 }
 
-function beginsStep({ type }: RunEvent): boolean {
-  return type === 'decided' || type === 'think_failed' || type === 'think_retry' || type === 'using_fallback';
+function beginsStep(event: RunEvent): boolean {
+  const { type } = event;
+  if (type === 'using_fallback') return event.kind !== 'tool' && event.kind !== 'time';
+  return type === 'decided' || type === 'think_failed' || type === 'think_retry';
 }
 
 async function* entriesFrom(entries: JournalEntry[], from: number): AsyncGenerator<JournalEntry> {

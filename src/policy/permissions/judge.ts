@@ -59,9 +59,14 @@ export function judgeCall(input: PolicyInput): PolicyVerdict {
 }
 
 /** Whether a model is shown the tool at all: not when every call of it would be refused. */
-export function isOffered({ policy, user, agents, definition }: Omit<PolicyInput, 'args' | 'taint'>): boolean {
-  if (levelWord({ policy, agents, definition })?.says === 'deny') return false;
-  return agents.every((agent) => policy.mayEver({ user, agent, tool: definition.name }));
+export function isOffered(input: Omit<PolicyInput, 'args' | 'taint'>): boolean {
+  const { policy, user, agents, definition } = input;
+  return isTrusted(input) && agents.every((agent) => policy.mayEver({ user, agent, tool: definition.name }));
+}
+
+/** Whether the agents are trusted so far that they may call the tool at all. */
+export function isTrusted(input: Pick<PolicyInput, 'policy' | 'agents' | 'definition'>): boolean {
+  return levelWord(input)?.says !== 'deny';
 }
 
 /** The strictest of what the policy says to each agent about each resource. */
@@ -112,7 +117,9 @@ function refusalText(input: PolicyInput, word: RuleWord): string {
   const resources = resourcesOf(definition, args);
   const about = ('names' in resources ? resources.names : []).filter((name) => name !== '').slice(0, 3);
   const what = `${definition.name}${about.length === 0 ? '' : ` on ${about.map((name) => clip(name, 200)).join(', ')}`}`;
-  if (word.gate === 'autonomy') return `${what} is not allowed: ${levelText(input)} (${placeOf(word, policy.version)})`;
+  if (word.gate === 'autonomy') {
+    return `${what} is not allowed: ${levelText(input)} (${placeOf(word, policy.version)}). ${promotionText(input)}`;
+  }
   if (word.gate === 'taint') return `${what} is not allowed: ${taintText(input)} (${placeOf(word, policy.version)})`;
   if (word.rule === 'default') {
     return `${what} is not allowed for user ${user}: no rule of ${nameOf(policy.version)} allows it`;
@@ -130,9 +137,23 @@ function reason(input: PolicyInput, word: RuleWord): ApprovalReason {
   return { rule: word.gate, text: clip(texts[word.gate](), 512) };
 }
 
+/** The agent that is trusted least of those that ask. */
+function leastOf({ policy, agents }: Pick<PolicyInput, 'policy' | 'agents'>): string {
+  const { level } = policy.level(agents);
+  return agents.find((agent) => policy.level([agent]).level === level) ?? agents[0] ?? '';
+}
+
+/** What an operator does about a level that lets the call not pass. */
+export function promotionText(input: Pick<PolicyInput, 'policy' | 'agents' | 'definition'>): string {
+  const level = input.definition.effect === 'read' ? 'read_only' : 'supervised';
+  const agent = leastOf(input);
+  const instead = level === 'supervised' ? '; autonomous instead of supervised needs no approvals' : '';
+  return `An operator promotes it with: proctor policy promote ${agent} ${level} --why TEXT (in the policy: autonomy: [{ agent: ${agent}, level: ${level} }]${instead})`;
+}
+
 function levelText({ policy, agents }: PolicyInput): string {
   const { level } = policy.level(agents);
-  const least = agents.find((agent) => policy.level([agent]).level === level) ?? agents[0] ?? '';
+  const least = leastOf({ policy, agents });
   const whose = least === agents[0] ? `agent ${least}` : `agent ${least} above it`;
   if (level === 'observe') return `${whose} only observes, and calls no tools`;
   return level === 'read_only' ? `${whose} only reads` : `${whose} is supervised: what it changes needs an approval`;

@@ -196,7 +196,9 @@ describe('levels of autonomy (SEC-4)', () => {
     const { refused } = judged(at('autonomous'), { agents: ['new'], tool: 'write_file', on: 'x', definition: write });
     expect(refused).toMatchObject({
       code: 'autonomy_level',
-      message: 'write_file on x is not allowed: agent new only reads (rule default of policy 3)',
+      message: expect.stringMatching(
+        /^write_file on x is not allowed: agent new only reads \(rule default of policy 3\)\. .* promote new supervised /,
+      ),
     });
     expect(says(at('autonomous'), { agents: ['new'] })).toBe('allow');
   });
@@ -204,7 +206,7 @@ describe('levels of autonomy (SEC-4)', () => {
   it('a run that was delegated is trusted no more than those above it', () => {
     const { refused } = judged(at('observe'), { agents: ['b', 'a'] });
     expect(refused?.message).toBe(
-      't is not allowed: agent a above it only observes, and calls no tools (rule one in line 9 of policy 3)',
+      't is not allowed: agent a above it only observes, and calls no tools (rule one in line 9 of policy 3). An operator promotes it with: proctor policy promote a read_only --why TEXT (in the policy: autonomy: [{ agent: a, level: read_only }])',
     );
   });
 
@@ -239,8 +241,7 @@ describe('content from outside (SEC-5)', () => {
   });
 
   it('and under the built-in policy as well', () => {
-    expect(says(compilePolicy(BUILT_IN), { taint, definition: write })).toBe('ask');
-    expect(says(compilePolicy(BUILT_IN), { taint, definition: sends })).toBe('ask');
+    expect(says(compilePolicy(BUILT_IN), { taint, definition: { ...sends, effect: 'read' } })).toBe('ask');
   });
 
   it('the policy can say otherwise', () => {
@@ -302,8 +303,22 @@ describe('the tools that a model is shown', () => {
 });
 
 describe('the policy that is built in', () => {
-  it('allows what an agent lists, and leaves nothing in the journal for it', () => {
-    const { refused, asked, words } = judged(compilePolicy(BUILT_IN), { definition: { effect: 'write' } });
+  it('lets agents read what they list, and leaves nothing in the journal for it', () => {
+    const { refused, asked, words } = judged(compilePolicy(BUILT_IN), { definition: { effect: 'read' } });
     expect({ refused, asked, words }).toEqual({ refused: null, asked: [], words: null });
+  });
+
+  it.each([
+    ['writes', { effect: 'write' }],
+    ['destroys', { effect: 'destructive' }],
+    ['does not say what it does', { effect: undefined }],
+  ])('refuses a tool that %s, and says what promotes the agent', (_what, definition) => {
+    const { refused } = judged(compilePolicy(BUILT_IN), { tool: 'pay', agents: ['desk'], definition });
+    expect(refused).toEqual({
+      code: 'autonomy_level',
+      message:
+        'pay is not allowed: agent desk only reads (rule built-in-level in line 6 of the built-in policy). An operator promotes it with: proctor policy promote desk supervised --why TEXT (in the policy: autonomy: [{ agent: desk, level: supervised }]; autonomous instead of supervised needs no approvals)',
+      retryable: false,
+    });
   });
 });
