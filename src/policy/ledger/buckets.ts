@@ -5,10 +5,14 @@ import type { Bucket, BucketRef } from '../../core/ledger-wire.ts';
  * that nobody has taken from is full.
  */
 
-export type Taken =
-  | { granted: true }
-  /** The bucket that is empty, and when it has enough; null: never, more is asked for than it can hold. */
-  | { granted: false; scope: string; again_at: number | null };
+export type Taken = { granted: true } | Short;
+
+/** The bucket that is empty, and when it has enough; null: never, more is asked for than it can hold. */
+export interface Short {
+  granted: false;
+  scope: string;
+  again_at: number | null;
+}
 
 export class Buckets {
   readonly buckets: Map<string, Bucket>;
@@ -24,7 +28,7 @@ export class Buckets {
   }
 
   /** The first that has too little; null when all have enough. */
-  short(refs: BucketRef[], at: number): Taken | null {
+  short(refs: BucketRef[], at: number): Short | null {
     for (const ref of refs) {
       const tokens = this.level(ref, at);
       if (ref.take <= tokens) continue;

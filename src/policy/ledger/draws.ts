@@ -1,5 +1,5 @@
 import type { BucketRef, Draw, LedgerEntryOf } from '../../core/ledger-wire.ts';
-import type { Buckets, Taken } from './buckets.ts';
+import type { Buckets, Short, Taken } from './buckets.ts';
 import { Lines } from './lines.ts';
 
 /**
@@ -26,15 +26,11 @@ export class Draws {
   /** All buckets or none. What is more than a bucket can hold waits for a full one. */
   draw({ id, who, until, buckets, estimated }: LedgerEntryOf<'draw'>, at: number): Taken {
     if (this.open.has(id)) return { granted: true };
-    const short = this.buckets.short(buckets, at);
-    if (short !== null) return short;
-    for (const { scope, capacity, every_ms, take } of estimated) {
-      const level = this.buckets.level({ scope, capacity, every_ms }, at);
-      const missing = Math.min(take, capacity) + this.lines.ahead(scope, who, at) - level;
-      if (missing <= 0) continue;
-      const again_at = Math.ceil(at + missing * every_ms);
-      this.lines.stand(scope, who, take, again_at, at);
-      return { granted: false, scope, again_at };
+    const short = this.shortest(who, buckets, estimated, at);
+    if (short !== null) {
+      // In all lines at once: whoever is let through by one bucket keeps its place before the others.
+      for (const { scope, take } of estimated) this.lines.stand(scope, who, take, short.again_at ?? at, at);
+      return short;
     }
     this.buckets.drain(buckets, at);
     for (const ref of estimated) {
@@ -67,6 +63,21 @@ export class Draws {
   sweep(at: number): void {
     for (const [id, { until }] of this.open) if (until < at) this.open.delete(id);
     this.lines.sweep(at);
+  }
+
+  /** The bucket that has enough last; null when all have. */
+  private shortest(who: string, buckets: BucketRef[], estimated: BucketRef[], at: number): Short | null {
+    let latest = this.buckets.short(buckets, at);
+    for (const ref of estimated) {
+      const { scope, capacity, every_ms, take } = ref;
+      const missing = Math.min(take, capacity) + this.lines.ahead(scope, who, at) - this.buckets.level(ref, at);
+      if (missing <= 0) continue;
+      const again_at = Math.ceil(at + missing * every_ms);
+      if (latest === null || again_at > (latest.again_at ?? Number.POSITIVE_INFINITY)) {
+        latest = { granted: false, scope, again_at };
+      }
+    }
+    return latest;
   }
 
   /** Before something is drawn: the most that they hold until then. */

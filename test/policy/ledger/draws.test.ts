@@ -62,6 +62,22 @@ describe('a draw', () => {
     expect(level(1_060)).toBe(1);
   });
 
+  it('keeps its place before all of its buckets while one of them, or that of calls, has too little', () => {
+    const { draws } = filled();
+    const calls = { scope: 'model:m', capacity: 1, every_ms: 5_000, take: 1 };
+    const user = { scope: 'model:m tokens user:a', capacity: 100, every_ms: 40, take: 100 };
+    draws.draw({ ...drawOf('first', 40), buckets: [calls] }, 0);
+    const big = { ...drawOf('big', 100), buckets: [calls], estimated: [{ ...REF, take: 100 }, user] };
+    expect(draws.draw(big, 400)).toMatchObject({ granted: false, scope: 'model:m', again_at: 5_000 });
+    // All would be there for this one.
+    expect(draws.draw(drawOf('small', 10), 4_999)).toMatchObject({ granted: false, scope: REF.scope });
+    expect(draws.draw(big, 5_000)).toEqual({ granted: true });
+    expect(draws.draw({ ...big, id: 'next', buckets: [] }, 6_000)).toMatchObject({
+      scope: user.scope,
+      again_at: 9_000,
+    });
+  });
+
   it('loses its place when whoever waits does not come again, a minute after the moment it was told', () => {
     const { draw, draws } = filled();
     draw('first', 100, 0);
@@ -101,7 +117,7 @@ describe('a draw', () => {
   it('takes from all buckets or from none, those of calls as well', () => {
     const { draws, level } = filled();
     const calls = { scope: 'model:m', capacity: 1, every_ms: 1_000, take: 1 };
-    const both = (id: string, take: number) => ({ ...drawOf(id, take), buckets: [calls] });
+    const both = (id: string, take: number) => ({ ...drawOf(id, take, 'one run'), buckets: [calls] });
     expect(draws.draw(both('a', 10), 0)).toEqual({ granted: true });
     expect(draws.draw(both('b', 10), 0)).toEqual({ granted: false, scope: 'model:m', again_at: 1_000 });
     expect(level(0)).toBe(90);
