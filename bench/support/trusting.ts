@@ -1,3 +1,4 @@
+import type { Operator } from '../../src/client/operator.ts';
 import type { FirstPolicy } from '../../src/runtime/policies.ts';
 
 /** The first policy of clusters under test and of drills: what they ask is not how far agents are trusted. */
@@ -10,3 +11,8 @@ export const TRUSTING: FirstPolicy = {
   by: 'test',
   why: 'what is tested is not how far agents are trusted',
 };
+
+/** The same for a cluster whose nodes are processes of the command line: what an operator does there. */
+export async function trustAll(operator: Operator): Promise<void> {
+  await operator.applyPolicy({ policy: TRUSTING.policy, text: JSON.stringify(TRUSTING.policy) }, TRUSTING.why);
+}

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { trustAll } from '../../bench/support/trusting.ts';
 import { systemClock } from '../../src/adapters/clock/system-clock.ts';
 import { connectBus } from '../../src/app/connect.ts';
 import type { NatsBus } from '../../src/app/local.ts';
+import { createOperator } from '../../src/client/operator.ts';
 import { decodeEntry } from '../../src/core/journal-entry.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import { ToolDefinition } from '../../src/core/tool.ts';
@@ -95,6 +97,7 @@ beforeAll(async () => {
   [cli, server] = await Promise.all([builtCli(), startNatsServer()]);
   bus = await connectBus({ url: server.url }, 'test', subjects, silent);
   nodes.push(await startNode());
+  await trustAll(createOperator({ bus, subjects, by: 'test' }));
   for (let i = 1; i < NODES; i++) nodes.push(await startNode());
   worker = await serveTools({
     bus,

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { TRUSTING } from '../../bench/support/trusting.ts';
+import { trustAll } from '../../bench/support/trusting.ts';
 import { systemClock } from '../../src/adapters/clock/system-clock.ts';
 import { newNkey, nkeySignatures, nkeySigner } from '../../src/adapters/nkeys/signing.ts';
 import { connectBus } from '../../src/app/connect.ts';
@@ -76,7 +76,7 @@ export async function startPlace(tools: WorkerTool[], agents: object[] = []): Pr
       const given = agents.length === 0 ? [] : ['--agents', folder.dir];
       const node = cli.start(['supervisor', '--lease', LEASE, '--log-level', 'error', ...given], { env });
       await node.says('has joined');
-      await operator.applyPolicy({ policy: TRUSTING.policy, text: JSON.stringify(TRUSTING.policy) }, TRUSTING.why);
+      await trustAll(operator);
       return node;
     },
     async kill9(node) {
