@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { NatsBus } from '../../src/adapters/nats/bus.ts';
 import { connectBus } from '../../src/app.ts';
 import { type Client, createClient } from '../../src/client/client.ts';
 import { createOperator, type Operator } from '../../src/client/operator.ts';
@@ -75,6 +76,9 @@ interface Kind {
 }
 
 interface Processes {
+  client: Client;
+  /** Resolves when all of them have begun. */
+  begun(runs: string[]): Promise<void>;
   server: number;
   node: Child;
   gateway: Child;
@@ -100,13 +104,13 @@ export async function watchedRuns(options: WatchedOptions, cores: number): Promi
     started(gateway);
     const tabs = started(startChild(import.meta.url, './tabs', { url, tabs: runs } satisfies TabsOptions));
     await tabs.until((line) => line === 'up' || null);
-    const all = { server: server.pid, node, gateway, tabs };
-    const kinds = [
-      { watch: false, found: [] as Block[] },
-      { watch: true, found: [] as Block[] },
-    ] as const;
+    const all = { client, begun: begunRuns(bus, subjects), server: server.pid, node, gateway, tabs };
+    const kinds: [Kind, Kind] = [
+      { watch: false, found: [] },
+      { watch: true, found: [] },
+    ];
     await takeTurns(warmup + blocks, kinds, async ({ watch, found }) => {
-      const block = await play(client, all, watch, options, cores);
+      const block = await play(all, watch, options, cores);
       found.push(block);
       progress(`block ${found.length}, ${watch ? 'watched' : 'alone'}: ${JSON.stringify(shown(block))}`);
     });
@@ -134,8 +138,7 @@ export async function watchedRuns(options: WatchedOptions, cores: number): Promi
 }
 
 async function play(
-  client: Client,
-  { server, node, gateway, tabs }: Processes,
+  { client, begun, server, node, gateway, tabs }: Processes,
   watch: boolean,
   { runs, steps }: WatchedOptions,
   cores: number,
@@ -144,6 +147,7 @@ async function play(
   const before = pids.map(cpuMsFine);
   const [machine, began] = [machineCpuMs(), performance.now()];
   const started = await Promise.all(Array.from({ length: runs }, () => client.submit({ input: steps }, AGENT)));
+  await begun(started.map(({ run }) => run));
   if (watch) await look(tabs, { watch: started.map(({ run }) => run) });
   const results = await Promise.all(started.map(({ run }) => client.result(run, { wait: true })));
   const ms = performance.now() - began;
@@ -166,6 +170,23 @@ async function play(
     machineBusyPct: (100 * busy) / (ms * cores),
     frames,
   };
+}
+
+/** A run that has not begun cannot be watched. */
+function begunRuns(bus: NatsBus, subjects: Subjects): Processes['begun'] {
+  const seen = new Set<string>();
+  let tell = () => {};
+  bus.subscribe(`${subjects.prefix}.evt.>`, ({ subject }) => {
+    seen.add(subject.split('.').at(-1) ?? '');
+    tell();
+  });
+  return (runs) =>
+    new Promise((resolve) => {
+      tell = () => {
+        if (runs.every((run) => seen.has(run))) resolve();
+      };
+      tell();
+    });
 }
 
 /** Journal entries of one such run. */
