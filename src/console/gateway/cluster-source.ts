@@ -18,8 +18,11 @@ export function clusterRuns(bus: ConsoleBus, subjects: Subjects, log: Log): RunS
   // It only reads: the streams are made by the nodes.
   const journal = new Journal(bus as Bus, subjects, log);
   return {
-    entries: (run, from) => journal.entries(run, from),
-    hear: (run, ring) => bus.subscribe(subjects.journal(run, 0).replace(/\d+$/, '*'), ring),
+    entries: (run, from, max) => journal.entries(run, from, max),
+    hear: (run, ring) =>
+      bus.subscribe(subjects.journal(run, 0).replace(/\d+$/, '*'), ({ subject }) =>
+        ring(Number(subject.slice(subject.lastIndexOf('.') + 1))),
+      ),
   };
 }
 
