@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { finish, type ReportOptions, reporting } from '../support/report.ts';
 import { startBrowser } from './browser.ts';
 import { liveLatency } from './latency.ts';
+import { liveRuns } from './live-runs.ts';
 import { manyRuns } from './many-runs.ts';
 import { openScene } from './scene.ts';
 import { faultsOfWatching, watchedRuns } from './watched.ts';
@@ -16,6 +17,18 @@ const MOST_PAGE_MS = 250;
 const MOST_START_MS = 15_000;
 const MOST_ACTION_MS = 1_000;
 const MOST_RSS_MB = 400;
+
+/** Of live runs: script time of a page for each message, half of them, milliseconds; and by how much memory may grow. */
+const MOST_SCRIPT_MS = 16;
+const MOST_GROWTH = 0.1;
+
+interface LiveRunsCommandOptions extends ReportOptions {
+  runs: string;
+  nodes: string;
+  stepMs: string;
+  minutes: string;
+  warmup: string;
+}
 
 interface ConsoleOptions extends ReportOptions {
   transitions: string;
@@ -60,6 +73,16 @@ export function addConsoleCommands(program: Command): void {
       .option('--changes <n>', 'statuses a second while the list is used', '100')
       .option('--rounds <n>', 'how often each thing is done in the page', '5'),
   ).action(many);
+  reporting(
+    program
+      .command('live-runs')
+      .description('what the pages of the console spend beside very many live runs, and whether memory stays flat')
+      .option('--runs <n>', 'that are live all the time', '2000')
+      .option('--nodes <n>', 'node processes', '2')
+      .option('--step-ms <n>', 'how long a step of a run takes on average', '20000')
+      .option('--minutes <n>', 'length of the measurement', '10')
+      .option('--warmup <n>', 'seconds before it', '60'),
+  ).action(live);
 }
 
 async function page(options: ConsoleOptions): Promise<void> {
@@ -107,4 +130,36 @@ async function many(options: ManyRunsCommandOptions): Promise<void> {
     violations.push(`${name} takes ${medianMs} ms in the page; ${MOST_ACTION_MS} at most`);
   }
   finish('bench-many-runs', 'Very many runs in the console', figures, violations, options);
+}
+
+async function live(options: LiveRunsCommandOptions): Promise<void> {
+  const runs = Number(options.runs);
+  const settings = {
+    runs,
+    nodes: Number(options.nodes),
+    stepMs: Number(options.stepMs),
+    minutes: Number(options.minutes),
+  };
+  const figures = await liveRuns({ ...settings, warmupSeconds: Number(options.warmup) });
+  const violations: string[] = [];
+  if (figures.live < runs) violations.push(`${figures.live} of ${runs} runs were live to the end`);
+  for (const [name, { scriptP50Ms }] of Object.entries(figures.page)) {
+    if (scriptP50Ms < MOST_SCRIPT_MS) continue;
+    violations.push(
+      `${name}: half of the updates take ${scriptP50Ms} ms of script or more; under ${MOST_SCRIPT_MS} is wanted`,
+    );
+  }
+  for (const [name, { growth, first, last }] of Object.entries(figures.memoryMb)) {
+    if (growth <= MOST_GROWTH) continue;
+    violations.push(`${name} grew from ${first} to ${last} MB; by ${100 * MOST_GROWTH} % at most`);
+  }
+  const notes =
+    'pages: the list of runs with the longest in its state on top, and the overview; script and task: of the main thread from one message of the stream to the next, by traces of 5 s in every 10; heap: after a garbage collection; memory at the first and the last tenth of the time, slope a minute';
+  finish(
+    'bench-live-runs',
+    'Very many live runs in the console',
+    { ...figures, ...settings, notes },
+    violations,
+    options,
+  );
 }

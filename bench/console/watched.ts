@@ -8,7 +8,7 @@ import { AGENT, type StepProcessOptions } from '../steps/wire.ts';
 import { type Child, startChild } from '../support/children.ts';
 import { silent } from '../support/log.ts';
 import { mean, type Ratio, ratioOf, round } from '../support/numbers.ts';
-import { cpuMsFine, machineCpuMs } from '../support/proc.ts';
+import { cpuMsFine, keepApart, machineCpuMs } from '../support/proc.ts';
 import { progress } from '../support/report.ts';
 import { startServer } from '../support/server.ts';
 import { takeTurns } from '../support/turns.ts';
@@ -19,7 +19,7 @@ import type { AskFrames, TabsOptions, WatchRuns } from './tabs-wire.ts';
  * What it costs a node that its runs are watched: blocks of so many runs, by turns with nobody looking and with a tab on
  * each of them, which hears of every entry. The tool of the runs takes its time, so that all of it together leaves the
  * machine some: how fast a full machine is would tell what gateway and tabs spend, who share it, and not what the node
- * does.
+ * does. Where it can be, the node has a core of its own.
  */
 
 export interface WatchedOptions {
@@ -66,6 +66,8 @@ export interface Watched {
   serverCpu: Ratio;
   /** CPU time of the gateway for each entry that a tab heard of, microseconds. */
   gatewayUsPerFrame: number;
+  /** Whether the node had a core of its own. */
+  hasOwnCore: boolean;
   /** Of the entries of the watched runs, the share that a tab heard of. */
   heard: number;
 }
@@ -105,6 +107,9 @@ export async function watchedRuns(options: WatchedOptions, cores: number): Promi
     const tabs = started(startChild(import.meta.url, './tabs', { url, tabs: runs } satisfies TabsOptions));
     await tabs.until((line) => line === 'up' || null);
     const all = { client, begun: begunRuns(bus, subjects), server: server.pid, node, gateway, tabs };
+    const others = [server.pid, gateway.pid, tabs.pid, process.pid];
+    const hasOwnCore = keepApart(node.pid, others, cores);
+    if (!hasOwnCore) progress('the node shares its core: what it spends a step depends on what others do');
     const kinds: [Kind, Kind] = [
       { watch: false, found: [] },
       { watch: true, found: [] },
@@ -126,6 +131,7 @@ export async function watchedRuns(options: WatchedOptions, cores: number): Promi
       gatewayUsPerFrame: round(
         ((after.gatewayMsPerSecond - before.gatewayMsPerSecond) * seconds * 1_000) / Math.max(1, after.frames),
       ),
+      hasOwnCore,
       heard: round(after.frames / (runs * entries)),
       alone: shown(before),
       watched: shown(after),
