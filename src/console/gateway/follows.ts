@@ -56,8 +56,7 @@ export class Follow {
     this.run = run;
     this.ear = source.hear(run, (n) => {
       this.heard = Math.max(this.heard, n);
-      if (this.isWanted && this.busy === null)
-        this.readAt(Math.max(performance.now() + GATHER_MS, this.began + PACE_MS));
+      if (this.busy === null) this.readAt(Math.max(performance.now() + GATHER_MS, this.began + PACE_MS));
     });
     this.timer = setInterval(() => {
       if (this.isWanted) void this.look();
@@ -120,12 +119,12 @@ export class Follow {
 
   /** @param at by the clock of `performance.now` */
   private readAt(at: number): void {
-    if (this.isOver || (this.again !== null && this.again.at <= at)) return;
+    if (this.isOver || !this.isWanted || (this.again !== null && this.again.at <= at)) return;
     clearTimeout(this.again?.timer);
     const timer = setTimeout(
       () => {
         this.again = null;
-        if (this.isWanted) void this.read();
+        void this.read();
       },
       Math.max(0, at - performance.now()),
     );
