@@ -23,6 +23,7 @@ const MOST_SCRIPT_MS = 16;
 const MOST_GROWTH = 0.1;
 
 interface LiveRunsCommandOptions extends ReportOptions {
+  assets?: string;
   runs: string;
   nodes: string;
   stepMs: string;
@@ -43,10 +44,13 @@ interface WatchedCommandOptions extends ReportOptions {
 }
 
 interface ManyRunsCommandOptions extends ReportOptions {
+  assets?: string;
   runs: string;
   changes: string;
   rounds: string;
 }
+
+const ASSETS = 'folder of the built page; default: what npm run build made';
 
 export function addConsoleCommands(program: Command): void {
   reporting(
@@ -71,7 +75,8 @@ export function addConsoleCommands(program: Command): void {
       .description('the list of runs when there are very many: start and memory of the gateway, and using the list')
       .option('--runs <n>', 'how many', '100000')
       .option('--changes <n>', 'statuses a second while the list is used', '100')
-      .option('--rounds <n>', 'how often each thing is done in the page', '5'),
+      .option('--rounds <n>', 'how often each thing is done in the page', '5')
+      .option('--assets <dir>', ASSETS),
   ).action(many);
   reporting(
     program
@@ -81,7 +86,8 @@ export function addConsoleCommands(program: Command): void {
       .option('--nodes <n>', 'node processes', '2')
       .option('--step-ms <n>', 'how long a step of a run takes on average', '20000')
       .option('--minutes <n>', 'length of the measurement', '10')
-      .option('--warmup <n>', 'seconds before it', '60'),
+      .option('--warmup <n>', 'seconds before it', '60')
+      .option('--assets <dir>', ASSETS),
   ).action(live);
 }
 
@@ -117,6 +123,7 @@ async function many(options: ManyRunsCommandOptions): Promise<void> {
     runs: Number(options.runs),
     changes: Number(options.changes),
     rounds: Number(options.rounds),
+    assets: options.assets,
   });
   const violations: string[] = [];
   if (!(figures.startMs <= MOST_START_MS)) {
@@ -140,7 +147,7 @@ async function live(options: LiveRunsCommandOptions): Promise<void> {
     stepMs: Number(options.stepMs),
     minutes: Number(options.minutes),
   };
-  const figures = await liveRuns({ ...settings, warmupSeconds: Number(options.warmup) });
+  const figures = await liveRuns({ ...settings, warmupSeconds: Number(options.warmup), assets: options.assets });
   const violations: string[] = [];
   if (figures.live < runs) violations.push(`${figures.live} of ${runs} runs were live to the end`);
   for (const [name, { scriptP50Ms }] of Object.entries(figures.page)) {

@@ -7,6 +7,8 @@ export interface GatewayOptions {
   prefix: string;
   /** Folder for its file of accounts. */
   dir: string;
+  /** Folder of the built page; default what `npm run build` made. */
+  assets?: string | undefined;
 }
 
 /** Of its only account. */

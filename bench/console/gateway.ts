@@ -8,7 +8,7 @@ import { type GatewayOptions, TOKEN } from './gateway-wire.ts';
 
 /** A console as a process of its own, for one who logs in with a token. */
 
-const { url, prefix, dir } = childOptions<GatewayOptions>();
+const { url, prefix, dir, assets } = childOptions<GatewayOptions>();
 const tokenFile = join(dir, 'accounts.json');
 await writeFile(tokenFile, JSON.stringify({ accounts: [{ name: 'watcher', role: 'viewer', token: TOKEN }] }));
 const opened = await openConsole({
@@ -19,6 +19,7 @@ const opened = await openConsole({
   dir: null,
   person: { name: 'watcher', role: 'viewer' },
   source: { address: { url }, subjects: new Subjects(prefix) },
+  ...(assets === undefined ? {} : { assets }),
   log: silent,
 });
 hearParent(({ heap }) => {

@@ -21,6 +21,8 @@ import { PageMeter, type Update, updatesOf } from './page-meter.ts';
  */
 
 export interface LiveRunsOptions {
+  /** Folder of the built page; default what `npm run build` made. */
+  assets?: string | undefined;
   runs: number;
   nodes: number;
   /** How long a step of a run takes on average, milliseconds. */
@@ -77,7 +79,7 @@ export async function liveRuns(options: LiveRunsOptions) {
     }
     const counted = await begin(bus, subjects, runs);
     progress(`${counted.live()} runs are live`);
-    const gateway = await startGateway({ url: server.url, prefix: PREFIX, dir: server.dir });
+    const gateway = await startGateway({ url: server.url, prefix: PREFIX, dir: server.dir, assets: options.assets });
     children.push(gateway.child);
     browser = await startBrowser();
     const meters = await openPages(browser, gateway);

@@ -22,6 +22,8 @@ import { type MadeRuns, madeRuns, steppedOn } from './statuses.ts';
  */
 
 export interface ManyRunsOptions {
+  /** Folder of the built page; default what `npm run build` made. */
+  assets?: string | undefined;
   runs: number;
   /** Statuses a second while the list is used. */
   changes: number;
@@ -41,7 +43,7 @@ export async function manyRuns(options: ManyRunsOptions) {
   const gateways: Gateway[] = [];
   const open = async () => {
     const began = performance.now();
-    const gateway = await startGateway({ url: server.url, prefix: PREFIX, dir: server.dir });
+    const gateway = await startGateway({ url: server.url, prefix: PREFIX, dir: server.dir, assets: options.assets });
     gateways.push(gateway);
     return { gateway, began };
   };

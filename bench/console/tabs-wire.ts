@@ -11,7 +11,7 @@ export interface WatchRuns {
   watch: string[];
 }
 
-/** It answers `frames N`: frames that came down since it was asked last. */
+/** It answers `frames N`: frames that came down since it was told what to look at. */
 export interface AskFrames {
   frames: true;
 }

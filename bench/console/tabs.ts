@@ -23,15 +23,13 @@ const ids = await Promise.all(
 hearParent((message) => {
   const { watch: runs, frames: asked } = message as Partial<WatchRuns & AskFrames>;
   if (runs !== undefined) void watch(runs);
-  if (asked === true) {
-    say(`frames ${frames}`);
-    frames = 0;
-  }
+  if (asked === true) say(`frames ${frames}`);
 });
 say('up');
 
 async function watch(runs: string[]): Promise<void> {
   const n = ++told;
+  frames = 0;
   await Promise.all(
     ids.map((tab, i) => {
       const id = runs[i];

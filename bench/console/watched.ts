@@ -37,7 +37,8 @@ export interface WatchedOptions {
 /** Most that watching may cost a node: of the steps a second, and of its CPU time a step. */
 export const MOST_COST_OF_WATCHING = 0.05;
 
-const LAST_WORD_MS = 500;
+/** How long the tabs get to hear of the last entries, milliseconds. */
+const LAST_WORD_MS = 3_000;
 
 /** Of the entries; the rest may come after a run has ended, on a machine that is full. */
 const FEWEST_HEARD = 0.9;
@@ -79,6 +80,8 @@ interface Kind {
 
 interface Processes {
   client: Client;
+  /** Of the journal of one run. */
+  entries: number;
   /** Resolves when all of them have begun. */
   begun(runs: string[]): Promise<void>;
   server: number;
@@ -106,7 +109,8 @@ export async function watchedRuns(options: WatchedOptions, cores: number): Promi
     started(gateway);
     const tabs = started(startChild(import.meta.url, './tabs', { url, tabs: runs } satisfies TabsOptions));
     await tabs.until((line) => line === 'up' || null);
-    const all = { client, begun: begunRuns(bus, subjects), server: server.pid, node, gateway, tabs };
+    const entries = await entriesOf(createOperator({ bus, subjects, by: 'bench' }), client, steps);
+    const all = { client, entries, begun: begunRuns(bus, subjects), server: server.pid, node, gateway, tabs };
     const others = [server.pid, gateway.pid, tabs.pid, process.pid];
     const hasOwnCore = keepApart(node.pid, others, cores);
     if (!hasOwnCore) progress('the node shares its core: what it spends a step depends on what others do');
@@ -123,7 +127,6 @@ export async function watchedRuns(options: WatchedOptions, cores: number): Promi
     const ratio = (key: keyof Block) => ratioOf(watched.map((one, i) => one[key] / (alone[i]?.[key] ?? Number.NaN)));
     const [before, after] = [average(alone), average(watched)];
     const seconds = (2 * runs * steps) / after.stepsPerSecond;
-    const entries = await entriesOf(createOperator({ bus, subjects, by: 'bench' }), client, steps);
     return {
       speed: ratio('stepsPerSecond'),
       nodeCpu: ratio('nodeUsPerStep'),
@@ -144,7 +147,7 @@ export async function watchedRuns(options: WatchedOptions, cores: number): Promi
 }
 
 async function play(
-  { client, begun, server, node, gateway, tabs }: Processes,
+  { client, begun, entries, server, node, gateway, tabs }: Processes,
   watch: boolean,
   { runs, steps }: WatchedOptions,
   cores: number,
@@ -161,11 +164,8 @@ async function play(
   const [serverMs = 0, nodeMs = 0, gatewayMs = 0, tabsMs = 0] = pids.map((pid, i) => cpuMsFine(pid) - (before[i] ?? 0));
   const bad = results.find(({ status }) => status !== 'completed');
   if (bad !== undefined) throw new Error(`run ${bad.run} ended ${bad.code}`);
-  // What the tabs are told last comes a moment later.
-  if (watch) await delay(LAST_WORD_MS);
+  const frames = await framesOf(tabs, watch ? runs * entries : 0);
   await look(tabs, { watch: [] });
-  tabs.tell({ frames: true } satisfies AskFrames);
-  const frames = Number(await tabs.until((line) => /^frames (\d+)$/.exec(line)?.[1] ?? null));
   const durable = runs * 2 * steps;
   return {
     stepsPerSecond: durable / (ms / 1_000),
@@ -202,6 +202,16 @@ async function entriesOf(operator: Operator, client: Client, steps: number): Pro
   let entries = 0;
   for await (const _ of operator.journal(run)) entries++;
   return entries;
+}
+
+/** Frames that the tabs have had: all of them, or what came until they had had the time for it. */
+async function framesOf(tabs: Child, all: number): Promise<number> {
+  for (const until = performance.now() + LAST_WORD_MS; ; ) {
+    tabs.tell({ frames: true } satisfies AskFrames);
+    const frames = Number(await tabs.until((line) => /^frames (\d+)$/.exec(line)?.[1] ?? null));
+    if (frames >= all || performance.now() > until) return frames;
+    await delay(50);
+  }
 }
 
 async function look(tabs: Child, message: WatchRuns): Promise<void> {
