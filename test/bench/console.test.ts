@@ -19,9 +19,8 @@ describe('the benchmark of very many runs', () => {
     const args = ['many-runs', '--runs', '600', '--changes', '20', '--rounds', '1', '--assets', page.assets];
     const { figures, said } = await drills.run('main', args);
     expect(figures, said).toMatchObject({ runs: 600 });
-    expect(Object.keys(figures.page as object).sort()).toEqual(
-      ['filter', 'open', 'scroll', 'search', 'sortByAge', 'unfilter', 'unsearch', 'unsort'].sort(),
-    );
+    const did = ['open', 'filter', 'unfilter', 'search', 'unsearch', 'sortByAge', 'unsort', 'scroll'];
+    expect(new Set(Object.keys(figures.page as object))).toEqual(new Set(did));
     expect(figures.changesPerSecond).toBeGreaterThan(0);
   });
 });
