@@ -1,8 +1,5 @@
 import { Command } from 'commander';
-import { startBrowser } from './console/browser.ts';
-import { liveLatency } from './console/latency.ts';
-import { openScene } from './console/scene.ts';
-import { MOST_COST_OF_WATCHING, watchedRuns } from './console/watched.ts';
+import { addConsoleCommands } from './console/commands.ts';
 import { killDrill } from './kill/drill.ts';
 import { treeDrill } from './kill-tree/drill.ts';
 import { loopFigures } from './loops/drill.ts';
@@ -20,7 +17,7 @@ import { compareTelemetry, faultsOf, VARIANTS } from './telemetry/compare.ts';
  * The benchmarks: `steps` (throughput and cost of durable steps, next to the bare publishes), `long-run` (growth),
  * `telemetry` (what it costs), `results` (memory of a node that stores large results), `kill` and `kill-tree` (switches
  * under load), `parked` (what waiting runs cost), `scaling` (several nodes beside each other, and users),
- * `loops` (loop detection on recorded runs), and `console` (how soon the page shows what happened).
+ * `loops` (loop detection on recorded runs), and those of the console (`console/commands.ts`).
  */
 
 interface StepsOptions extends ReportOptions {
@@ -57,16 +54,6 @@ interface LoopsOptions extends ReportOptions {
 const MOST_STOPPED = 0.003;
 const MOST_LONG_STOPPED = 0.02;
 
-interface ConsoleOptions extends ReportOptions {
-  transitions: string;
-}
-
-interface WatchedCommandOptions extends ReportOptions {
-  runs: string;
-  steps: string;
-  rounds: string;
-}
-
 interface KillOptions extends ReportOptions {
   kills: string;
   nodes: string;
@@ -84,9 +71,6 @@ interface KillTreeOptions extends ReportOptions {
 
 /** Most that the last node may take to know of a kill, 99th percentile, milliseconds. */
 const MOST_KNOWN_MS = 50;
-
-/** Most from a journal to the page, 95th percentile, milliseconds. */
-const MOST_PAGE_MS = 250;
 
 interface ResultsOptions extends ReportOptions {
   count: string;
@@ -199,15 +183,6 @@ reporting(
 
 reporting(
   program
-    .command('watched')
-    .description('steps a second of a node whose runs are watched in the console, against one that nobody looks at')
-    .option('--runs <n>', 'runs at a time, each with a tab of its own', '40')
-    .option('--steps <n>', 'tool steps of each', '400')
-    .option('--rounds <n>', 'rounds of each kind, after one that warms up', '6'),
-).action(watched);
-
-reporting(
-  program
     .command('results')
     .description('memory of a node while many large results of tools are stored at once')
     .option('--count <n>', 'results, all at once', '64')
@@ -234,12 +209,7 @@ reporting(
     .option('--ones <n>', 'times that another comes with one', '20'),
 ).action(scaling);
 
-reporting(
-  program
-    .command('console')
-    .description('from an entry of a journal to its state in the page')
-    .option('--transitions <n>', 'of one run, watched by one browser', '100'),
-).action(page);
+addConsoleCommands(program);
 
 await program.parseAsync();
 
@@ -373,31 +343,6 @@ async function killTree(options: KillTreeOptions): Promise<void> {
   if (unacknowledged > 0) violations.push(`${unacknowledged} kills were not acknowledged`);
   if (attachedLate === 0) violations.push('no run attached after the order: the drill has shown nothing');
   finish('bench-kill-tree', 'Kills of whole trees', figures, violations, options);
-}
-
-async function page(options: ConsoleOptions): Promise<void> {
-  const scene = await openScene();
-  const browser = await startBrowser();
-  const figures = await liveLatency(scene, browser, Number(options.transitions));
-  await browser.close();
-  await scene.stop();
-  const violations =
-    figures.p95Ms <= MOST_PAGE_MS ? [] : [`p95 is ${figures.p95Ms} ms; at most ${MOST_PAGE_MS} are allowed`];
-  finish('bench-console', 'A live transition in the page', figures, violations, options);
-}
-
-async function watched(options: WatchedCommandOptions): Promise<void> {
-  const { runs, steps, rounds } = options;
-  const settings = { runs: Number(runs), steps: Number(steps), rounds: Number(rounds) };
-  const figures = await watchedRuns(settings);
-  const { mean: speed, error } = figures.speed;
-  const violations =
-    speed < 1 - MOST_COST_OF_WATCHING
-      ? [`watched, the node makes ${speed} (standard error ${error}) of the steps; at least 0.95 is wanted`]
-      : [];
-  const notes =
-    'node, server, console and the tabs share this machine; ratios of rounds with one tab on each run to rounds with none, by turns';
-  finish('bench-watched', 'Runs that are watched', { ...figures, ...settings, notes }, violations, options);
 }
 
 async function kill(options: KillOptions): Promise<void> {

@@ -1,143 +1,253 @@
-import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { NatsBus } from '../../src/adapters/nats/bus.ts';
 import { connectBus } from '../../src/app.ts';
-import { createClient } from '../../src/client/client.ts';
-import type { Watch } from '../../src/console/wire.ts';
+import { type Client, createClient } from '../../src/client/client.ts';
+import { createOperator, type Operator } from '../../src/client/operator.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import { AGENT, type StepProcessOptions } from '../steps/wire.ts';
 import { type Child, startChild } from '../support/children.ts';
 import { silent } from '../support/log.ts';
 import { mean, type Ratio, ratioOf, round } from '../support/numbers.ts';
-import { cpuMsFine } from '../support/proc.ts';
+import { cpuMsFine, keepApart, machineCpuMs } from '../support/proc.ts';
 import { progress } from '../support/report.ts';
 import { startServer } from '../support/server.ts';
+import { takeTurns } from '../support/turns.ts';
+import { startGateway } from './gateway-wire.ts';
+import type { AskFrames, TabsOptions, WatchRuns } from './tabs-wire.ts';
 
 /**
- * What it costs a node that its runs are watched: so many long runs at a time, by turns with nobody looking and with one
- * tab of a console on each of them, which follows every step.
+ * What it costs a node that its runs are watched: blocks of so many runs, by turns with nobody looking and with a tab on
+ * each of them, which hears of every entry. The tool of the runs takes its time, so that all of it together leaves the
+ * machine some: how fast a full machine is would tell what gateway and tabs spend, who share it, and not what the node
+ * does. Where it can be, the node has a core of its own.
  */
 
 export interface WatchedOptions {
+  /** Runs at a time, each with a tab of its own. */
   runs: number;
-  /** Tool steps of each run. */
+  /** Tool steps of each. */
   steps: number;
-  /** Rounds of each kind. */
-  rounds: number;
+  /** How long the tool takes, milliseconds. */
+  toolMs: number;
+  /** Blocks of each kind, after `warmup` of each. */
+  blocks: number;
+  warmup: number;
 }
 
-/** Most that watching may cost: of the steps a second. */
+/** Most that watching may cost a node: of the steps a second, and of its CPU time a step. */
 export const MOST_COST_OF_WATCHING = 0.05;
 
-export interface Watched {
-  /** Durable steps a second, nobody looking. */
+/** How long the tabs get to hear of the last entries, milliseconds. */
+const LAST_WORD_MS = 3_000;
+
+/** Of the entries; the rest may come after a run has ended, on a machine that is full. */
+const FEWEST_HEARD = 0.9;
+
+/** Of one block, or of several on average. */
+interface Block {
   stepsPerSecond: number;
-  speed: Ratio;
-  /** CPU time a step of the node alone. */
-  cpu: Ratio;
-  /** Frames of the watched runs that came down to the tabs, a run. */
-  framesARun: number;
+  /** CPU time a durable step, microseconds. */
+  nodeUsPerStep: number;
+  serverUsPerStep: number;
+  /** CPU time a second, milliseconds. */
+  gatewayMsPerSecond: number;
+  tabsMsPerSecond: number;
+  /** Of the whole machine with all that runs on it, percent of all its cores. */
+  machineBusyPct: number;
+  /** Entries that the tabs heard of. */
+  frames: number;
 }
 
-const TOKEN = 'watcher-token-0123456789';
+export interface Watched {
+  alone: Block;
+  watched: Block;
+  speed: Ratio;
+  /** CPU time a step of the node, and of the server. */
+  nodeCpu: Ratio;
+  serverCpu: Ratio;
+  /** CPU time of the gateway for each entry that a tab heard of, microseconds. */
+  gatewayUsPerFrame: number;
+  /** Whether the node had a core of its own. */
+  hasOwnCore: boolean;
+  /** Of the entries of the watched runs, the share that a tab heard of. */
+  heard: number;
+}
 
-export async function watchedRuns({ runs, steps, rounds }: WatchedOptions): Promise<Watched> {
+interface Kind {
+  watch: boolean;
+  found: Block[];
+}
+
+interface Processes {
+  client: Client;
+  /** Of the journal of one run. */
+  entries: number;
+  /** Resolves when all of them have begun. */
+  begun(runs: string[]): Promise<void>;
+  server: number;
+  node: Child;
+  gateway: Child;
+  tabs: Child;
+}
+
+export async function watchedRuns(options: WatchedOptions, cores: number): Promise<Watched> {
+  const { runs, steps, toolMs, blocks, warmup } = options;
   const server = await startServer();
-  const settings: StepProcessOptions = { url: server.url, prefix: 'bench', slots: runs, steps, tool: 'local' };
-  const node = startChild(import.meta.url, '../steps/node', settings);
-  const page = startChild(import.meta.url, './gateway', {
-    url: server.url,
-    prefix: 'bench',
-    dir: server.dir,
-    token: TOKEN,
-  });
+  const settings: StepProcessOptions = { url: server.url, prefix: 'bench', slots: runs, steps, tool: 'local', toolMs };
+  const children: Child[] = [];
+  const started = (child: Child): Child => {
+    children.push(child);
+    return child;
+  };
   const subjects = new Subjects('bench');
   const bus = await connectBus({ url: server.url }, 'bench-driver', subjects, silent);
   const client = createClient({ bus, subjects, user: 'watched' });
   try {
+    const node = started(startChild(import.meta.url, '../steps/node', settings));
     await node.until((line) => line === 'up' || null);
-    const url = await page.until((line) => /^at (.*)$/.exec(line)?.[1] ?? null);
-    const found: { watched: boolean; stepsPerSecond: number; cpu: number; frames: number }[] = [];
-    for (let i = -1; i < rounds; i++) {
-      for (const watched of i % 2 === 0 ? [false, true] : [true, false]) {
-        const one = await play(client, node, { runs, steps, url: watched ? url : null });
-        progress(`round ${i + 1}, ${watched ? 'watched' : 'alone'}: ${JSON.stringify(one)}`);
-        // The first round warms up.
-        if (i >= 0) found.push({ watched, ...one });
-      }
-    }
-    const of = (watched: boolean) => found.filter((one) => one.watched === watched);
-    const pairs = (key: 'stepsPerSecond' | 'cpu') =>
-      ratioOf(of(true).map((one, i) => one[key] / (of(false)[i]?.[key] ?? Number.NaN)));
+    const { child: gateway, url } = await startGateway({ url: server.url, prefix: 'bench', dir: server.dir });
+    started(gateway);
+    const tabs = started(startChild(import.meta.url, './tabs', { url, tabs: runs } satisfies TabsOptions));
+    await tabs.until((line) => line === 'up' || null);
+    const entries = await entriesOf(createOperator({ bus, subjects, by: 'bench' }), client, steps);
+    const all = { client, entries, begun: begunRuns(bus, subjects), server: server.pid, node, gateway, tabs };
+    const others = [server.pid, gateway.pid, tabs.pid, process.pid];
+    const hasOwnCore = keepApart(node.pid, others, cores);
+    if (!hasOwnCore) progress('the node shares its core: what it spends a step depends on what others do');
+    const kinds: [Kind, Kind] = [
+      { watch: false, found: [] },
+      { watch: true, found: [] },
+    ];
+    await takeTurns(warmup + blocks, kinds, async ({ watch, found }) => {
+      const block = await play(all, watch, options, cores);
+      found.push(block);
+      progress(`block ${found.length}, ${watch ? 'watched' : 'alone'}: ${JSON.stringify(shown(block))}`);
+    });
+    const [alone, watched] = kinds.map(({ found }) => found.slice(warmup)) as [Block[], Block[]];
+    const ratio = (key: keyof Block) => ratioOf(watched.map((one, i) => one[key] / (alone[i]?.[key] ?? Number.NaN)));
+    const [before, after] = [average(alone), average(watched)];
+    const seconds = (2 * runs * steps) / after.stepsPerSecond;
     return {
-      stepsPerSecond: round(mean(of(false).map((one) => one.stepsPerSecond))),
-      speed: pairs('stepsPerSecond'),
-      cpu: pairs('cpu'),
-      framesARun: round(mean(of(true).map((one) => one.frames)) / runs),
+      speed: ratio('stepsPerSecond'),
+      nodeCpu: ratio('nodeUsPerStep'),
+      serverCpu: ratio('serverUsPerStep'),
+      gatewayUsPerFrame: round(
+        ((after.gatewayMsPerSecond - before.gatewayMsPerSecond) * seconds * 1_000) / Math.max(1, after.frames),
+      ),
+      hasOwnCore,
+      heard: round(after.frames / (runs * entries)),
+      alone: shown(before),
+      watched: shown(after),
     };
   } finally {
     await bus.close();
-    await Promise.all([node.end('SIGKILL'), page.end('SIGKILL')]);
+    await Promise.all(children.map((child) => child.end('SIGKILL')));
     await server.stop();
   }
 }
 
 async function play(
-  client: ReturnType<typeof createClient>,
-  node: Child,
-  { runs, steps, url }: { runs: number; steps: number; url: string | null },
-): Promise<{ stepsPerSecond: number; cpu: number; frames: number }> {
-  const cpu = cpuMsFine(node.pid);
-  const began = performance.now();
+  { client, begun, entries, server, node, gateway, tabs }: Processes,
+  watch: boolean,
+  { runs, steps }: WatchedOptions,
+  cores: number,
+): Promise<Block> {
+  const pids = [server, node.pid, gateway.pid, tabs.pid];
+  const before = pids.map(cpuMsFine);
+  const [machine, began] = [machineCpuMs(), performance.now()];
   const started = await Promise.all(Array.from({ length: runs }, () => client.submit({ input: steps }, AGENT)));
-  const tabs = url === null ? [] : await Promise.all(started.map(({ run }) => Tab.open(url, run)));
+  await begun(started.map(({ run }) => run));
+  if (watch) await look(tabs, { watch: started.map(({ run }) => run) });
   const results = await Promise.all(started.map(({ run }) => client.result(run, { wait: true })));
   const ms = performance.now() - began;
+  const busy = machineCpuMs() - machine;
+  const [serverMs = 0, nodeMs = 0, gatewayMs = 0, tabsMs = 0] = pids.map((pid, i) => cpuMsFine(pid) - (before[i] ?? 0));
   const bad = results.find(({ status }) => status !== 'completed');
   if (bad !== undefined) throw new Error(`run ${bad.run} ended ${bad.code}`);
+  const frames = await framesOf(tabs, watch ? runs * entries : 0);
+  await look(tabs, { watch: [] });
   const durable = runs * 2 * steps;
-  const frames = tabs.reduce((sum, tab) => sum + tab.frames, 0);
-  for (const tab of tabs) tab.close();
   return {
-    stepsPerSecond: round(durable / (ms / 1_000)),
-    cpu: round(((cpuMsFine(node.pid) - cpu) * 1_000) / durable),
+    stepsPerSecond: durable / (ms / 1_000),
+    nodeUsPerStep: (nodeMs * 1_000) / durable,
+    serverUsPerStep: (serverMs * 1_000) / durable,
+    gatewayMsPerSecond: gatewayMs / (ms / 1_000),
+    tabsMsPerSecond: tabsMs / (ms / 1_000),
+    machineBusyPct: (100 * busy) / (ms * cores),
     frames,
   };
 }
 
-/** What a browser does for one run, without drawing it. */
-class Tab {
-  frames = 0;
-  private readonly end = new AbortController();
-
-  static async open(url: string, run: string): Promise<Tab> {
-    const tab = new Tab();
-    const id = randomBytes(16).toString('hex');
-    const headers = { authorization: `Bearer ${TOKEN}` };
-    const { csrf } = (await (await fetch(`${url}/api/me`, { headers })).json()) as { csrf: string };
-    const stream = await fetch(`${url}/api/stream?tab=${id}`, { headers, signal: tab.end.signal });
-    void tab.read(stream.body as ReadableStream<Uint8Array>).catch(() => undefined);
-    const watch: Watch = {
-      n: 1,
-      overview: false,
-      cluster: false,
-      approvals: false,
-      runs: [],
-      run: { id: run, from: 0 },
-    };
-    const answer = await fetch(`${url}/api/stream/${id}/watch`, {
-      method: 'POST',
-      headers: { ...headers, 'content-type': 'application/json', 'x-proctor-csrf': csrf },
-      body: JSON.stringify(watch),
+/** A run that has not begun cannot be watched. */
+function begunRuns(bus: NatsBus, subjects: Subjects): Processes['begun'] {
+  const seen = new Set<string>();
+  let tell = () => {};
+  bus.subscribe(`${subjects.prefix}.evt.>`, ({ subject }) => {
+    seen.add(subject.split('.').at(-1) ?? '');
+    tell();
+  });
+  return (runs) =>
+    new Promise((resolve) => {
+      tell = () => {
+        if (runs.every((run) => seen.has(run))) resolve();
+      };
+      tell();
     });
-    if (!answer.ok) throw new Error(`watching: ${answer.status} ${await answer.text()}`);
-    return tab;
-  }
+}
 
-  private async read(body: ReadableStream<Uint8Array>): Promise<void> {
-    const decoder = new TextDecoder();
-    for await (const chunk of body) this.frames += decoder.decode(chunk, { stream: true }).split('"via":').length - 1;
-  }
+/** Journal entries of one such run. */
+async function entriesOf(operator: Operator, client: Client, steps: number): Promise<number> {
+  const { run } = await client.submit({ input: steps }, AGENT);
+  await client.result(run, { wait: true });
+  let entries = 0;
+  for await (const _ of operator.journal(run)) entries++;
+  return entries;
+}
 
-  close(): void {
-    this.end.abort();
+/** Frames that the tabs have had: all of them, or what came until they had had the time for it. */
+async function framesOf(tabs: Child, all: number): Promise<number> {
+  for (const until = performance.now() + LAST_WORD_MS; ; ) {
+    tabs.tell({ frames: true } satisfies AskFrames);
+    const frames = Number(await tabs.until((line) => /^frames (\d+)$/.exec(line)?.[1] ?? null));
+    if (frames >= all || performance.now() > until) return frames;
+    await delay(50);
   }
+}
+
+async function look(tabs: Child, message: WatchRuns): Promise<void> {
+  tabs.tell(message);
+  await tabs.until((line) => line === 'watching' || null);
+}
+
+function average(blocks: Block[]): Block {
+  return mapped(blocks[0] as Block, (key) => mean(blocks.map((block) => block[key])));
+}
+
+function shown(block: Block): Block {
+  return mapped(block, (key) => round(block[key]));
+}
+
+function mapped(block: Block, of: (key: keyof Block) => number): Block {
+  return Object.fromEntries((Object.keys(block) as (keyof Block)[]).map((key) => [key, of(key)])) as unknown as Block;
+}
+
+/** What these figures say against the cost of watching. As with telemetry, a bound within two standard errors is not kept. */
+export function faultsOfWatching({ speed, nodeCpu, heard }: Watched): string[] {
+  const costs = [
+    { what: 'steps a second', cost: 1 - speed.mean, error: speed.error },
+    { what: "node's CPU time a step", cost: nodeCpu.mean - 1, error: nodeCpu.error },
+  ];
+  const faults = costs.flatMap(({ what, cost, error }) => {
+    const said = `watching costs ${percent(cost)} (standard error ${percent(error)}) of the ${what}`;
+    if (cost > MOST_COST_OF_WATCHING) return [`${said}; it may cost ${percent(MOST_COST_OF_WATCHING)}`];
+    const isShown = cost + 2 * error <= MOST_COST_OF_WATCHING;
+    return isShown ? [] : [`${said}: not shown to be under ${percent(MOST_COST_OF_WATCHING)}; take more blocks`];
+  });
+  if (!(heard >= FEWEST_HEARD))
+    faults.push(`the tabs heard of ${percent(heard)} of the entries: they were not watched`);
+  return faults;
+}
+
+function percent(part: number): string {
+  return `${(100 * part).toFixed(2)} %`;
 }

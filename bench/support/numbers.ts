@@ -34,3 +34,10 @@ export function ratioOf(ratios: readonly number[]): Ratio {
   const digits = (value: number) => Number(value.toFixed(4));
   return { mean: digits(mean(ratios)), error: digits(standardError(ratios)) };
 }
+
+/** The straight line that fits the points best: how much y grows with one of x. */
+export function slopeOf(points: readonly { x: number; y: number }[]): number {
+  const [x, y] = [mean(points.map((point) => point.x)), mean(points.map((point) => point.y))];
+  const across = points.reduce((sum, point) => sum + (point.x - x) * (point.y - y), 0);
+  return across / points.reduce((sum, point) => sum + (point.x - x) ** 2, 0);
+}

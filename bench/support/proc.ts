@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** CPU and memory of processes as Linux counts them (`/proc`); a tick is 10 ms. */
@@ -36,4 +37,17 @@ export function machineCpuMs(): number {
     .slice(1)
     .map(Number);
   return (user + nice + system + irq + softirq) * MS_A_TICK;
+}
+
+/**
+ * Keeps one process to the first core and the others to the rest, with all their threads: so that what the others do
+ * does not empty its caches. False where that cannot be done: without a second core, or without `taskset`.
+ */
+export function keepApart(one: number, others: number[], cores: number): boolean {
+  if (cores < 2) return false;
+  const rest = `1-${cores - 1}`;
+  const kept = [[one, '0'] as const, ...others.map((pid) => [pid, rest] as const)].map(
+    ([pid, list]) => spawnSync('taskset', ['--all-tasks', '--cpu-list', '--pid', list, String(pid)]).status === 0,
+  );
+  return kept.every(Boolean);
 }

@@ -43,6 +43,12 @@ export function roundTurn({ stepsPerSecond, cpuUsPerStep }: Turn): Turn {
   return { stepsPerSecond: round(stepsPerSecond), cpuUsPerStep: round(cpuUsPerStep) };
 }
 
+/** So many blocks of each of two, in the order A B B A. */
+export async function takeTurns<T>(blocks: number, pair: readonly [T, T], play: (one: T) => Promise<void>) {
+  const [a, b] = pair;
+  for (let i = 0; i < blocks; i++) for (const one of i % 2 === 0 ? [a, b] : [b, a]) await play(one);
+}
+
 /** @param url of the server; @param name no two calls may have the same on one server */
 export async function byTurns(
   { url }: Pick<DrillServer, 'url'>,
@@ -55,9 +61,7 @@ export async function byTurns(
   try {
     for (let i = 0; i < options.warmup; i++) for (const player of [a, b]) await player.play(options.runs);
     for (const player of players) player.forget();
-    for (let i = 0; i < options.blocks; i++) {
-      for (const player of i % 2 === 0 ? [a, b] : [b, a]) await player.play(options.runs);
-    }
+    await takeTurns(options.blocks, [a, b], (player) => player.play(options.runs));
     return [a.turn, b.turn];
   } finally {
     await Promise.all(players.map((player) => player.close()));

@@ -76,7 +76,7 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
     approvals: cluster?.approvals ?? null,
     follows,
   });
-  const list: FollowedList | null = 'bus' in source ? await followList({ ...source, log }, index) : null;
+  const list: FollowedList | null = 'bus' in source ? await followList(source, index) : null;
   figures.live = true;
   const secure = publicUrl?.protocol === 'https:';
   const app = consoleApp({
@@ -108,7 +108,7 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
   return {
     url,
     stop: async () => {
-      list?.stop();
+      await list?.stop();
       tabs.stop();
       follows.stop();
       cluster?.state.stop();

@@ -1,4 +1,4 @@
-import type { Overview, RunRow, SeriesPoint } from '../wire.ts';
+import type { Overview, RunQuery, RunRow, SeriesPoint } from '../wire.ts';
 import { isOver, type RunIndex, topOf } from './run-index.ts';
 
 /** Figures over all runs, kept up to date change by change; the series begins when the gateway does. */
@@ -10,12 +10,11 @@ const RECENT = 12;
 
 export class Figures {
   private readonly index: RunIndex;
-  private readonly counts = new Map<string, number>();
   private readonly agents = new Map<string, { live: number; ended: number; failed: number; cost_usd: number }>();
-  private readonly needing = new Map<string, RunRow>();
   private readonly series: SeriesPoint[] = [];
   private readonly since: number;
   private readonly now: () => number;
+  private last: { version: number; at: number; overview: Overview } | null = null;
   /** What was there before the gateway counts into no bucket. */
   live = false;
 
@@ -29,8 +28,6 @@ export class Figures {
   private change(row: RunRow, before: RunRow | null): void {
     if (before !== null) this.count(before, -1);
     this.count(row, 1);
-    if (row.requires === null) this.needing.delete(row.run);
-    else this.needing.set(row.run, row);
     if (!this.live) return;
     const bucket = this.bucket();
     if (before === null) bucket.started++;
@@ -43,12 +40,10 @@ export class Figures {
   }
 
   private count(row: RunRow, by: 1 | -1): void {
-    const state = topOf(row.state);
-    this.counts.set(state, (this.counts.get(state) ?? 0) + by);
     const agent = this.agents.get(row.agent) ?? { live: 0, ended: 0, failed: 0, cost_usd: 0 };
     if (isOver(row.state)) agent.ended += by;
     else agent.live += by;
-    if (state === 'failed') agent.failed += by;
+    if (topOf(row.state) === 'failed') agent.failed += by;
     agent.cost_usd = Math.max(0, agent.cost_usd + by * row.cost_usd);
     this.agents.set(row.agent, agent);
   }
@@ -64,14 +59,19 @@ export class Figures {
     return last;
   }
 
+  /** Made once for all tabs that are told of the same change. */
   overview(): Overview {
-    this.bucket();
-    return {
-      counts: Object.fromEntries(this.counts),
-      total: this.index.size,
-      needs: this.needing.size,
-      attention: [...this.needing.values()].sort((a, b) => a.since - b.since).slice(0, ATTENTION),
-      recent: this.index.query({ text: '', states: [], needs: false, sort: 'newest', offset: 0, limit: RECENT }).rows,
+    const { index } = this;
+    const { at } = this.bucket();
+    if (this.last?.version === index.version && this.last.at === at) return this.last.overview;
+    const find = (query: Pick<RunQuery, 'needs' | 'sort' | 'limit'>) =>
+      index.query({ text: '', states: [], offset: 0, ...query }).rows;
+    const overview: Overview = {
+      counts: index.counts,
+      total: index.size,
+      needs: index.needs,
+      attention: index.needs === 0 ? [] : find({ needs: true, sort: 'age', limit: ATTENTION }),
+      recent: find({ needs: false, sort: 'newest', limit: RECENT }),
       byAgent: [...this.agents]
         .map(([agent, figures]) => ({ agent, ...figures }))
         .sort((a, b) => b.live - a.live || b.ended - a.ended)
@@ -79,6 +79,8 @@ export class Figures {
       series: this.filled(),
       since: this.since,
     };
+    this.last = { version: index.version, at, overview };
+    return overview;
   }
 
   /** With the buckets in which nothing happened. */

@@ -23,6 +23,9 @@ export class FollowedRun {
   readonly entries: JournalEntry[] = [];
   readonly steps: TraceStep[] = [];
   private readonly contexts: RunContext[] = [];
+  private readonly children: RunHead['children'] = [];
+  /** As the page shows it: it never changes. */
+  private task: Json | undefined;
   private readonly fold: RunFold;
   private via: string[] = [];
   /** First entry of the step that began last, and how many steps began before it. */
@@ -58,6 +61,11 @@ export class FollowedRun {
     const { context, path, protocol } = this.fold;
     this.contexts.push(context);
     const events = entry.events.flatMap((event) => describeEvent(event, this.peers));
+    for (const event of entry.events) {
+      if (event.type !== 'delegated') continue;
+      const agent = this.peers(event.c).replace(/^agent:/, '');
+      this.children.push({ run: event.run, c: event.c, agent });
+    }
     const frame: Frame = {
       n: entry.n,
       at: entry.at,
@@ -123,9 +131,9 @@ export class FollowedRun {
       user: context.user,
       session_id: context.session_id ?? null,
       parent: accepted.parent?.run ?? null,
-      children: this.children(),
+      children: this.children,
       continues: context.runs[0] ?? null,
-      task: bounded(redact({ input: accepted.task.input, plan: accepted.task.plan, context: accepted.task.context })),
+      task: this.shownTask(accepted),
       limits: context.limits,
       accepted_at: context.accepted_at,
       started_at: context.started_at,
@@ -162,14 +170,9 @@ export class FollowedRun {
     };
   }
 
-  private children(): RunHead['children'] {
-    return this.entries.flatMap(({ events }) =>
-      events.flatMap((event) =>
-        event.type === 'delegated'
-          ? [{ run: event.run, c: event.c, agent: this.peers(event.c).replace(/^agent:/, '') }]
-          : [],
-      ),
-    );
+  private shownTask({ task: { input, plan, context } }: RunEventOf<'accepted'>): Json {
+    this.task ??= bounded(redact({ input, plan, context }));
+    return this.task;
   }
 
   private asks(): RunHead['asks'] {

@@ -15,6 +15,16 @@ const BATCH = 400;
 /** Not every message arrives: so often it is looked anyway, milliseconds. */
 const LOOK_MS = 5_000;
 
+/**
+ * So long after a reading began the next one may, milliseconds: tabs are told no more often anyway, and what comes
+ * meanwhile is read, folded and told together.
+ */
+const PACE_MS = 50;
+/** What belongs together gets the moment to arrive together, milliseconds. */
+const GATHER_MS = 8;
+/** What was heard of and is not there yet is asked for again after twice as long, then four times, milliseconds. */
+const AGAIN_MS = 10;
+
 export type FollowListener = (update: { frames: Frame[]; stepsFrom: number }) => void;
 
 export class Follow {
@@ -25,48 +35,110 @@ export class Follow {
   failure: AppError | null = null;
   readonly listeners = new Set<FollowListener>();
   readonly failed = new Set<(error: AppError) => void>();
-  /** Resolves when there is something to show, or nothing can be. */
-  readonly ready: Promise<void>;
+  /** How many have asked for it who may be about to listen. */
+  asked = 0;
   private readonly source: RunSource;
   private readonly ear: { stop(): void };
   private readonly timer: NodeJS.Timeout;
-  private busy = false;
-  private again = false;
+  /** The newest entry that was heard of. */
+  private heard = -1;
+  /** Whether it is to be looked what comes, heard of or not. */
+  private looking = false;
+  private busy: Promise<void> | null = null;
+  private again: { at: number; timer: NodeJS.Timeout } | null = null;
+  private againMs = AGAIN_MS;
+  /** When reading began last. */
+  private began = 0;
   private stopped = false;
 
   constructor(source: RunSource, run: string) {
     this.source = source;
     this.run = run;
-    this.ear = source.hear(run, () => void this.read());
-    this.timer = setInterval(() => void this.read(), LOOK_MS);
+    this.ear = source.hear(run, (n) => {
+      this.heard = Math.max(this.heard, n);
+      if (this.busy === null) this.readAt(Math.max(performance.now() + GATHER_MS, this.began + PACE_MS));
+    });
+    this.timer = setInterval(() => {
+      if (this.isWanted) void this.look();
+    }, LOOK_MS);
     this.timer.unref();
-    this.ready = this.read();
   }
 
-  /** One reader at a time; what rings meanwhile is looked at after it. */
-  private async read(): Promise<void> {
-    if (this.stopped || this.failure !== null) return;
-    this.again = true;
-    if (this.busy) return;
-    this.busy = true;
+  /** Nothing is read for nobody. */
+  get isWanted(): boolean {
+    return this.listeners.size > 0 || this.asked > 0;
+  }
+
+  /** Resolves when all is read that is there now, or cannot be read now. */
+  look(): Promise<void> {
+    this.looking = true;
+    return this.read();
+  }
+
+  /** One reader at a time. */
+  private read(): Promise<void> {
+    this.busy ??= Promise.resolve().then(() => this.readAll());
+    return this.busy;
+  }
+
+  private async readAll(): Promise<void> {
+    const { view } = this;
+    const before = view.next;
+    let isDue = true;
+    this.began = performance.now();
     try {
-      while (this.again) {
-        this.again = false;
-        await this.readToEnd();
+      while (!this.isOver && (this.looking || (isDue && this.heard >= view.next))) {
+        // Exactly what was heard of: asking for more would find nothing.
+        const max = this.looking ? undefined : this.heard - view.next + 1;
+        if (max !== undefined) isDue = false;
+        this.looking = false;
+        await this.readOn(max);
       }
     } catch (thrown) {
       const error = toAppError(thrown);
       // The journal is damaged or newer than this program: looking again does not help.
       if (error.code.startsWith('journal_')) this.fail(error);
     } finally {
-      this.busy = false;
+      this.busy = null;
+      if (this.heard >= view.next) this.readLater(view.next > before);
     }
   }
 
-  private async readToEnd(): Promise<void> {
+  /**
+   * An entry is heard of when it is sent, and can be read when it is stored, which on several servers takes longer. One
+   * that is refused is never there: after a while only looking finds what comes.
+   */
+  private readLater(gotSome: boolean): void {
+    this.againMs = gotSome ? AGAIN_MS : this.againMs * 2;
+    if (this.againMs <= LOOK_MS) this.readAt(gotSome ? this.began + PACE_MS : performance.now() + this.againMs);
+    else {
+      this.heard = -1;
+      this.againMs = AGAIN_MS;
+    }
+  }
+
+  /** @param at by the clock of `performance.now` */
+  private readAt(at: number): void {
+    if (this.isOver || !this.isWanted || (this.again !== null && this.again.at <= at)) return;
+    clearTimeout(this.again?.timer);
+    const timer = setTimeout(
+      () => {
+        this.again = null;
+        void this.read();
+      },
+      Math.max(0, at - performance.now()),
+    );
+    this.again = { at, timer };
+  }
+
+  private get isOver(): boolean {
+    return this.stopped || this.failure !== null;
+  }
+
+  private async readOn(max: number | undefined): Promise<void> {
     const { view } = this;
     let frames: Frame[] = [];
-    for await (const entry of this.source.entries(this.run, view.next)) {
+    for await (const entry of this.source.entries(this.run, view.next, max)) {
       frames.push(view.push(entry));
       if (frames.length < BATCH) continue;
       await this.tell(frames);
@@ -96,6 +168,7 @@ export class Follow {
   stop(): void {
     this.stopped = true;
     clearInterval(this.timer);
+    clearTimeout(this.again?.timer);
     this.ear.stop();
     this.view.stop();
     this.listeners.clear();
@@ -114,18 +187,21 @@ export class Follows {
   }
 
   /**
-   * Resolves once the first entries are read. Throws AppError `unknown_run`, `journal_newer`, `journal_corrupt`, and
-   * `unavailable` while they cannot be read.
+   * Resolves once what is there is read; it goes on as long as somebody listens. Throws AppError `unknown_run`,
+   * `journal_newer`, `journal_corrupt`, and `unavailable` while they cannot be read.
    */
   async get(run: string): Promise<Follow> {
-    let follow = this.open.get(run);
+    const follow = this.open.get(run) ?? new Follow(this.source, run);
     this.open.delete(run);
-    follow ??= new Follow(this.source, run);
     this.open.set(run, follow);
+    follow.asked++;
     this.makeRoom();
-    await follow.ready;
+    // What others watch is of now already.
+    await (follow.listeners.size > 0 ? undefined : follow.look());
+    // Whoever asked listens, or has read what it wants, before the next turn of the loop.
+    setImmediate(() => follow.asked--);
     if (follow.failure !== null) {
-      this.drop(run);
+      if (this.open.get(run) === follow) this.drop(run);
       this.log.debug('console.run_not_shown', { run_id: run, code: follow.failure.code });
       throw follow.failure;
     }
@@ -136,7 +212,7 @@ export class Follows {
   private makeRoom(): void {
     for (const [run, follow] of this.open) {
       if (this.open.size <= KEPT) return;
-      if (follow.listeners.size === 0) this.drop(run);
+      if (!follow.isWanted) this.drop(run);
     }
   }
 

@@ -1,12 +1,20 @@
 import type { StatusEvent } from '../../core/status.ts';
-import type { RunPage, RunQuery, RunRow } from '../wire.ts';
+import type { RunPage, RunQuery, RunRow, RunSort } from '../wire.ts';
+import { COMPARE, type IndexedRun, RunOrder } from './run-order.ts';
 
 /** Where all runs stand, by the last status of each: what lists and counts are made of. */
 
+/** Of an order that nobody asks for: with more changes than this part of all runs it is forgotten. */
+const MOST_WAITING = 1 / 4;
+const FEWEST_WAITING = 1_000;
+
 export class RunIndex {
-  private readonly rows = new Map<string, RunRow>();
+  private readonly rows = new Map<string, Indexed>();
   private readonly listeners = new Set<(now: RunRow, before: RunRow | null) => void>();
-  private order: { key: string; version: number; rows: RunRow[] } | null = null;
+  private readonly orders = new Map<RunSort, RunOrder>();
+  private readonly totals = new Map<string, number>();
+  /** Those that wait for a person. */
+  private readonly asking = new Set<Indexed>();
   /** Raised by every change. */
   version = 0;
 
@@ -14,12 +22,18 @@ export class RunIndex {
     return this.rows.size;
   }
 
-  all(): IterableIterator<RunRow> {
-    return this.rows.values();
+  /** How many are in each state. */
+  get counts(): Record<string, number> {
+    return Object.fromEntries(this.totals);
+  }
+
+  /** How many wait for a person. */
+  get needs(): number {
+    return this.asking.size;
   }
 
   get(run: string): RunRow | null {
-    return this.rows.get(run) ?? null;
+    return this.rows.get(run)?.row ?? null;
   }
 
   onChange(listener: (now: RunRow, before: RunRow | null) => void): void {
@@ -28,44 +42,90 @@ export class RunIndex {
 
   /** One that comes late, from a node that had lost the run, changes nothing. */
   push(status: StatusEvent): void {
-    const before = this.rows.get(status.run) ?? null;
-    if (before !== null && (status.at < before.at || (isOver(before.state) && !isOver(status.state)))) return;
-    const now = rowOf(status, before);
-    // At the end of the map stands what changed last.
-    this.rows.delete(status.run);
+    const before = this.rows.get(status.run);
+    if (before !== undefined && (status.at < before.row.at || (before.over && !isOver(status.state)))) return;
+    const now = new Indexed(rowOf(status, before?.row ?? null));
+    if (before !== undefined) {
+      before.gone = true;
+      this.asking.delete(before);
+      this.count(before.top, -1);
+    }
+    if (now.row.requires !== null) this.asking.add(now);
+    this.count(now.top, 1);
     this.rows.set(status.run, now);
+    for (const [sort, order] of this.orders) {
+      order.change(before, now);
+      if (order.waiting > Math.max(FEWEST_WAITING, this.size * MOST_WAITING)) this.orders.delete(sort);
+    }
     this.version++;
-    for (const listener of this.listeners) listener(now, before);
+    for (const listener of this.listeners) listener(now.row, before?.row ?? null);
+  }
+
+  private count(top: string, by: 1 | -1): void {
+    const total = (this.totals.get(top) ?? 0) + by;
+    if (total === 0) this.totals.delete(top);
+    else this.totals.set(top, total);
   }
 
   query({ text, states, needs, sort, offset, limit }: RunQuery): RunPage {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    const counts: Record<string, number> = {};
-    let asking = 0;
-    const found: RunRow[] = [];
-    for (const row of this.sorted(sort)) {
-      if (!words.every((word) => matches(row, word))) continue;
-      const state = topOf(row.state);
-      counts[state] = (counts[state] ?? 0) + 1;
-      if (row.requires !== null) asking++;
-      if ((states.length === 0 || states.includes(state)) && (!needs || row.requires !== null)) found.push(row);
-    }
-    return { total: found.length, counts, needs: asking, rows: found.slice(offset, offset + limit) };
+    const matches = ({ words: own }: Indexed) => words.every((word) => own.includes(word));
+    const isWanted = ({ top, row }: Indexed) =>
+      (states.length === 0 || states.includes(top)) && (!needs || row.requires !== null);
+    // Few wait for a person: without a text nothing but them is looked at.
+    const matching: readonly Indexed[] =
+      words.length > 0
+        ? this.ordered(sort).filter(matches)
+        : needs
+          ? [...this.asking].sort(COMPARE[sort])
+          : this.ordered(sort);
+    const found = states.length === 0 && !needs ? matching : matching.filter(isWanted);
+    return {
+      total: found.length,
+      ...(words.length === 0 ? { counts: this.counts, needs: this.needs } : countsOf(matching)),
+      rows: found.slice(offset, offset + limit).map(({ row }) => row),
+    };
   }
 
-  /** Sorted anew only when something changed since. */
-  private sorted(sort: RunQuery['sort']): RunRow[] {
-    if (this.order?.key === sort && this.order.version === this.version) return this.order.rows;
-    const rows = [...this.rows.values()];
-    if (sort === 'newest') rows.sort((a, b) => (a.run < b.run ? 1 : -1));
-    // What has ended does not age.
-    else if (sort === 'age')
-      rows.sort((a, b) => Number(isOver(a.state)) - Number(isOver(b.state)) || a.since - b.since);
-    else if (sort === 'cost') rows.sort((a, b) => b.cost_usd - a.cost_usd);
-    else rows.sort((a, b) => b.step - a.step);
-    this.order = { key: sort, version: this.version, rows };
-    return rows;
+  private ordered(sort: RunSort): readonly Indexed[] {
+    let order = this.orders.get(sort);
+    if (order === undefined) {
+      order = new RunOrder(sort, this.rows.values());
+      this.orders.set(sort, order);
+    }
+    return order.runs() as readonly Indexed[];
   }
+}
+
+class Indexed implements IndexedRun {
+  readonly row: RunRow;
+  readonly top: string;
+  readonly over: boolean;
+  gone = false;
+  private text: string | null = null;
+
+  constructor(row: RunRow) {
+    this.row = row;
+    this.top = topOf(row.state);
+    this.over = isOver(row.state);
+  }
+
+  /** What is searched, in small letters: made when somebody searches. */
+  get words(): string {
+    const { run, agent, user, state, code, node } = this.row;
+    this.text ??= [run, agent, user, state, code ?? '', node ?? ''].join('\n').toLowerCase();
+    return this.text;
+  }
+}
+
+function countsOf(runs: readonly Indexed[]): Pick<RunPage, 'counts' | 'needs'> {
+  const counts: Record<string, number> = {};
+  let needs = 0;
+  for (const { top, row } of runs) {
+    counts[top] = (counts[top] ?? 0) + 1;
+    if (row.requires !== null) needs++;
+  }
+  return { counts, needs };
 }
 
 export function topOf(state: string): string {
@@ -75,11 +135,8 @@ export function topOf(state: string): string {
 }
 
 export function isOver(state: string): boolean {
-  return ['completed', 'failed'].includes(topOf(state));
-}
-
-function matches({ run, agent, user, state, code, node }: RunRow, word: string): boolean {
-  return [run, agent, user, state, code ?? '', node ?? ''].some((part) => part.toLowerCase().includes(word));
+  const top = topOf(state);
+  return top === 'completed' || top === 'failed';
 }
 
 function rowOf(status: StatusEvent, before: RunRow | null): RunRow {

@@ -15,6 +15,8 @@ import { StateMark, StateName } from '../ui/mark.tsx';
 const STATES = ['idle', 'thinking', 'executing', 'waiting', 'completed', 'failed'];
 const SORTS: Record<RunSort, string> = { newest: 'Newest', age: 'Longest in its state', cost: 'Cost', steps: 'Steps' };
 const PAGE = 100;
+/** Rows that are kept for scrolling back. */
+const KEPT = 2_000;
 const ROW = 38;
 
 export function Runs({ query }: { query: URLSearchParams }) {
@@ -173,10 +175,10 @@ function useRunList(filter: Pick<RunQuery, 'text' | 'states' | 'needs' | 'sort'>
   useEffect(() => {
     let timer = 0;
     const end = live.on('runs', (data) => {
-      const places = new Map([...rows.current].map(([index, row]) => [row.run, index]));
-      for (const row of data.rows) {
-        const index = places.get(row.run);
-        if (index !== undefined) rows.current.set(index, row);
+      const changed = new Map(data.rows.map((row) => [row.run, row]));
+      for (let index = range.current.from; index <= range.current.to; index++) {
+        const row = changed.get(rows.current.get(index)?.run ?? '');
+        if (row !== undefined) rows.current.set(index, row);
       }
       redraw((n) => n + 1);
       if (timer === 0) {
@@ -197,6 +199,12 @@ function useRunList(filter: Pick<RunQuery, 'text' | 'states' | 'needs' | 'sort'>
     row: (index) => rows.current.get(index),
     need: (from, to) => {
       range.current = { from, to };
+      if (rows.current.size > KEPT) {
+        // What is far from here is read again when it comes into view.
+        for (const index of rows.current.keys())
+          if (index < from - PAGE || index > to + PAGE) rows.current.delete(index);
+        for (const at of asked.current) if (at < from - 2 * PAGE || at > to + PAGE) asked.current.delete(at);
+      }
       for (let at = Math.floor(from / PAGE) * PAGE; at <= to; at += PAGE) {
         if (asked.current.has(at)) continue;
         asked.current.add(at);
