@@ -1,11 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { agentRunMachine } from '../../../machines/agent-run/machine.ts';
 import type { Box, ChartDetail, ChartLayout, PlacedNode } from '../../../src/console/chart.ts';
-import { extract } from '../../../src/console/gateway/chart/extract.ts';
 import { layoutChart } from '../../../src/console/gateway/chart/layout.ts';
 import { mermaidOf } from '../../../src/console/gateway/chart/mermaid.ts';
 import { svgOf } from '../../../src/console/gateway/chart/svg.ts';
 import { Charts } from '../../../src/console/gateway/charts.ts';
+import { extract } from '../../../src/runtime/extract-chart.ts';
 import { largeMachine } from './machines.ts';
 
 /** Charts are judged by their geometry: what is placed, and that nothing lies on anything else. */
