@@ -122,6 +122,7 @@ class Tab {
       approvals: false,
       runs: [],
       run: { id: run, from: 0 },
+      actor: null,
     };
     const answer = await fetch(`${url}/api/stream/${id}/watch`, {
       method: 'POST',
