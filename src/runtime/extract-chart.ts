@@ -102,8 +102,13 @@ function guardName(guard: unknown): string | null {
   if (typeof guard === 'function') return guard.name === 'guard' || guard.name === '' ? 'condition' : word(guard.name);
   const { type, params } = guard as { type?: unknown; params?: unknown };
   const name = typeof type === 'string' ? type : 'condition';
-  if (typeof params !== 'object' || params === null) return word(name);
-  return word(`${name} ${Object.values(params).map(String).join(', ')}`);
+  return word(`${name} ${askedWith(params)}`.trimEnd());
+}
+
+/** What a guard is given, as words. */
+function askedWith(params: unknown): string {
+  if (typeof params === 'object' && params !== null) return Object.values(params).map(String).join(', ');
+  return typeof params === 'string' || typeof params === 'number' ? String(params) : '';
 }
 
 /** Where one event can lead to several places, what its guard is asked says which. */
@@ -112,7 +117,7 @@ function choiceOf(node: AnyStateNode, { eventType, guard }: AnyTransitionDefinit
   const places = new Set(others.map(({ target }) => (target as AnyStateNode[] | undefined)?.map(idOf).join() ?? ''));
   if (places.size < 2 || guard === undefined) return '';
   const { params } = guard as { params?: unknown };
-  const asked = typeof params === 'object' && params !== null ? Object.values(params).map(String).join(', ') : '';
+  const asked = askedWith(params);
   return ` · ${asked === '' ? guardName(guard) : asked}`;
 }
 

@@ -13,13 +13,9 @@ export function Actor({ at }: { at: ActorAt }) {
   return (
     <div className="view">
       <div className="view-line actor-line">
-        <Link to="/tree" className="dim">
-          Tree
-        </Link>
-        <h1 className="view-title">{at.kind === 'machine' ? at.path[0] : (at.path.at(-1) ?? at.node)}</h1>
-        <span className="dim">
-          {at.kind} of <Above at={at} />
-        </span>
+        <Way at={at} />
+        <h1 className="view-title">{nameOf(at)}</h1>
+        <span className="dim">{at.kind}</span>
         {view?.state != null && (
           <Tag tone={view.state.status === 'active' ? 'good' : view.state.status === 'error' ? 'bad' : 'warn'}>
             {view.state.status}
@@ -37,17 +33,22 @@ export function Actor({ at }: { at: ActorAt }) {
   );
 }
 
-/** The node, and the supervisors that lead to it. */
-function Above({ at: { node, kind, path } }: { at: ActorAt }) {
-  if (kind === 'machine') return <code>{node}</code>;
+function nameOf({ node, path }: ActorAt): string {
+  return path.at(-1) ?? node;
+}
+
+/** What leads to it: the tree, the node, the supervisors above it. */
+function Way({ at: { node, path } }: { at: ActorAt }) {
+  const above = path.map((_, i) => path.slice(0, i)).map((ids) => ({ node, kind: 'supervisor' as const, path: ids }));
   return (
     <>
-      {path.length === 0 ? <code>{node}</code> : <Link to={actorPath({ node, kind, path: [] })}>{node}</Link>}
-      {path.slice(0, -1).map((id, i) => (
-        <span key={id}>
-          {' / '}
-          <Link to={actorPath({ node, kind, path: path.slice(0, i + 1) })}>{id}</Link>
-        </span>
+      <Link to="/tree" className="dim">
+        Tree
+      </Link>
+      {above.map((one) => (
+        <Link key={actorPath(one)} to={actorPath(one)} className="dim">
+          {nameOf(one)}
+        </Link>
       ))}
     </>
   );
@@ -72,14 +73,15 @@ function Shown({ view: { state, chart, events } }: { view: ActorView }) {
             </code>
           ))}
           <span className="dim">
-            {count(heard)} events since it is watched, the last word of it <When at={at} />
+            events since it is watched: <span className="num">{count(heard)}</span>, the last word of it{' '}
+            <When at={at} />
           </span>
         </p>
       </Panel>
       <div className="run-columns">
-        <section className="panel tall" aria-label="What it is sent">
-          <h2 className="panel-head">What it is sent</h2>
-          <div className="pane">
+        <Panel title="What it is sent" className="tall">
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: so that keys scroll it */}
+          <div className="pane" tabIndex={0}>
             {events.length === 0 && <Empty title="Nothing since it is watched" />}
             <ol className="events actor-events">
               {events.toReversed().map((event) => (
@@ -95,13 +97,13 @@ function Shown({ view: { state, chart, events } }: { view: ActorView }) {
               ))}
             </ol>
           </div>
-        </section>
-        <section className="panel tall" aria-label="What it holds">
-          <h2 className="panel-head">What it holds, without secrets</h2>
-          <div className="pane">
+        </Panel>
+        <Panel title="What it holds, without secrets" className="tall">
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: so that keys scroll it */}
+          <div className="pane" tabIndex={0}>
             <pre className="pre">{text(context)}</pre>
           </div>
-        </section>
+        </Panel>
       </div>
     </>
   );

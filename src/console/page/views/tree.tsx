@@ -37,8 +37,9 @@ export function Tree() {
           {tree === null ? (
             <p className="note tone-warn">{`It tells no tree: ${why ?? 'nobody knows why'}`}</p>
           ) : (
-            <div className="sup">
-              <ChartLink at={{ node: report.node, kind: 'supervisor', path: [] }} /> <Strategy of={tree.tree} />
+            <div className="sup sup-row">
+              <ChartLink at={{ node: report.node, kind: 'supervisor', path: [] }} />
+              <Strategy of={tree.tree} />
               <Children of={tree.tree} at={{ node: report.node, kind: 'supervisor', path: [] }} />
               <Machines node={report.node} machines={tree.machines ?? []} />
             </div>
@@ -158,12 +159,11 @@ function Child({ child, above }: { child: TreeChild; above: ActorAt }) {
   );
   if (supervisor === undefined) return <li>{line}</li>;
   return (
-    <li>
+    <li className="sup-row">
+      <ChartLink at={at} />
       {/* Runs are folded: there may be many. */}
       <details open={above.path.length < 2 && child.restart !== 'temporary'}>
-        <summary>
-          {line} <ChartLink at={at} />
-        </summary>
+        <summary>{line}</summary>
         {isRun(child.id) && <Link to={`/runs/${child.id}`}>Open this run</Link>}
         <Children of={supervisor} at={at} />
       </details>
