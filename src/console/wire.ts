@@ -126,6 +126,21 @@ export interface Frame {
   failed: boolean;
 }
 
+/** Something that the owner of a run does now. Its moments are those of the journal. */
+export interface Working {
+  id: string;
+  /** A tool, an agent that it delegates to, or a model. */
+  what: string;
+  phase: 'planning' | 'deciding' | 'reviewing' | 'calling' | 'delegating';
+  /** The call that it is; null for a model. */
+  c: string | null;
+  since: number;
+  /** When it is given up. */
+  until: number;
+  /** 1 for the first try. */
+  attempt: number;
+}
+
 export interface RunHead {
   run: string;
   agent: string;
@@ -160,6 +175,7 @@ export interface RunHead {
   end: { code: string; detail: string; error: string | null } | null;
   answer: Json | null;
   moments: Moment[];
+  working: Working[];
   /** Calls that wait for a person's word. */
   asks: { c: string; tool: string; unknown: boolean; question: string }[];
   quarantine: string | null;
