@@ -48,6 +48,32 @@ describe('a machine of a user', () => {
     await context.close();
   });
 
+  it('has an observer from when its page is opened until some seconds after it is closed, however the page went', async () => {
+    const { actor, hide } = plant('observed');
+    let attached = 0;
+    const { inspect } = actor.system;
+    actor.system.inspect = (observer) => {
+      attached++;
+      const { unsubscribe } = inspect.call(actor.system, observer);
+      return {
+        unsubscribe: () => {
+          attached--;
+          unsubscribe();
+        },
+      };
+    };
+    const { page, context } = await stage.page();
+    await page.goto(`${stage.gateway.url}/tree`);
+    await page.getByRole('link', { name: 'observed' }).waitFor(WAIT);
+    expect(attached).toBe(0);
+    await page.goto(`${stage.gateway.url}/tree/node-1/machine/observed`);
+    await page.locator('[data-state="mill.idle"].active').waitFor({ ...WAIT, state: 'attached' });
+    expect(attached).toBe(1);
+    await context.close();
+    await expect.poll(() => attached, WAIT).toBe(0);
+    hide();
+  }, 90_000);
+
   it('in parallel states is active in each of them', async () => {
     const { actor, hide } = plant('lights');
     const { page, context } = await stage.page();

@@ -84,7 +84,10 @@ export class Tab {
   }
 
   disconnect(sink: TabSink): void {
-    if (this.sink === sink) this.sink = null;
+    if (this.sink !== sink) return;
+    this.sink = null;
+    // No node has work for a page that may be closed; one that comes back is told anew.
+    this.unwatchActor();
   }
 
   /** Resolves when it listens. What is older than what is watched is left out. */
@@ -127,16 +130,20 @@ export class Tab {
 
   /** The actor that it watches is told whole. */
   private watchActor(): void {
-    this.endActor();
-    this.endActor = () => {};
-    this.actor = null;
-    this.eventsTo = 0;
+    this.unwatchActor();
     const { actor } = this.watched;
-    if (actor === null || this.sources.inspections === null) return;
+    if (actor === null || this.sink === null || this.sources.inspections === null) return;
     this.endActor = this.sources.inspections.watch(actor, (view) => {
       this.actor = view;
       this.schedule();
     });
+  }
+
+  private unwatchActor(): void {
+    this.endActor();
+    this.endActor = () => {};
+    this.actor = null;
+    this.eventsTo = 0;
   }
 
   private async startFollow({ id, from }: { id: string; from: number }): Promise<void> {
@@ -242,7 +249,7 @@ export class Tab {
     if (this.timer !== null) clearTimeout(this.timer);
     this.endCluster();
     this.endApprovals();
-    this.endActor();
+    this.unwatchActor();
     this.endFollow();
     this.sink = null;
   }

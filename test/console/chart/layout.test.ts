@@ -132,4 +132,13 @@ describe('charts', () => {
     expect(await charts.layout(hash, 'DOWN', 'full')).toBe(await charts.layout(hash, 'DOWN', 'full'));
     await expect(charts.layout('nothing', 'DOWN', 'full')).rejects.toMatchObject({ code: 'unknown_chart' });
   });
+
+  it('that were told of longest ago are forgotten, but for those that are always there', () => {
+    const charts = new Charts();
+    const own = charts.add(extract(agentRunMachine).definition, 'lasting');
+    const others = Array.from({ length: 150 }, (_, n) => charts.add({ name: `m${n}`, nodes: [], edges: [] }));
+    expect(charts.definition(own).name).toBe(agentRunMachine.id);
+    expect(charts.definition(others.at(-1) ?? '').name).toBe('m149');
+    expect(() => charts.definition(others[0] ?? '')).toThrow(/no chart of that hash/);
+  });
 });
