@@ -73,7 +73,7 @@ module.exports = {
         '^src/(?:core|client|ports)/',
         '^machines/',
         // It folds journals as nodes do, and writes none.
-        '^src/runtime/(?:decision-trace|fold|journal)\\.ts$',
+        '^src/runtime/(?:decision-trace|extract-chart|fold|journal)\\.ts$',
         // It lists what waits as approvers do, and signs nothing.
         '^src/worker/open-approvals\\.ts$',
         ...packages('hono', '@hono/node-server', 'elkjs', 'xstate', 'zod'),

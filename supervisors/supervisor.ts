@@ -1,4 +1,4 @@
-import { type Actor, createActor } from 'xstate';
+import { type Actor, createActor, type InspectionEvent } from 'xstate';
 import { AppError, fromInfo } from '../src/core/errors.ts';
 import { type Decision, decide } from './core.ts';
 import { type ExitReason, exitOf, failureOf, NORMAL, reasonText, SHUTDOWN } from './exit-reason.ts';
@@ -7,11 +7,11 @@ import { Children } from './host/children.ts';
 import { Inbox } from './host/inbox.ts';
 import type { Incarnation, TreeEnv, Voice } from './host/incarnation.ts';
 import { supervisorMachine } from './host/machine.ts';
-import { envOf, type SupervisorOptions } from './host/options.ts';
+import { envOf, harmless, type SupervisorOptions } from './host/options.ts';
 import { hash } from './partition.ts';
 import type { Reply, Request } from './requests.ts';
 import type { Ref, SupervisorInit, SupervisorInput } from './spec-types.ts';
-import { type Command, dueAt, type Input, initialState, recordById, type SupervisorState } from './state.ts';
+import { type Command, dueAt, type Input, initialState, phaseOf, recordById, type SupervisorState } from './state.ts';
 import { readSupervisorSpec } from './supervisor-spec.ts';
 import { type SupervisorTree, type TreeWindow, treeOf } from './tree.ts';
 
@@ -51,6 +51,8 @@ export class Supervisor {
   private machine: Actor<typeof supervisorMachine> | null = null;
   /** The state of one that decides without an actor. */
   private bare: SupervisorState | null = null;
+  /** Who watches one that has an actor only because of them. */
+  private guests = 0;
   private over = false;
   /** What the parent is told once the ends of all children have been dealt with. */
   private lastWord: (() => void) | null = null;
@@ -173,6 +175,33 @@ export class Supervisor {
     return treeOf(state, this.env.clock.now(), (ref) => this.children.tree(ref, window), window);
   }
 
+  /**
+   * XState's inspection events of this supervisor alone, until the function returned is called; before the start none. One
+   * that decides without an actor has one for as long as it is watched. What the observer throws is dropped.
+   */
+  inspect(observer: (event: InspectionEvent) => void): () => void {
+    if (this.bare !== null) {
+      const core = this.bare;
+      this.bare = null;
+      const snapshot = supervisorMachine.resolveState({ value: phaseOf(core), context: { core } });
+      this.machine = this.hosted(createActor(supervisorMachine, { snapshot, input: { core }, id: this.name }));
+      this.guests = 1;
+    } else if (this.guests > 0) this.guests++;
+    const watching = this.machine?.system.inspect(harmless(observer));
+    let ended = false;
+    return () => {
+      if (ended) return;
+      ended = true;
+      watching?.unsubscribe();
+      if (this.guests === 0 || --this.guests > 0 || this.over) return;
+      // What it knows is kept: the actor is over, the supervisor is not.
+      const { state, machine } = this;
+      this.bare = state;
+      this.machine = null;
+      machine?.stop();
+    };
+  }
+
   /** Until `resume` everything that comes waits, as in OTP's `sys:suspend`. */
   suspend(): void {
     this.inbox.suspend();
@@ -202,14 +231,18 @@ export class Supervisor {
         id: this.name,
         ...(inspect === null ? {} : { inspect }),
       });
-      machine.on('decided', ({ decision }) => this.decided.push(decision));
-      machine.subscribe({ error: (error) => this.crashed(error) });
-      this.machine = machine.start();
+      this.machine = this.hosted(machine);
     } catch (error) {
       this.listener.started({ type: 'failed', reason: failureOf(error) });
       return;
     }
     this.hear({ type: 'start' });
+  }
+
+  private hosted(machine: Actor<typeof supervisorMachine>): Actor<typeof supervisorMachine> {
+    machine.on('decided', ({ decision }) => this.decided.push(decision));
+    machine.subscribe({ error: (error) => this.crashed(error) });
+    return machine.start();
   }
 
   private hear(input: Input): void {

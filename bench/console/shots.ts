@@ -38,6 +38,7 @@ export function shotsOf(runs: Record<string, string>): Shot[] {
     { name: 'approvals', path: '/approvals', ready: '.approval' },
     { name: 'queue', path: `/queue/${runs.queued}`, ready: '.approval-decide' },
     { name: 'tree', path: '/tree', ready: '.sup-line' },
+    { name: 'tree-chart', path: '/tree/node-1/supervisor/agents', ready: '.node.active' },
     { name: 'nodes', path: '/nodes', ready: '.node-line' },
     { name: 'switches', path: '/switches', ready: '.modes' },
     {

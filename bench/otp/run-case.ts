@@ -5,7 +5,7 @@ import { CoreWorld } from './core-world.ts';
 import { compareEntries, comparePart, compareTexts, compareWord, replyWords, startWords } from './expect.ts';
 import { canActor, Fixture, parseReason } from './fixture.ts';
 import type { Entry } from './recorder.ts';
-import { type Kind, TreeWorld } from './tree-world.ts';
+import { type Kind, type Life, TreeWorld } from './tree-world.ts';
 import { MOST_RETRIES, type StartResult, type World } from './world.ts';
 
 /** Runs one case in a world, and says everything that was not as expected. */
@@ -37,14 +37,17 @@ export function runInCore(one: Case): Promise<CaseResult> {
   return runCase(one, (fixture, seed) => new CoreWorld(fixture, seed));
 }
 
-/** In the assembled tree, with children of every kind that can do what the case says, and without actors at all. */
+/** In the assembled tree, with children of every kind that can do what the case says, and without actors, watched and not. */
 export async function runInTree(one: Case): Promise<CaseResult> {
   const total: CaseResult = { checks: 0, faults: [] };
   const kinds = kindsOf(one);
-  const worlds = kinds.map((kind) => ({ kind, actors: true, name: `with ${kind}s` }));
-  if (kinds.includes('resource')) worlds.push({ kind: 'resource', actors: false, name: 'without actors' });
-  for (const { kind, actors, name } of worlds) {
-    const { checks, faults } = await runCase(one, (fixture, seed) => new TreeWorld(fixture, seed, kind, actors));
+  const worlds = kinds.map((kind) => ({ kind, life: 'actors' as Life, name: `with ${kind}s` }));
+  if (kinds.includes('resource')) {
+    worlds.push({ kind: 'resource', life: 'bare', name: 'without actors' });
+    worlds.push({ kind: 'resource', life: 'watched', name: 'with watchers that come and go' });
+  }
+  for (const { kind, life, name } of worlds) {
+    const { checks, faults } = await runCase(one, (fixture, seed) => new TreeWorld(fixture, seed, kind, life));
     total.checks += checks;
     total.faults.push(...faults.map((fault) => `${name}: ${fault}`));
   }

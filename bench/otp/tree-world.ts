@@ -14,10 +14,14 @@ import { MOST_RETRIES, type StartResult, type World } from './world.ts';
 
 export type Kind = 'actor' | 'resource';
 
+/** Whether supervisors are actors, or become one when a watcher comes and cease to be one when it goes, at every word. */
+export type Life = 'actors' | 'bare' | 'watched';
+
 export class TreeWorld implements World {
   readonly recorder: Recorder;
   private readonly kind: Kind;
-  private readonly actors: boolean;
+  private readonly life: Life;
+  private unwatch: (() => void) | null = null;
   private readonly clock = new SteppedClock();
   private readonly top: Supervisor;
   private readonly byRun = new Map<unknown, FixtureChild>();
@@ -28,10 +32,9 @@ export class TreeWorld implements World {
   private readonly nestedRefs = new Set<Ref>();
   private result: StartResult | null = null;
 
-  /** @param actors whether the supervisors are actors */
-  constructor(fixture: Fixture, seed: number, kind: Kind, actors: boolean) {
+  constructor(fixture: Fixture, seed: number, kind: Kind, life: Life) {
     this.kind = kind;
-    this.actors = actors;
+    this.life = life;
     this.recorder = new Recorder(() => this.clock.now());
     this.top = new Supervisor(this.treeOf(fixture.top) as () => SupervisorInput, {
       clock: this.clock,
@@ -139,7 +142,11 @@ export class TreeWorld implements World {
       if (word === 'ignore') return IGNORE;
       if (word === 'garbage') return 'garbage';
       if (word === 'throw') throw new AppError(inside ?? 'error', inside ?? 'error');
-      return { actor: this.actors, ...tree.fields, children: tree.children.map((child) => this.specOf(child)) };
+      return {
+        actor: this.life === 'actors',
+        ...tree.fields,
+        children: tree.children.map((child) => this.specOf(child)),
+      };
     };
   }
 
@@ -209,7 +216,14 @@ export class TreeWorld implements World {
     return null;
   }
 
+  private turnWatch(): void {
+    const end = this.unwatch;
+    this.unwatch = end === null ? this.top.inspect(() => {}) : null;
+    end?.();
+  }
+
   private observe(supervisor: string, event: Input | Command): void {
+    if (this.life === 'watched') this.turnWatch();
     if (event.type === 'start' && 'run' in event) {
       const { run, ref, input } = event;
       const key = run.kind === 'actor' ? run.logic : run.kind === 'resource' ? run.start : run.supervisor;

@@ -1,5 +1,5 @@
 import type { NodeWithTree } from '../client/trees.ts';
-import type { TreeChild, TreeEffect, TreeEnded, TreeRun, TreeSupervisor } from '../core/tree-wire.ts';
+import type { TreeChild, TreeEffect, TreeEnded, TreeMachine, TreeRun, TreeSupervisor } from '../core/tree-wire.ts';
 import { ago, counted, duration, line, type Paint, paintFor, paintState } from './format.ts';
 import type { Io } from './io.ts';
 
@@ -27,7 +27,18 @@ function nodeLines(paint: Paint, { report, tree, why }: NodeWithTree): string[] 
   const head = `${paint.bold(line(node))}  ${told}  ${line(host)}  ${line(version)}`;
   if (tree === null) return [`${head}  ${paint.warn(line(`no tree: ${why ?? 'it tells none'}`))}`];
   const view = { paint, now: tree.now };
-  return [`${head}  ${supervisorText(view, tree.tree)}`, ...lines(below(view, tree.tree), '')];
+  const branches = [...below(view, tree.tree), ...machineBranches(view, tree.machines ?? [])];
+  return [`${head}  ${supervisorText(view, tree.tree)}`, ...lines(branches, '')];
+}
+
+/** Machines that a program in the node's process shows; their charts are in the console. */
+function machineBranches({ paint }: View, machines: TreeMachine[]): Branch[] {
+  if (machines.length === 0) return [];
+  const shown = machines.map(({ name, status, state }): Branch => {
+    const told = status === 'active' ? paint.good(status) : paint.warn(status);
+    return { text: `${line(name)}  ${told}  ${line(state)}`, below: [] };
+  });
+  return [{ text: 'machines', below: shown }];
 }
 
 function lines(branches: Branch[], indent: string): string[] {

@@ -8,6 +8,7 @@ import type { ApiVerb } from '../core/door-wire.ts';
 import { AppError, describeFaults } from '../core/errors.ts';
 import { Continues, RunId } from '../core/events.ts';
 import { HumanDetails, HumanStanding, HumanSummary, PersonAnswer } from '../core/human-wire.ts';
+import { Inspected } from '../core/inspect-wire.ts';
 import { JournalEntry } from '../core/journal-entry.ts';
 import { Json } from '../core/json.ts';
 import { AccountInfo, BreakerInfo } from '../core/ledger-wire.ts';
@@ -193,6 +194,7 @@ export const API_ANSWERS = {
   node: NodeAnswer,
   nodes: z.object({ nodes: z.array(NodeReport) }),
   tree: NodeTree,
+  inspect: Inspected,
   node_order: NodeOrdered,
   health: Health,
   tools: z.object({ tools: z.array(ToolInfo) }),

@@ -1,45 +1,8 @@
+import type { ChartDefinition, ChartEdge, ChartNode } from '../core/chart-wire.ts';
+
 /** A state chart as the gateway describes and lays it out, and as the page draws it. Coordinates are pixels. */
 
-export type NodeKind = 'atomic' | 'compound' | 'parallel' | 'final' | 'history';
-
-export interface ChartNode {
-  /** Path from the root, dotted; the root is the empty text. */
-  id: string;
-  name: string;
-  kind: NodeKind;
-  /** Null for the root. */
-  parent: string | null;
-  description: string;
-  /** Child that is entered first. */
-  initial: string | null;
-  deep: boolean;
-  entry: string[];
-  exit: string[];
-  invokes: string[];
-}
-
-/** One transition; several targets make several edges of one transition. */
-export interface ChartEdge {
-  id: string;
-  source: string;
-  /** Null: it stays where it is. */
-  target: string | null;
-  kind: 'event' | 'always' | 'after' | 'done' | 'error';
-  /** What a person reads: `pause`, `after 30 s`, `done: fetch`; empty for `always`. */
-  event: string;
-  guard: string | null;
-  /** What tells it from others on the same event, as ` · tool_call`; empty when the event alone does. */
-  choice: string;
-  actions: string[];
-  /** Order among the transitions of its source. */
-  order: number;
-}
-
-export interface ChartDefinition {
-  name: string;
-  nodes: ChartNode[];
-  edges: ChartEdge[];
-}
+export type { ChartDefinition, ChartEdge, ChartNode };
 
 export interface Point {
   x: number;
@@ -62,7 +25,7 @@ export interface Chip {
 export interface PlacedNode extends Box {
   id: string;
   name: string;
-  kind: NodeKind | 'list';
+  kind: ChartNode['kind'] | 'list';
   description: string;
   deep: boolean;
   depth: number;

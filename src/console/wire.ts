@@ -4,12 +4,13 @@ import type { ApprovalNotice, ApprovalRequest } from '../core/approval-wire.ts';
 import type { Health, NodeReport, ToolDetails, ToolInfo } from '../core/cluster-wire.ts';
 import type { TraceStep } from '../core/decision-trace.ts';
 import type { HumanDetails, HumanSummary } from '../core/human-wire.ts';
+import type { ActorAddress, ActorEvent, ActorState } from '../core/inspect-wire.ts';
 import type { Json } from '../core/json.ts';
 import type { BreakerInfo } from '../core/ledger-wire.ts';
 import type { Limits } from '../core/limits.ts';
 import type { RunContext } from '../core/run-state.ts';
 import type { SwitchInfo } from '../core/switch-wire.ts';
-import type { TreeChild, TreeSupervisor } from '../core/tree-wire.ts';
+import type { TreeChild, TreeMachine, TreeSupervisor } from '../core/tree-wire.ts';
 import type { Why } from '../core/why.ts';
 
 /** What the gateway says to its page: types alone, for both sides. Moments are epoch milliseconds of the server. */
@@ -29,6 +30,7 @@ export type {
   ToolDetails,
   ToolInfo,
   TreeChild,
+  TreeMachine,
   TreeSupervisor,
   Why,
 };
@@ -124,6 +126,21 @@ export interface Frame {
   failed: boolean;
 }
 
+/** Something that the owner of a run does now. Its moments are those of the journal. */
+export interface Working {
+  id: string;
+  /** A tool, an agent that it delegates to, or a model. */
+  what: string;
+  phase: 'planning' | 'deciding' | 'reviewing' | 'calling' | 'delegating';
+  /** The call that it is; null for a model. */
+  c: string | null;
+  since: number;
+  /** When it is given up. */
+  until: number;
+  /** 1 for the first try. */
+  attempt: number;
+}
+
 export interface RunHead {
   run: string;
   agent: string;
@@ -158,6 +175,7 @@ export interface RunHead {
   end: { code: string; detail: string; error: string | null } | null;
   answer: Json | null;
   moments: Moment[];
+  working: Working[];
   /** Calls that wait for a person's word. */
   asks: { c: string; tool: string; unknown: boolean; question: string }[];
   quarantine: string | null;
@@ -222,6 +240,27 @@ export interface Approvals {
   at: number;
 }
 
+/** An actor of a node that is watched as a chart. */
+export interface ActorAt extends ActorAddress {
+  node: string;
+}
+
+export interface LoggedEvent extends ActorEvent {
+  /** Counts up, as the gateway heard them. */
+  k: number;
+}
+
+/** Where it stands, and what it was sent lately, as far as the gateway heard. */
+export interface ActorView extends ActorAt {
+  /** Of its chart; null before the node has answered. */
+  chart: string | null;
+  state: Omit<ActorState, 'v' | 'events'> | null;
+  /** Newest last; on the stream those that the tab does not have. */
+  events: LoggedEvent[];
+  /** Why nothing newer is known. */
+  error: Fault | null;
+}
+
 /** What one tab wants to hear. */
 export interface Watch {
   /** Counts up in each tab: of two that arrive in the other order the older counts for nothing. */
@@ -233,6 +272,7 @@ export interface Watch {
   runs: string[];
   /** The run that it shows, and the first entry that it does not have. */
   run: { id: string; from: number } | null;
+  actor: ActorAt | null;
 }
 
 /** Events of the stream `/api/stream`. */
@@ -245,6 +285,7 @@ export interface StreamEvents {
   run: { id: string; head: RunHead; frames: Frame[]; steps: TraceStep[] };
   /** The run cannot be shown. */
   gone: { id: string; code: string; message: string };
+  actor: ActorView;
   beat: { now: number; connected: boolean };
 }
 

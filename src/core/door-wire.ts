@@ -6,6 +6,7 @@ import { NodeOrder } from './cluster-wire.ts';
 import { CallId, RunId } from './events.ts';
 import { PersonQueue } from './fallback.ts';
 import { HumanOutcome, HumanWhy, hasContent, NO_CONTENT, PersonNote } from './human-wire.ts';
+import { InspectQuery } from './inspect-wire.ts';
 import { ResultJson } from './json.ts';
 import { LimitOverrides } from './limits.ts';
 import { Policy, PolicyLines, PolicyProbe, PolicyText } from './policy.ts';
@@ -128,6 +129,8 @@ export const API_VERBS = {
   nodes: z.strictObject({ v: V }),
   /** The supervision tree of one node. */
   tree: z.strictObject({ node: z.string().min(1).max(128), ...TreeQuery.shape }),
+  /** Where an actor of one node stands; for some seconds from then on the node tells what it does. */
+  inspect: z.strictObject({ node: z.string().min(1).max(128), ...InspectQuery.shape }),
   /** Cordons, drains or uncordons one node. */
   node_order: z.strictObject({ v: V, node: z.string().min(1).max(128), order: NodeOrder, by: By, why: Why }),
   /** Nodes, what waits, dead letters, runs without an owner. */

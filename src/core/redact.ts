@@ -87,7 +87,7 @@ export function redact(value: unknown, depth = 0): unknown {
   );
 }
 
-function isSecretName(name: string): boolean {
+export function isSecretName(name: string): boolean {
   return name.length <= 32 && SECRET_NAMES.has(name.toLowerCase().replace(/[-_]/g, ''));
 }
 

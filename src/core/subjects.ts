@@ -132,6 +132,11 @@ export class Subjects {
     return `${this.prefix}.node.${encodeToken(node)}.${verb}`;
   }
 
+  /** Where a node tells of an actor that somebody watches. */
+  inspection(node: string, kind: string, path: string[]): string {
+    return [this.prefix, 'insp', encodeToken(node), kind, ...path.map(encodeToken)].join('.');
+  }
+
   /** An inbox message offered to whichever node owns the run. */
   offer(run: string): string {
     return `${this.prefix}.offer.${run}`;

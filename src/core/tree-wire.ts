@@ -84,11 +84,21 @@ export const TreeSupervisor = z.object({
 });
 export type TreeSupervisor = z.infer<typeof TreeSupervisor>;
 
+/** A machine that a program in the node's process shows. */
+export const TreeMachine = z.object({
+  name: Id,
+  status: z.enum(['active', 'done', 'error', 'stopped']),
+  /** Innermost states, dotted, with commas between them. */
+  state: Text,
+});
+export type TreeMachine = z.infer<typeof TreeMachine>;
+
 export const NodeTree = z.object({
   v: z.literal(1),
   node: z.string().max(128),
   /** Of the node's clock, epoch milliseconds. */
   now: z.number(),
   tree: TreeSupervisor,
+  machines: z.array(TreeMachine).optional(),
 });
 export type NodeTree = z.infer<typeof NodeTree>;

@@ -18,6 +18,7 @@ import { ErrorInfo } from './errors.ts';
 import { HumanItem, HumanWord, PersonAnswer } from './human-wire.ts';
 import { IDEM_VERBS } from './idem-wire.ts';
 import { INBOX_KINDS } from './inbox-wire.ts';
+import { ActorState } from './inspect-wire.ts';
 import { JournalEntry } from './journal-entry.ts';
 import { LedgerEntry, LedgerSnapshot, SnapshotHead } from './ledger-wire.ts';
 import { Plan } from './plan.ts';
@@ -63,6 +64,7 @@ const WIRE_SCHEMAS: Record<string, z.ZodType> = {
   'human.item': HumanItem,
   'human.word': HumanWord,
   'human.answer': PersonAnswer,
+  'insp.state': ActorState,
   'tool.call': CallBody,
   'tool.reply': ReplyBody,
   'tool.beat': Beat,

@@ -30,6 +30,7 @@ import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
 import { claimItem, doneWithItem, listItems, personAnswer, releaseItem } from './human-doors.ts';
 import { humanDetails, humanHead } from './human-log.ts';
+import { inspectOnNode } from './inspection.ts';
 import { listAccounts, listBreakers, resetBreaker } from './ledger-doors.ts';
 import { orderNode } from './node-orders.ts';
 import { nodeReports } from './node-reports.ts';
@@ -207,6 +208,7 @@ function apiHandlers(deps: NodeDeps, activations: Activations): Handlers<ApiVerb
     policy_test: (body: ApiBody<'policy_test'>) => testPolicy(deps, body),
     nodes: async () => ({ nodes: await nodeReports(deps) }),
     tree: (body: ApiBody<'tree'>) => treeOfNode(deps, body),
+    inspect: (body: ApiBody<'inspect'>) => inspectOnNode(deps, body),
     node_order: (body: ApiBody<'node_order'>) => orderNode(deps, body),
     health: () => health(deps),
     tools: () => listTools(deps),

@@ -10,6 +10,7 @@ import { followAgents } from './follow-agents.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { serveIdempotency } from './idempotency.ts';
 import { Inbox } from './inbox.ts';
+import type { Inspection } from './inspection.ts';
 import { Intake } from './intake.ts';
 import { lastingQueue } from './lasting-queue.ts';
 import type { NodeOrders } from './node-orders.ts';
@@ -41,6 +42,7 @@ export interface NodeParts {
   orders: NodeOrders;
   report: () => NodeReport;
   tree: TreeReport;
+  inspection: Inspection;
   runs: RunTree;
   /** Whoever takes runs now. */
   taking: { current: RunTaking | null };
@@ -90,7 +92,7 @@ function busChild(deps: NodeDeps, { queues, isUp }: NodeParts): ChildInput {
 }
 
 /** What a run needs until it is handed over. */
-function control(deps: NodeDeps, { activations, report, tree, isUp }: NodeParts): ChildInput[] {
+function control(deps: NodeDeps, { activations, report, tree, inspection, isUp }: NodeParts): ChildInput[] {
   const { switches, agents, ledger, policies } = deps;
   return [
     service('switches', deps, isUp, async ({ deps: { clock } }) => {
@@ -120,7 +122,7 @@ function control(deps: NodeDeps, { activations, report, tree, isUp }: NodeParts)
       ),
     ),
     service('leases', deps, isUp, (own) => startHeartbeat(own.deps, activations)),
-    service('reports', deps, isUp, () => stopAll([...serveReports(deps, report), tree.serve()])),
+    service('reports', deps, isUp, () => stopAll([...serveReports(deps, report), tree.serve(), inspection.serve()])),
   ];
 }
 

@@ -1,3 +1,4 @@
+import type { AnyActor } from 'xstate';
 import { reasonText } from '../../supervisors/exit-reason.ts';
 import { hash } from '../../supervisors/partition.ts';
 import { Supervisor } from '../../supervisors/supervisor.ts';
@@ -5,6 +6,7 @@ import type { GivenOrder } from '../core/cluster-wire.ts';
 import { AppError, fromInfo } from '../core/errors.ts';
 import { Activations } from './activations.ts';
 import type { NodeDeps } from './deps.ts';
+import { Inspection } from './inspection.ts';
 import { NodeOrders } from './node-orders.ts';
 import { reporter } from './node-reports.ts';
 import { type NodeParts, nodeTree } from './node-tree.ts';
@@ -24,6 +26,15 @@ export interface SupervisorNode {
   readonly order: GivenOrder | null;
   /** Why it begins nothing now although it runs; empty when it does. */
   notReady(): string[];
+  /**
+   * Shows an actor of a state machine of yours in the console, below this node in the tree, with its chart. Nothing is
+   * attached to it while nobody looks. What is shown of its events and context is the beginning, without secrets.
+   *
+   * @param name 1 to 128 characters, unlike those of other machines of this node, of which there may be 200
+   * @returns what takes it back; the actor goes on
+   * @throws AppError `invalid_machine`, `name_taken`, `too_many`
+   */
+  inspectable(name: string, actor: AnyActor): () => void;
   /** Resolves when the node has given up: its runs are handed over and nothing of it is left. Pending for ever otherwise. */
   readonly failed: Promise<AppError>;
   /** Takes no more work, hands its runs over, and leaves the bus alone; resolves when nothing of it is left. */
@@ -51,8 +62,15 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
     },
   });
   const report = reporter(deps, activations, orders);
-  const tree = new TreeReport(deps, activations, treeLog, () => root);
-  const parts = { activations, orders, report, tree, runs, taking, queues: new Map(), isUp: () => isUp };
+  const inspection: Inspection = new Inspection(deps, () => root);
+  const tree = new TreeReport(
+    deps,
+    activations,
+    treeLog,
+    () => root,
+    () => inspection.machines(),
+  );
+  const parts = { activations, orders, report, tree, inspection, runs, taking, queues: new Map(), isUp: () => isUp };
   const root: Supervisor = new Supervisor(nodeTree(deps, parts), {
     clock,
     name: 'node',
@@ -103,6 +121,7 @@ export async function startNode(deps: NodeDeps): Promise<SupervisorNode> {
       return orders.inForce;
     },
     failed,
+    inspectable: (name, actor) => inspection.show(name, actor),
     notReady() {
       return [deps.switches.notReady(), deps.ledger.notReady()].filter((why) => why !== null);
     },

@@ -1,17 +1,19 @@
 import type { Supervisor } from '../../supervisors/supervisor.ts';
 import type { TreeChild as Child, SupervisorTree, TreeWindow } from '../../supervisors/tree.ts';
 import type { ApiBody } from '../core/door-wire.ts';
-import { AppError, toAppError } from '../core/errors.ts';
+import { AppError } from '../core/errors.ts';
 import {
   MAX_EFFECTS,
   NodeTree,
   type TreeChild,
+  type TreeMachine,
   TreeQuery,
   type TreeRun,
   type TreeSupervisor,
 } from '../core/tree-wire.ts';
 import type { Subscription } from '../ports/bus.ts';
 import type { Activations } from './activations.ts';
+import { askNode } from './ask-node.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunOwner } from './run-owner.ts';
 import type { TreeLog } from './tree-log.ts';
@@ -23,16 +25,22 @@ import type { TreeLog } from './tree-log.ts';
 
 /** Bytes of JSON that an answer may hold; the server takes 1 MB. */
 const MAX_BYTES = 700 * 1024;
-/** How long a node has to answer, milliseconds. */
-const ANSWER_MS = 2_000;
 
 export class TreeReport {
   private readonly deps: NodeDeps;
   private readonly activations: Activations;
   private readonly log: TreeLog;
   private readonly root: () => Supervisor;
+  private readonly machines: () => TreeMachine[];
 
-  constructor(deps: NodeDeps, activations: Activations, log: TreeLog, root: () => Supervisor) {
+  constructor(
+    deps: NodeDeps,
+    activations: Activations,
+    log: TreeLog,
+    root: () => Supervisor,
+    machines: () => TreeMachine[],
+  ) {
+    this.machines = machines;
     this.deps = deps;
     this.activations = activations;
     this.log = log;
@@ -63,7 +71,13 @@ export class TreeReport {
         : { after }),
     } satisfies TreeWindow);
     if (tree == null) throw new AppError('unknown_type', `this node has no ${type ?? 'tree'}`, { field: 'type' });
-    return { v: 1, node: this.deps.node, now: this.deps.clock.now(), tree: this.supervisor(tree, '') };
+    return {
+      v: 1,
+      node: this.deps.node,
+      now: this.deps.clock.now(),
+      tree: this.supervisor(tree, ''),
+      machines: type === undefined ? this.machines() : [],
+    };
   }
 
   /** @param id of the child that it is */
@@ -116,20 +130,10 @@ function runOf(owner: RunOwner): TreeRun {
 }
 
 /** The tree of one node, wherever it is. Throws AppError `no_tree`: it is gone, or of a version that does not tell. */
-export async function treeOfNode({ bus, subjects }: NodeDeps, body: ApiBody<'tree'>): Promise<NodeTree> {
+export async function treeOfNode(deps: NodeDeps, body: ApiBody<'tree'>): Promise<NodeTree> {
   const { node, ...query } = body;
-  const answer = await bus
-    .request(subjects.node(node, 'tree'), JSON.stringify(query), { timeoutMs: ANSWER_MS })
-    .catch((thrown: unknown) => {
-      const { code, message } = toAppError(thrown);
-      if (code !== 'no_responders' && code !== 'timeout') throw thrown;
-      const why =
-        code === 'timeout'
-          ? `it did not answer within ${ANSWER_MS} ms: it may stand still`
-          : 'it is gone, or of a version that does not tell its tree';
-      throw new AppError('no_tree', `node "${node}": ${why}`, { field: 'node', cause: message });
-    });
-  const tree = NodeTree.safeParse(JSON.parse(answer.data)).data;
+  const answer = await askNode(deps, node, 'tree', query, { code: 'no_tree', tells: 'its tree' });
+  const tree = NodeTree.safeParse(answer).data;
   if (tree !== undefined) return tree;
   throw new AppError('no_tree', `node "${node}": its version tells its tree in another form`, { field: 'node' });
 }

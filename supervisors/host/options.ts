@@ -25,13 +25,14 @@ export function envOf(options: SupervisorOptions): TreeEnv {
   };
 }
 
-function harmless<A extends unknown[]>(watch: ((...given: A) => void) | undefined): (...given: A) => void {
+/** The same, but what it throws is dropped: a watcher that fails must not end what it watches. */
+export function harmless<A extends unknown[]>(watch: ((...given: A) => void) | undefined): (...given: A) => void {
   if (watch === undefined) return () => undefined;
   return (...given) => {
     try {
       watch(...given);
     } catch {
-      // A watcher that fails must not end what it watches.
+      return;
     }
   };
 }

@@ -264,7 +264,15 @@ describe('the stream', () => {
     };
     const first = await read('');
     expect(await until(first.reader, 'event: hello')).toContain('"known":false');
-    const watch = { n: 2, overview: false, cluster: false, approvals: false, runs: [], run: { id: run, from: 0 } };
+    const watch = {
+      n: 2,
+      overview: false,
+      cluster: false,
+      approvals: false,
+      runs: [],
+      run: { id: run, from: 0 },
+      actor: null,
+    };
     const stranger = await session('operator');
     expect((await stranger.post(`/api/stream/${tab}/watch`, watch)).status).toBe(404);
     const headers = { cookie, 'x-proctor-csrf': csrf };

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { createActor, createMachine, fromPromise } from 'xstate';
-import { extract } from '../../src/console/gateway/chart/extract.ts';
 import { FollowedRun } from '../../src/console/gateway/followed-run.ts';
 import { RUN_CHART } from '../../src/console/gateway/run-chart.ts';
+import { extract } from '../../src/runtime/extract-chart.ts';
 import { Cluster, chain } from '../runtime/support.ts';
 import { largeMachine } from './chart/machines.ts';
 

@@ -36,14 +36,14 @@ describe('a case', () => {
 
   it('that expects nothing fails at both levels', async () => {
     const faults = await run({ setup: '1f1 a', steps: [{ do: 'look' }] });
-    expect(faults.filter((fault) => fault.includes('the case expects nothing')).length).toBe(4);
+    expect(faults.filter((fault) => fault.includes('the case expects nothing')).length).toBe(5);
   });
 
   it('fails when its log leaves something out, says something else or has another order', async () => {
     const setup = '1fA a b';
     for (const log of [['+a', '+b'], ['-b(shutdown)', '+b', '+a'], ['-b(normal)', '+a', '+b'], []]) {
       const faults = await run({ setup, steps: [{ do: 'die', child: 'a', reason: 'x', log }] });
-      expect(faults.length, log.join()).toBe(4);
+      expect(faults.length, log.join()).toBe(5);
     }
     const unseen = await run({ setup, steps: [{ do: 'die', child: 'a', reason: 'x', refs: { a: 'new' } }] });
     expect(unseen.join()).toContain('after the last step: log: expected [], got ["-b(shutdown)","+a","+b"]');

@@ -83,7 +83,7 @@ ${exportLines('service', approvals, approve)}${exportLines('stream', requests, a
           subscribe: { allow: ${list([`${p}.>`, '$JS.EVENT.>', '$KV.>', '$SRV.>', '_INBOX.>', `${forConsole}.>`])} } } }
       { nkey: ${roles.console.publicKey}, permissions: {
           publish: { allow: ${list(consolePublish)}, deny: ${list(ordersOfOperators)} },
-          subscribe: { allow: ${list([`${p}.jrn.>`, `${p}.evt.>`, ...requests, `${forConsole}.>`])} } } }
+          subscribe: { allow: ${list([`${p}.jrn.>`, `${p}.evt.>`, `${p}.insp.>`, ...requests, `${forConsole}.>`])} } } }
       { nkey: ${roles.worker.publicKey}, permissions: {
           publish: { allow: ${list([`${p}.beat.>`, `${p}.idem.>`])} },
           subscribe: { allow: ${list([`${p}.tool.*.call`, `${p}.tool.*.cancel.>`, `${p}.tool.*.result.>`, `${p}.switch.>`, '$SRV.>', `${inbox}.>`])} },

@@ -3,6 +3,7 @@ import { ApproverName } from '../../core/approval-rules.ts';
 import { AppError, describeFaults } from '../../core/errors.ts';
 import { CallId, RunId } from '../../core/events.ts';
 import { HumanOutcome, PersonNote } from '../../core/human-wire.ts';
+import { ActorAddress } from '../../core/inspect-wire.ts';
 import { Json } from '../../core/json.ts';
 import { LimitOverrides } from '../../core/limits.ts';
 import { Signed } from '../../core/signed.ts';
@@ -24,6 +25,7 @@ export const WatchBody = z.strictObject({
   approvals: z.boolean(),
   runs: z.array(RunId).max(500),
   run: z.strictObject({ id: RunId, from: z.int().min(0) }).nullable(),
+  actor: z.strictObject({ node: Name, ...ActorAddress.shape }).nullable(),
 });
 
 export const QueryBody = z.strictObject({

@@ -17,6 +17,7 @@ import { type ConsoleBus, clusterRuns, type FollowedList, followList } from './c
 import { ClusterState } from './cluster-state.ts';
 import { Figures } from './figures.ts';
 import { Follows } from './follows.ts';
+import { Inspections } from './inspections.ts';
 import { RUN_CHART } from './run-chart.ts';
 import { fileRuns, type readRunFile } from './run-file.ts';
 import { RunIndex } from './run-index.ts';
@@ -59,12 +60,12 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
   const index = new RunIndex();
   const figures = new Figures(index, now);
   const charts = new Charts();
-  const chart = charts.add(RUN_CHART);
+  const chart = charts.add(RUN_CHART, 'lasting');
   // Before the first who looks has to wait for it.
   charts
     .layout(chart, 'RIGHT', 'outline')
     .catch((error: Error) => log.warn('console.no_layout', { message: error.message }));
-  const cluster = 'bus' in source ? clusterParts(source, options) : null;
+  const cluster = 'bus' in source ? clusterParts(source, options, charts) : null;
   const follows = new Follows(
     cluster?.runs ?? fileRuns((source as { file: ReturnType<typeof readRunFile> }).file),
     log,
@@ -74,6 +75,7 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
     figures,
     cluster: cluster?.state ?? null,
     approvals: cluster?.approvals ?? null,
+    inspections: cluster?.inspections ?? null,
     follows,
   });
   const list: FollowedList | null = 'bus' in source ? await followList(source, index) : null;
@@ -113,6 +115,7 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
       follows.stop();
       cluster?.state.stop();
       cluster?.approvals.stop();
+      cluster?.inspections.stop();
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
         if ('closeAllConnections' in server) server.closeAllConnections();
@@ -121,12 +124,17 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
   };
 }
 
-function clusterParts({ bus, subjects }: { bus: ConsoleBus; subjects: Subjects }, { now, log }: ConsoleOptions) {
+function clusterParts(
+  { bus, subjects }: { bus: ConsoleBus; subjects: Subjects },
+  { now, log }: ConsoleOptions,
+  charts: Charts,
+) {
   const operatorOf: NonNullable<AppOptions['cluster']>['operatorOf'] = (by) => createOperator({ bus, subjects, by });
   const state = new ClusterState(operatorOf('console'), now);
   const open = openApprovals({ bus, subjects });
   const approvals = new ApprovalsState({ bus, subjects, open, operator: operatorOf('console'), now });
-  return { runs: clusterRuns(bus, subjects, log), operatorOf, state, approvals };
+  const inspections = new Inspections({ bus, subjects, charts });
+  return { runs: clusterRuns(bus, subjects, log), operatorOf, state, approvals, inspections };
 }
 
 export function isLoopback(host: string): boolean {

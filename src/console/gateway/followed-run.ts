@@ -13,6 +13,7 @@ import { RunFold } from '../../runtime/fold.ts';
 import type { ContextAt, Frame, Moment, RunHead } from '../wire.ts';
 import { type CallPeer, describeEvent, peersOf } from './describe.ts';
 import { edgesTaken, RUN_CHART_HASH } from './run-chart.ts';
+import { WorkLog } from './working.ts';
 
 /**
  * One run, folded from its journal as nodes fold it, with what there was to see at every entry. Contexts share what did
@@ -27,6 +28,7 @@ export class FollowedRun {
   /** As the page shows it: it never changes. */
   private task: Json | undefined;
   private readonly fold: RunFold;
+  private readonly work = new WorkLog();
   private via: string[] = [];
   /** First entry of the step that began last, and how many steps began before it. */
   private open = { from: 0, steps: 0 };
@@ -57,6 +59,7 @@ export class FollowedRun {
   push(entry: JournalEntry): Frame {
     this.via = [];
     this.fold.fold(entry);
+    this.work.folded(this.fold, entry);
     this.entries.push(entry);
     const { context, path, protocol } = this.fold;
     this.contexts.push(context);
@@ -124,6 +127,7 @@ export class FollowedRun {
     if (accepted === undefined) return null;
     const { context, protocol, path } = fold;
     const { end } = context;
+    const working = this.work.now(fold, accepted.agent);
     return {
       run: context.run,
       agent: context.agent,
@@ -162,7 +166,9 @@ export class FollowedRun {
               error: end.error === undefined ? null : text(end.error.message),
             },
       answer: this.answer(),
-      moments: momentsOf(fold.wants()),
+      // A call that is made again is under way, or will be: it stands there.
+      moments: momentsOf(fold.wants()).filter(({ kind }) => kind !== 'retry' || working.length === 0),
+      working,
       asks: this.asks(),
       quarantine: protocol.quarantine === null ? null : text(protocol.quarantine.error.message),
       pause: protocol.pause === null ? null : { ...protocol.pause, scope: protocol.pause.scope ?? null },

@@ -1,6 +1,6 @@
 import type { InspectionEvent } from 'xstate';
 import { agentRunMachine } from '../../../machines/agent-run/machine.ts';
-import { extract } from './chart/extract.ts';
+import { extract } from '../../runtime/extract-chart.ts';
 import { hashOf } from './chart/layout.ts';
 
 /** The chart that runs are folded through, and the edges that a fold takes. */

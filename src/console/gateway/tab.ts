@@ -1,8 +1,9 @@
-import type { Approvals, Frame, RunRow, StreamEvents, Watch } from '../wire.ts';
+import type { ActorView, Approvals, Frame, RunRow, StreamEvents, Watch } from '../wire.ts';
 import type { ApprovalsState } from './approvals.ts';
 import type { ClusterState } from './cluster-state.ts';
 import type { Figures } from './figures.ts';
 import type { Follow, FollowListener, Follows } from './follows.ts';
+import { type Inspections, keyOf } from './inspections.ts';
 import type { RunIndex } from './run-index.ts';
 
 /**
@@ -23,6 +24,7 @@ export interface TabSources {
   /** Null for a run in a file. */
   cluster: ClusterState | null;
   approvals: ApprovalsState | null;
+  inspections: Inspections | null;
   follows: Follows;
 }
 
@@ -33,7 +35,7 @@ export interface TabSink {
   behind(): number;
 }
 
-const NOTHING: Watch = { n: 0, overview: false, cluster: false, approvals: false, runs: [], run: null };
+const NOTHING: Watch = { n: 0, overview: false, cluster: false, approvals: false, runs: [], run: null, actor: null };
 
 export class Tab {
   readonly id: string;
@@ -54,6 +56,10 @@ export class Tab {
   private sentAt = 0;
   private endCluster: () => void = () => {};
   private endApprovals: () => void = () => {};
+  private endActor: () => void = () => {};
+  /** What was not sent yet of the actor that is watched, and the last of its events that was. */
+  private actor: ActorView | null = null;
+  private eventsTo = 0;
   /** Whether who opened it decides about approvals, and so must see what they are about. */
   private readonly exact: boolean;
 
@@ -73,11 +79,15 @@ export class Tab {
     this.sink = sink;
     this.sentAt = 0;
     this.tellAll();
+    this.watchActor();
     if (this.follow !== null) this.tellFrom(this.follow, fromId(lastId, this.follow.run));
   }
 
   disconnect(sink: TabSink): void {
-    if (this.sink === sink) this.sink = null;
+    if (this.sink !== sink) return;
+    this.sink = null;
+    // No node has work for a page that may be closed; one that comes back is told anew.
+    this.unwatchActor();
   }
 
   /** Resolves when it listens. What is older than what is watched is left out. */
@@ -101,6 +111,8 @@ export class Tab {
         this.endApprovals = this.sources.approvals.watch({ exact: this.exact, tell });
       }
     }
+    const actorOf = ({ actor }: Watch) => (actor === null ? '' : keyOf(actor));
+    if (actorOf(watch) !== actorOf(before)) this.watchActor();
     this.endFollow();
     this.tellAll();
     if (watch.run !== null) await this.startFollow(watch.run);
@@ -114,6 +126,24 @@ export class Tab {
       if (row !== null) this.changed.set(run, row);
     }
     this.schedule();
+  }
+
+  /** The actor that it watches is told whole. */
+  private watchActor(): void {
+    this.unwatchActor();
+    const { actor } = this.watched;
+    if (actor === null || this.sink === null || this.sources.inspections === null) return;
+    this.endActor = this.sources.inspections.watch(actor, (view) => {
+      this.actor = view;
+      this.schedule();
+    });
+  }
+
+  private unwatchActor(): void {
+    this.endActor();
+    this.endActor = () => {};
+    this.actor = null;
+    this.eventsTo = 0;
   }
 
   private async startFollow({ id, from }: { id: string; from: number }): Promise<void> {
@@ -193,7 +223,15 @@ export class Tab {
       this.changed.clear();
     }
     this.listChanged = false;
+    if (this.actor !== null) this.flushActor(sink, this.actor);
     if (this.headChanged && this.follow !== null) this.flushRun(sink, this.follow);
+  }
+
+  private flushActor(sink: TabSink, view: ActorView): void {
+    const events = view.events.filter(({ k }) => k > this.eventsTo);
+    this.eventsTo = view.events.at(-1)?.k ?? this.eventsTo;
+    this.actor = null;
+    sink.send('actor', { ...view, events } satisfies ActorView);
   }
 
   private flushRun(sink: TabSink, { run, view, reading }: Follow): void {
@@ -211,6 +249,7 @@ export class Tab {
     if (this.timer !== null) clearTimeout(this.timer);
     this.endCluster();
     this.endApprovals();
+    this.unwatchActor();
     this.endFollow();
     this.sink = null;
   }

@@ -1,10 +1,12 @@
 import { type ReactNode, useCallback, useEffect, useState } from 'react';
 import type { Fault, Me } from '../wire.ts';
+import { actorAt } from './lib/actors.ts';
 import { faultOf, post, whoAmI } from './lib/api.ts';
 import { live, useConnection } from './lib/live.ts';
 import { go, type Place, usePlace } from './lib/router.ts';
 import { FaultBox, Link, Loading, When } from './ui/bits.tsx';
 import { MeContext } from './ui/me.ts';
+import { Actor } from './views/actor.tsx';
 import { Agents } from './views/agents.tsx';
 import { Approvals } from './views/approvals.tsx';
 import { DeadLetters } from './views/dead-letters.tsx';
@@ -43,7 +45,10 @@ const VIEWS: { path: string; name: string; icon: string; show: (rest: string[], 
     path: 'tree',
     name: 'Tree',
     icon: 'M1 1h6v4H4.800v2H9v2H4.800v3.200H9v2H3V5H1zM10 6h5v4h-5zM10 11.200h5v4h-5z',
-    show: () => <Tree />,
+    show: (rest) => {
+      const at = actorAt(rest);
+      return at === null ? <Tree /> : <Actor key={rest.join('/')} at={at} />;
+    },
   },
   {
     path: 'nodes',

@@ -207,6 +207,13 @@ const TABLE: Row[] = [
   ['may', 'console', 'publish', '$JS.API.DIRECT.GET.PROCTOR_JRN'],
   ['may', 'console', 'publish', '$JS.API.CONSUMER.CREATE.PROCTOR_EVT'],
   ['may', 'console', 'subscribe', 'proctor.jrn.>'],
+  ['may', 'console', 'subscribe', 'proctor.insp.>'],
+  ['may', 'console', 'publish', subjects.api('inspect')],
+  ['may not', 'console', 'publish', subjects.inspection('n1', 'machine', ['lamp'])],
+  ['may not', 'console', 'publish', subjects.node('n1', 'inspect')],
+  ...['alice', 'worker', 'approver', 'operator', 'viewer'].map(
+    (who): Row => ['may not', who, 'subscribe', 'proctor.insp.>'],
+  ),
   ['may', 'console', 'subscribe', `${subjects.consoleInbox}.>`],
   ['may', 'console', 'publish', subjects.decision(RUN, '4-0', 'ada')],
   ['may', 'console', 'publish', subjects.approvalsOpen()],

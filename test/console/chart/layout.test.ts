@@ -1,11 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { agentRunMachine } from '../../../machines/agent-run/machine.ts';
 import type { Box, ChartDetail, ChartLayout, PlacedNode } from '../../../src/console/chart.ts';
-import { extract } from '../../../src/console/gateway/chart/extract.ts';
 import { layoutChart } from '../../../src/console/gateway/chart/layout.ts';
 import { mermaidOf } from '../../../src/console/gateway/chart/mermaid.ts';
 import { svgOf } from '../../../src/console/gateway/chart/svg.ts';
 import { Charts } from '../../../src/console/gateway/charts.ts';
+import { extract } from '../../../src/runtime/extract-chart.ts';
 import { largeMachine } from './machines.ts';
 
 /** Charts are judged by their geometry: what is placed, and that nothing lies on anything else. */
@@ -131,5 +131,14 @@ describe('charts', () => {
     expect(charts.add(extract(largeMachine()).definition)).toBe(hash);
     expect(await charts.layout(hash, 'DOWN', 'full')).toBe(await charts.layout(hash, 'DOWN', 'full'));
     await expect(charts.layout('nothing', 'DOWN', 'full')).rejects.toMatchObject({ code: 'unknown_chart' });
+  });
+
+  it('that were told of longest ago are forgotten, but for those that are always there', () => {
+    const charts = new Charts();
+    const own = charts.add(extract(agentRunMachine).definition, 'lasting');
+    const others = Array.from({ length: 150 }, (_, n) => charts.add({ name: `m${n}`, nodes: [], edges: [] }));
+    expect(charts.definition(own).name).toBe(agentRunMachine.id);
+    expect(charts.definition(others.at(-1) ?? '').name).toBe('m149');
+    expect(() => charts.definition(others[0] ?? '')).toThrow(/no chart of that hash/);
   });
 });

@@ -18,7 +18,7 @@ export interface Connection {
 }
 
 const SILENCE_MS = 11_000;
-const NAMES: Name[] = ['hello', 'overview', 'cluster', 'approvals', 'runs', 'run', 'gone', 'beat'];
+const NAMES: Name[] = ['hello', 'overview', 'cluster', 'approvals', 'runs', 'run', 'actor', 'gone', 'beat'];
 
 class Live {
   private source: EventSource | null = null;
@@ -116,13 +116,17 @@ class Live {
 
   private async post(): Promise<void> {
     if (!this.open) return;
-    const watch: Watch = { n: ++this.told, overview: false, cluster: false, approvals: false, runs: [], run: null };
+    const watch: Watch = {
+      ...{ n: ++this.told, overview: false, cluster: false, approvals: false },
+      ...{ runs: [], run: null, actor: null },
+    };
     for (const part of this.wanted.values()) {
       watch.overview ||= part.overview ?? false;
       watch.cluster ||= part.cluster ?? false;
       watch.approvals ||= part.approvals ?? false;
       watch.runs = [...watch.runs, ...(part.runs ?? [])].slice(0, 500);
       watch.run = part.run ?? watch.run;
+      watch.actor = part.actor ?? watch.actor;
     }
     try {
       await post(`/api/stream/${this.tab}/watch`, watch);

@@ -22,23 +22,25 @@ const WAYS: Record<string, Point> = {
 export interface ChartProps {
   hash: string;
   detail: ChartDetail;
-  /** Dotted path of the active state. */
-  state: string;
+  /** Dotted paths of the innermost active states: several of a chart with parallel states. */
+  active: string[];
   /** Edges taken last, and the entry that took them. */
   via: string[];
   entry: number;
 }
 
-export function Chart({ hash, detail, state, via, entry }: ChartProps) {
+type IsActive = (id: string) => boolean;
+
+export function Chart({ hash, detail, active, via, entry }: ChartProps) {
   const narrow = useMedia('(max-width: 720px)');
   const direction = detail === 'outline' && !narrow ? 'RIGHT' : 'DOWN';
   const { data, fault, reload } = useGet<ChartLayout>(`/api/charts/${hash}?direction=${direction}&detail=${detail}`);
   if (fault !== null) return <FaultBox fault={fault} retry={reload} />;
   if (data === null) return <Loading what="the chart" />;
-  return <Drawn key={`${direction}${detail}`} layout={data} state={state} via={via} entry={entry} />;
+  return <Drawn key={`${direction}${detail}`} layout={data} active={active} via={via} entry={entry} />;
 }
 
-function Drawn({ layout, state, via, entry }: { layout: ChartLayout; state: string; via: string[]; entry: number }) {
+function Drawn({ layout, active, via, entry }: { layout: ChartLayout } & Pick<ChartProps, 'active' | 'via' | 'entry'>) {
   const box = useRef<HTMLDivElement>(null);
   const [view, setView] = useState<View | null>(null);
   const [size, setSize] = useState({ width: 0, height: 0 });
@@ -51,7 +53,9 @@ function Drawn({ layout, state, via, entry }: { layout: ChartLayout; state: stri
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
-  const target = useMemo(() => placeOf(layout, state), [layout, state]);
+  const state = active.join(', ');
+  const isActive = useMemo(() => activeIn(state), [state]);
+  const target = useMemo(() => placeOf(layout, isActive), [layout, isActive]);
   const fitted = useMemo(() => placed(layout, size, target), [layout, size, target]);
   // Until somebody takes hold of it the chart keeps what is active in view; afterwards it stays where it was put.
   const shown = touched.current && view !== null ? view : fitted;
@@ -124,7 +128,7 @@ function Drawn({ layout, state, via, entry }: { layout: ChartLayout; state: stri
         <svg width={size.width} height={size.height} aria-hidden="true" className="chart-svg">
           <Arrows />
           <g transform={`translate(${shown.x} ${shown.y}) scale(${shown.scale})`}>
-            <Scene layout={layout} state={state} via={via} entry={entry} />
+            <Scene layout={layout} isActive={isActive} via={via} entry={entry} />
           </g>
         </svg>
       </div>
@@ -167,17 +171,16 @@ function Arrows() {
 
 const Scene = memo(function Scene({
   layout,
-  state,
+  isActive,
   via,
   entry,
 }: {
   layout: ChartLayout;
-  state: string;
+  isActive: IsActive;
   via: string[];
   entry: number;
 }) {
   const taken = new Set(via);
-  const isActive = (id: string) => state === id || state.startsWith(`${id}.`);
   return (
     <>
       {layout.nodes.map((node) => (
@@ -198,7 +201,7 @@ const Scene = memo(function Scene({
 
 type EdgeKind = 'quiet' | 'near' | 'taken';
 
-function kindOf(edge: PlacedEdge, taken: Set<string>, isActive: (id: string) => boolean): EdgeKind {
+function kindOf(edge: PlacedEdge, taken: Set<string>, isActive: IsActive): EdgeKind {
   if (edge.members.some((id) => taken.has(id))) return 'taken';
   return isActive(edge.source) ? 'near' : 'quiet';
 }
@@ -221,7 +224,7 @@ function Edge({ edge, kind, entry }: { edge: PlacedEdge; kind: EdgeKind; entry: 
   );
 }
 
-function Node({ node, isActive, taken }: { node: PlacedNode; isActive: (id: string) => boolean; taken: Set<string> }) {
+function Node({ node, isActive, taken }: { node: PlacedNode; isActive: IsActive; taken: Set<string> }) {
   const inner = node.kind === 'compound' || node.kind === 'parallel' || node.kind === 'list';
   const active = isActive(node.id);
   const top = node.id.split('.')[0] ?? '';
@@ -319,11 +322,16 @@ function towards(from: Point, to: Point, by: number): Point {
   return { x: from.x + ((to.x - from.x) / length) * by, y: from.y + ((to.y - from.y) / length) * by };
 }
 
-function placeOf(layout: ChartLayout, state: string): Box | null {
+/** @param state the active paths with a comma and a space between them */
+function activeIn(state: string): IsActive {
+  const paths = state.split(', ');
+  return (id) => paths.some((path) => path === id || path.startsWith(`${id}.`));
+}
+
+function placeOf(layout: ChartLayout, isActive: IsActive): Box | null {
   let best: PlacedNode | null = null;
   for (const node of layout.nodes) {
-    if ((state === node.id || state.startsWith(`${node.id}.`)) && (best === null || node.depth > best.depth))
-      best = node;
+    if (isActive(node.id) && (best === null || node.depth > best.depth)) best = node;
   }
   return best;
 }

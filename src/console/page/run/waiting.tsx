@@ -1,8 +1,8 @@
 import { useId, useState } from 'react';
-import type { Fault, RunHead, Why } from '../../wire.ts';
+import type { Fault, RunHead, Why, Working } from '../../wire.ts';
 import { faultOf, post } from '../lib/api.ts';
 import { text } from '../lib/format.ts';
-import { useGet } from '../lib/use.ts';
+import { useGet, useNow } from '../lib/use.ts';
 import { Countdown, When } from '../ui/bits.tsx';
 import { StateName } from '../ui/mark.tsx';
 import { useMay } from '../ui/me.ts';
@@ -43,6 +43,7 @@ export function Standing({ head, file }: { head: RunHead; file: boolean }) {
         )}
         {head.quarantine !== null && <p className="tone-bad">{head.quarantine}</p>}
       </div>
+      {head.working.length > 0 && <UnderWay working={head.working} />}
       {head.moments.length > 0 && (
         <ul className="moments">
           {head.moments.map(({ kind, text: what, at }) => (
@@ -56,6 +57,46 @@ export function Standing({ head, file }: { head: RunHead; file: boolean }) {
         <Resolve key={ask.c} run={head.run} ask={ask} />
       ))}
     </section>
+  );
+}
+
+const PHASES: Record<Working['phase'], string> = {
+  planning: 'makes a plan',
+  deciding: 'decides on the next step',
+  reviewing: 'judges the draft',
+  calling: 'is called',
+  delegating: 'is given a task',
+};
+
+/** The calls of models and tools that its node makes now: since when, until when at most, which try. */
+function UnderWay({ working }: { working: Working[] }) {
+  const now = useNow();
+  return (
+    <ul className="working" aria-label="Under way">
+      {working.map(({ id, what, phase, c, since, until, attempt }) => (
+        <li key={id} data-effect={id}>
+          <code className="strong">{what}</code>{' '}
+          <span className="dim">
+            {PHASES[phase]}
+            {c !== null && ` (${c})`}
+          </span>
+          {attempt > 1 && <span className="tone-warn"> try {attempt}</span>}
+          <span className="dim">
+            {since > now ? (
+              <>
+                {' '}
+                again <Countdown at={since} />
+              </>
+            ) : (
+              <>
+                {' '}
+                for <When at={since} ago={false} />, given up <Countdown at={until} />
+              </>
+            )}
+          </span>
+        </li>
+      ))}
+    </ul>
   );
 }
 

@@ -1,8 +1,8 @@
 import { useContext, useState } from 'react';
-import type { ChartDetail } from '../../chart.ts';
 import { text } from '../lib/format.ts';
 import { setQuery } from '../lib/router.ts';
 import { Chart } from '../run/chart.tsx';
+import { ChartSwitch, type Detail } from '../run/chart-switch.tsx';
 import { Context } from '../run/context.tsx';
 import { Events } from '../run/events.tsx';
 import { RunHeader } from '../run/header.tsx';
@@ -47,14 +47,13 @@ function Shown({
 }) {
   const { head, frames, steps } = run;
   const file = useContext(MeContext)?.file !== null;
-  const [detail, setDetail] = useState<ChartDetail>('outline');
+  const [detail, setDetail] = useState<Detail>('outline');
   const last = frames.at(-1);
   const frame = at === null ? last : (frames.find(({ n }) => n === at) ?? last);
   const choose = (n: number | null) => setQuery({ n: n === null ? null : String(n) });
   const n = frame?.n ?? 0;
   const left = query.get('left') ?? 'steps';
   const right = query.get('right') ?? 'context';
-  const base = `/api/charts/${head.chart}`;
   return (
     <>
       <RunHeader head={head} />
@@ -63,41 +62,20 @@ function Shown({
         title="State chart"
         className="chart-panel"
         aside={
-          <>
-            <button
-              type="button"
-              className={`filter ${detail === 'outline' ? 'chosen' : ''}`}
-              aria-pressed={detail === 'outline'}
-              onClick={() => setDetail('outline')}
-            >
-              Outline
-            </button>
-            <button
-              type="button"
-              className={`filter ${detail === 'full' ? 'chosen' : ''}`}
-              aria-pressed={detail === 'full'}
-              onClick={() => setDetail('full')}
-            >
-              Every transition
-            </button>
-            <details className="menu">
-              <summary>Save</summary>
-              <div className="menu-items">
-                <a href={`${base}/svg?detail=${detail}&active=${encodeURIComponent(frame?.state ?? '')}`} download>
-                  Chart as SVG
-                </a>
-                <a href={`${base}/mermaid`} download>
-                  Chart as Mermaid
-                </a>
-                <a href={`/api/runs/${head.run}/file`} download>
-                  Run as file
-                </a>
-              </div>
-            </details>
-          </>
+          <ChartSwitch chart={head.chart} active={[frame?.state ?? head.state]} detail={detail} choose={setDetail}>
+            <a href={`/api/runs/${head.run}/file`} download>
+              Run as file
+            </a>
+          </ChartSwitch>
         }
       >
-        <Chart hash={head.chart} detail={detail} state={frame?.state ?? head.state} via={frame?.via ?? []} entry={n} />
+        <Chart
+          hash={head.chart}
+          detail={detail}
+          active={[frame?.state ?? head.state]}
+          via={frame?.via ?? []}
+          entry={n}
+        />
         <Scrubber
           frames={frames}
           missing={frames[0]?.n ?? 0}

@@ -1,5 +1,6 @@
 import { useState } from 'react';
-import type { NodeWithTree, TreeChild, TreeSupervisor } from '../../wire.ts';
+import type { ActorAt, NodeWithTree, TreeChild, TreeMachine, TreeSupervisor } from '../../wire.ts';
+import { actorPath } from '../lib/actors.ts';
 import { count, span } from '../lib/format.ts';
 import { useGet } from '../lib/use.ts';
 import { Countdown, Empty, FaultBox, Link, Loading, Panel, Tag, When } from '../ui/bits.tsx';
@@ -36,9 +37,11 @@ export function Tree() {
           {tree === null ? (
             <p className="note tone-warn">{`It tells no tree: ${why ?? 'nobody knows why'}`}</p>
           ) : (
-            <div className="sup">
+            <div className="sup sup-row">
+              <ChartLink at={{ node: report.node, kind: 'supervisor', path: [] }} />
               <Strategy of={tree.tree} />
-              <Children of={tree.tree} depth={0} />
+              <Children of={tree.tree} at={{ node: report.node, kind: 'supervisor', path: [] }} />
+              <Machines node={report.node} machines={tree.machines ?? []} />
             </div>
           )}
         </Panel>
@@ -63,12 +66,40 @@ function Strategy({ of }: { of: TreeSupervisor }) {
   );
 }
 
-function Children({ of, depth }: { of: TreeSupervisor; depth: number }) {
+/** Machines that programs in the node's process show. */
+function Machines({ node, machines }: { node: string; machines: TreeMachine[] }) {
+  if (machines.length === 0) return null;
+  return (
+    <>
+      <h3 className="sup-title">Machines of its program</h3>
+      <ul className="sup-list">
+        {machines.map(({ name, status, state }) => (
+          <li key={name}>
+            <Link to={actorPath({ node, kind: 'machine', path: [name] })}>{name}</Link>{' '}
+            {status !== 'active' && <Tag tone={status === 'error' ? 'bad' : 'warn'}>{status}</Tag>}{' '}
+            <span className="dim">{state}</span>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function ChartLink({ at }: { at: ActorAt }) {
+  const what = at.path.at(-1) ?? at.node;
+  return (
+    <Link to={actorPath(at)} className="sup-chart" label={`Chart of ${what}`}>
+      chart
+    </Link>
+  );
+}
+
+function Children({ of, at }: { of: TreeSupervisor; at: ActorAt }) {
   if (of.children.length === 0 && of.ended.length === 0) return <p className="dim sup-none">no children now</p>;
   return (
     <ul className="sup-list">
       {of.children.map((child) => (
-        <Child key={child.id} child={child} depth={depth} />
+        <Child key={child.id} child={child} above={at} />
       ))}
       {of.left > 0 && <li className="dim">{count(of.left)} more</li>}
       {of.ended.map((one) => (
@@ -82,7 +113,8 @@ function Children({ of, depth }: { of: TreeSupervisor; depth: number }) {
   );
 }
 
-function Child({ child, depth }: { child: TreeChild; depth: number }) {
+function Child({ child, above }: { child: TreeChild; above: ActorAt }) {
+  const at = { ...above, path: [...above.path, child.id] };
   const { supervisor, run, last_error, retry_at } = child;
   const line = (
     <span className="sup-line">
@@ -127,12 +159,13 @@ function Child({ child, depth }: { child: TreeChild; depth: number }) {
   );
   if (supervisor === undefined) return <li>{line}</li>;
   return (
-    <li>
+    <li className="sup-row">
+      <ChartLink at={at} />
       {/* Runs are folded: there may be many. */}
-      <details open={depth < 2 && child.restart !== 'temporary'}>
+      <details open={above.path.length < 2 && child.restart !== 'temporary'}>
         <summary>{line}</summary>
         {isRun(child.id) && <Link to={`/runs/${child.id}`}>Open this run</Link>}
-        <Children of={supervisor} depth={depth + 1} />
+        <Children of={supervisor} at={at} />
       </details>
     </li>
   );

@@ -1,5 +1,6 @@
 import type { AnyStateMachine, AnyStateNode, AnyTransitionDefinition } from 'xstate';
-import type { ChartDefinition, ChartEdge, ChartNode } from '../../chart.ts';
+import type { ChartDefinition, ChartEdge, ChartNode } from '../core/chart-wire.ts';
+import { clip } from '../core/errors.ts';
 
 /**
  * A machine as data for drawing. `machine.definition` and `toDirectedGraph` both leave out parts of it, so the state
@@ -30,8 +31,12 @@ export function extract(machine: AnyStateMachine): Extracted {
     for (const child of Object.values(node.states) as AnyStateNode[]) visit(child, node);
   };
   visit(machine.root as AnyStateNode, null);
-  return { definition: { name: machine.id, nodes, edges }, edgesOf };
+  return { definition: { name: word(machine.id), nodes, edges }, edgesOf };
 }
+
+/** Names in one list, and characters of a word, that a chart tells: people wrote them, and nobody reads more. */
+const MOST = 64;
+const word = (text: string) => clip(text, 256);
 
 function idOf(node: { path: string[] }): string {
   return node.path.join('.');
@@ -41,15 +46,15 @@ function nodeOf(node: AnyStateNode, parent: AnyStateNode | null): ChartNode {
   const initial = node.type === 'compound' ? (node.initial.target as AnyStateNode[] | undefined)?.[0] : undefined;
   return {
     id: idOf(node),
-    name: node.key,
+    name: word(node.key),
     kind: node.type,
     parent: parent === null ? null : idOf(parent),
-    description: typeof node.description === 'string' ? node.description : '',
+    description: typeof node.description === 'string' ? clip(node.description, 1_024) : '',
     initial: initial === undefined ? null : idOf(initial),
     deep: node.history === 'deep',
     entry: namesOf(node.entry, 'raise'),
     exit: namesOf(node.exit, 'cancel'),
-    invokes: node.invoke.map(({ src, id }) => (typeof src === 'string' ? src : id)),
+    invokes: node.invoke.slice(0, MOST).map(({ src, id }) => word(typeof src === 'string' ? src : id)),
   };
 }
 
@@ -61,9 +66,9 @@ function edgesFrom(node: AnyStateNode, transition: AnyTransitionDefinition, orde
     source: idOf(node),
     target,
     kind,
-    event,
+    event: word(event),
     guard: guardName(transition.guard),
-    choice: choiceOf(node, transition),
+    choice: word(choiceOf(node, transition)),
     actions: namesOf(transition.actions),
     order,
   }));
@@ -93,12 +98,17 @@ function delayText(delay: string): string {
 /** `callsAre(done)`: the name of a guard with what it is asked. */
 function guardName(guard: unknown): string | null {
   if (guard === undefined || guard === null) return null;
-  if (typeof guard === 'string') return guard;
-  if (typeof guard === 'function') return guard.name === 'guard' || guard.name === '' ? 'condition' : guard.name;
+  if (typeof guard === 'string') return word(guard);
+  if (typeof guard === 'function') return guard.name === 'guard' || guard.name === '' ? 'condition' : word(guard.name);
   const { type, params } = guard as { type?: unknown; params?: unknown };
   const name = typeof type === 'string' ? type : 'condition';
-  if (typeof params !== 'object' || params === null) return name;
-  return `${name} ${Object.values(params).map(String).join(', ')}`;
+  return word(`${name} ${askedWith(params)}`.trimEnd());
+}
+
+/** What a guard is given, as words. */
+function askedWith(params: unknown): string {
+  if (typeof params === 'object' && params !== null) return Object.values(params).map(String).join(', ');
+  return typeof params === 'string' || typeof params === 'number' ? String(params) : '';
 }
 
 /** Where one event can lead to several places, what its guard is asked says which. */
@@ -107,16 +117,16 @@ function choiceOf(node: AnyStateNode, { eventType, guard }: AnyTransitionDefinit
   const places = new Set(others.map(({ target }) => (target as AnyStateNode[] | undefined)?.map(idOf).join() ?? ''));
   if (places.size < 2 || guard === undefined) return '';
   const { params } = guard as { params?: unknown };
-  const asked = typeof params === 'object' && params !== null ? Object.values(params).map(String).join(', ') : '';
+  const asked = askedWith(params);
   return ` · ${asked === '' ? guardName(guard) : asked}`;
 }
 
 /** Actions by name; `after` brings a `raise` and a `cancel` of its own, which say nothing. */
 function namesOf(actions: readonly unknown[], own?: string): string[] {
-  return actions.flatMap((action) => {
+  return actions.slice(0, MOST).flatMap((action) => {
     const type = typeof action === 'function' ? action.name : typeof action === 'string' ? action : typeOf(action);
     const name = type.replace(/^xstate\./, '');
-    return name === own || name === '' ? [] : [name];
+    return name === own || name === '' ? [] : [word(name)];
   });
 }
 
