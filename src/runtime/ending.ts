@@ -8,7 +8,9 @@ import { withdrawAll } from './approval-requests.ts';
 import { childMessageId, childOf, taintFrom, tellToStop } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
+
 import { queueForPerson, tellAnswer } from './human-log.ts';
+import { chargeByJournal } from './left-open.ts';
 import type { OwnedRun } from './owned-run.ts';
 import { telemetryOf } from './run-telemetry.ts';
 import { StepLog } from './step-log.ts';
@@ -35,6 +37,9 @@ export async function endAgain(
   const { run } = accepted;
   const read = (n: number) => deps.journal.mustHave(run, n);
   const telemetry = telemetryOf(deps, accepted, fold);
+  // Its owner died before it had settled what its model calls used.
+  const charge = chargeByJournal({ deps, accepted, log: deps.log }, fold);
+  await deps.ledger.chargeLeft(run, fold.protocol.epoch + 1, charge, 'the run ended with it open');
   await settle({ deps, fold, accepted, steps: new StepLog(run, deps.journal), read, telemetry }, delivery);
 }
 

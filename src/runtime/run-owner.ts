@@ -19,6 +19,7 @@ import type { RunFold } from './fold.ts';
 import type { OwnedRun } from './owned-run.ts';
 import { parkRun } from './parking.ts';
 import type { RunTelemetry } from './run-telemetry.ts';
+import { Spending } from './spending.ts';
 import { StepLog } from './step-log.ts';
 import type { EntryReader } from './steps.ts';
 import { concerns, countHit, orderFor, scopesOf, switchedOff } from './switched.ts';
@@ -98,6 +99,7 @@ export class RunOwner implements OwnedRun {
   readonly log: Log;
   readonly telemetry: RunTelemetry | null;
   private readonly watched: WatchedRun;
+  private readonly spending: Spending;
   delivery: Delivery;
   private readonly env: OwnerEnv;
   private readonly nonce: string;
@@ -140,12 +142,13 @@ export class RunOwner implements OwnedRun {
       agent: accepted.agent.name,
       ...(telemetry?.traceId === undefined ? {} : { trace_id: telemetry.traceId }),
     });
+    this.spending = new Spending(this, fold);
   }
 
   /** Called once, when the claim is written and folded. */
   start(carried: RunEvent[]): void {
     this.steps.resumeAt(this.fold.context.steps);
-    this.deps.ledger.claimed(this.run, this.fold.protocol.epoch);
+    this.spending.begin();
     this.env.touched(this);
     for (const event of carried) void this.enqueue(event);
     void this.pump();
@@ -481,6 +484,7 @@ export class RunOwner implements OwnedRun {
       read: this.read,
       write: (events) => this.push(events),
       effort,
+      spending: this.spending,
       inherited: (c) => this.inherited.has(c),
       permit: (uses) => this.permit(uses),
       log: this.log,
@@ -527,7 +531,9 @@ export class RunOwner implements OwnedRun {
     this.phase = 'closing';
     this.env.wheel.set(this, null);
     this.abortAll();
-    work().then(
+    // Before the run is out of this node's hands: whoever has it next must find nothing open that is not charged.
+    const settled = this.spending.close();
+    settled.then(work).then(
       (done) => {
         if (done) this.leave(why);
       },
@@ -550,8 +556,8 @@ export class RunOwner implements OwnedRun {
     const why = error?.code === 'closed' ? 'closed' : reason;
     this.phase = 'gone';
     this.watched.leave();
-    this.deps.ledger.left(this.run, this.fold.protocol.epoch);
     this.abortAll();
+    this.spending.leave();
     this.env.wheel.set(this, null);
     for (const pending of this.queue.splice(0)) pending.settle(false);
     this.fold.stop();

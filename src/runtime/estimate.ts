@@ -1,0 +1,32 @@
+import type { RunEventOf } from '../core/events.ts';
+import { modelOf } from '../core/fallback.ts';
+import type { Amount } from '../core/ledger-wire.ts';
+import type { RunContext } from '../core/run-state.ts';
+import { estimateOf, isPriced, type Spender as SpenderOf } from '../policy/quotas.ts';
+import type { Log } from '../ports/telemetry.ts';
+import type { NodeDeps } from './deps.ts';
+
+/** A run as its spending is reckoned. */
+export interface Spender {
+  deps: NodeDeps;
+  accepted: RunEventOf<'accepted'>;
+  log: Log;
+}
+
+/** Whose accounts it spends from. */
+export function spenderOf({ user, agent, ancestors, run }: RunEventOf<'accepted'>): SpenderOf {
+  return { user, agent: agent.name, root: ancestors[0] ?? run };
+}
+
+/** What the next model call of a run may use; null: it costs nothing. Throws AppError `unknown_price`. */
+export function estimateFor({ deps, accepted }: Spender, context: RunContext, maxOutputTokens: number): Amount | null {
+  const { agent, task } = accepted;
+  const price = deps.price(modelOf(agent, context));
+  if (!isPriced(price)) return null;
+  return estimateOf(price, {
+    chars: (agent.instructions ?? '').length + JSON.stringify(task).length,
+    inputTokens: context.input_tokens,
+    calls: context.thinks,
+    maxOutputTokens,
+  });
+}
