@@ -20,10 +20,12 @@ import { resultOfRun } from './views.ts';
 
 /**
  * What follows the terminal entry, in this order: a person is asked to take over when the run says so, the result is
- * stored, those who wait for it are told, the last status is stored, and only then is the activation acked. A crash in between does all of it again with the same outcome.
+ * stored, those who wait for it are told, the last status is stored, what its model calls used is settled, and only then is
+ * the activation acked. A crash in between does all of it again with the same outcome.
+ * @param settled resolves when that is in the ledger; it goes on beside the rest
  */
-export async function endRun(owner: OwnedRun): Promise<boolean> {
-  await settle(owner, owner.delivery);
+export async function endRun(owner: OwnedRun, settled: Promise<void>): Promise<boolean> {
+  await settle(owner, owner.delivery, settled);
   return true;
 }
 
@@ -39,13 +41,17 @@ export async function endAgain(
   const telemetry = telemetryOf(deps, accepted, fold);
   // Its owner died before it had settled what its model calls used.
   const charge = chargeByJournal({ deps, accepted, log: deps.log }, fold);
-  await deps.ledger.chargeLeft(run, fold.protocol.epoch + 1, charge, 'the run ended with it open');
-  await settle({ deps, fold, accepted, steps: new StepLog(run, deps.journal), read, telemetry }, delivery);
+  const settled = deps.ledger.chargeLeft(run, fold.protocol.epoch + 1, charge, 'the run ended with it open');
+  await settle({ deps, fold, accepted, steps: new StepLog(run, deps.journal), read, telemetry }, delivery, settled);
 }
 
 type Ended = Pick<OwnedRun, 'deps' | 'fold' | 'accepted' | 'steps' | 'read' | 'telemetry'>;
 
-async function settle({ deps, fold, accepted, steps, read, telemetry }: Ended, delivery: Delivery): Promise<void> {
+async function settle(
+  { deps, fold, accepted, steps, read, telemetry }: Ended,
+  delivery: Delivery,
+  settled: Promise<void> | null,
+): Promise<void> {
   const { run, user, agent } = accepted;
   const result = await resultOfRun(fold, agent, await steps.forResult(fold.context), read, deps.journal);
   if (fold.path === 'completed.answered') {
@@ -63,6 +69,7 @@ async function settle({ deps, fold, accepted, steps, read, telemetry }: Ended, d
   if (result.code === 'queued_for_human') await tellAnswer(deps, accepted, fold);
   deps.faults.hit('end.event_stored');
   telemetry?.ended(fold);
+  await settled;
   delivery.ack();
   deps.faults.hit('end.acked');
   deps.log.info('agent.complete', {

@@ -18,15 +18,27 @@ export function spenderOf({ user, agent, ancestors, run }: RunEventOf<'accepted'
   return { user, agent: agent.name, root: ancestors[0] ?? run };
 }
 
-/** What the next model call of a run may use; null: it costs nothing. Throws AppError `unknown_price`. */
-export function estimateFor({ deps, accepted }: Spender, context: RunContext, maxOutputTokens: number): Amount | null {
-  const { agent, task } = accepted;
-  const price = deps.price(modelOf(agent, context));
+/**
+ * What the next model call of a run may use; null: it costs nothing. Throws AppError `unknown_price`.
+ * @param chars as `charsOf` says, for those who ask again and again
+ */
+export function estimateFor(
+  { deps, accepted }: Spender,
+  context: RunContext,
+  maxOutputTokens: number,
+  chars = charsOf(accepted),
+): Amount | null {
+  const price = deps.price(modelOf(accepted.agent, context));
   if (!isPriced(price)) return null;
   return estimateOf(price, {
-    chars: (agent.instructions ?? '').length + JSON.stringify(task).length,
+    chars,
     inputTokens: context.input_tokens,
     calls: context.thinks,
     maxOutputTokens,
   });
+}
+
+/** Characters of what a run's models are told first. */
+export function charsOf({ agent, task }: RunEventOf<'accepted'>): number {
+  return (agent.instructions ?? '').length + JSON.stringify(task).length;
 }

@@ -138,9 +138,9 @@ export class LedgerLog {
 
   /**
    * This node has claimed the run: what older claims of it left open is charged, now and when it comes in later.
-   * Resolves when what is known now is charged; never rejects.
+   * Resolves when what is known now is charged, and never rejects; null when that is nothing.
    */
-  claimed(run: string, epoch: number, charge: Charge): Promise<void> {
+  claimed(run: string, epoch: number, charge: Charge): Promise<void> | null {
     this.claims.set(run, { epoch, charge });
     return this.chargeLeft(run, epoch, charge, `claim ${epoch} of the run found it open`);
   }
@@ -150,10 +150,10 @@ export class LedgerLog {
     if (this.claims.get(run)?.epoch === epoch) this.claims.delete(run);
   }
 
-  /** Charges what claims of the run before `epoch` left open. Resolves when that is stored; never rejects. */
-  async chargeLeft(run: string, epoch: number, charge: Charge, why: string): Promise<void> {
+  /** Charges what claims of the run before `epoch` left open. As `claimed`, but only for what is known now. */
+  chargeLeft(run: string, epoch: number, charge: Charge, why: string): Promise<void> | null {
     const left = this.state.accounts.leftBy(run, epoch).flatMap((id) => this.openOf(id));
-    if (left.length > 0) await this.chargeAll(left, charge, why);
+    return left.length === 0 ? null : this.chargeAll(left, charge, why);
   }
 
   private subject(entry: LedgerEntry, id: string): string {

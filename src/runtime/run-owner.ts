@@ -345,7 +345,7 @@ export class RunOwner implements OwnedRun {
   private react(): void {
     if (this.phase === 'gone' || this.phase === 'closing' || this.queue.length > 0) return;
     if (this.fold.ended) {
-      this.close('ended', () => endRun(this));
+      this.close('ended', (settled) => endRun(this, settled));
       return;
     }
     const { poison } = this.fold;
@@ -362,11 +362,12 @@ export class RunOwner implements OwnedRun {
     const nearest = this.reconcile();
     if (this.queue.length > 0 || this.running.size > 0) return;
     if (this.phase === 'handing_over') {
-      this.close('handed_over', () => this.letGo());
+      this.close('handed_over', (settled) => settled.then(() => this.letGo()));
       return;
     }
     const wait = nearest === null ? Number.POSITIVE_INFINITY : nearest - this.deps.clock.now();
-    if (wait > this.deps.settings.park_after_ms && !this.heldBack) this.close('parked', () => parkRun(this, nearest));
+    if (wait > this.deps.settings.park_after_ms && !this.heldBack)
+      this.close('parked', (settled) => settled.then(() => parkRun(this, nearest)));
   }
 
   /** Passes on what the switches say of this run; true when something was. */
@@ -527,13 +528,15 @@ export class RunOwner implements OwnedRun {
     return this.write(events);
   }
 
-  private close(why: Gone, work: () => Promise<boolean>): void {
+  /** @param work told when all that its model calls used is settled: before that the run must not leave this node's hands */
+  private close(why: Gone, work: (settled: Promise<void>) => Promise<boolean>): void {
     this.phase = 'closing';
     this.env.wheel.set(this, null);
     this.abortAll();
-    // Before the run is out of this node's hands: whoever has it next must find nothing open that is not charged.
     const settled = this.spending.close();
-    settled.then(work).then(
+    // The work hears of it, but perhaps only later.
+    settled.catch(() => {});
+    work(settled).then(
       (done) => {
         if (done) this.leave(why);
       },

@@ -2,13 +2,14 @@ import { NO_USAGE, Usage } from '../core/decision.ts';
 import { AppError, clip, toAppError } from '../core/errors.ts';
 import type { RunEventOf } from '../core/events.ts';
 import type { AccountRef, Amount, LedgerEntryOf } from '../core/ledger-wire.ts';
+import type { Quotas } from '../core/quotas.ts';
 import { NOTHING, plus, type Reserved, spanOf } from '../policy/ledger/accounts.ts';
 import { accountsOf, usdOf } from '../policy/quotas.ts';
 import { amountOf, callsOfSlice, fitsIn, isSame, leftOf, SLICE_MS, sliceId, times } from '../policy/slices.ts';
 import type { Cancel } from '../ports/clock.ts';
 import { tellMarks } from './budget-marks.ts';
 import { type EffectScope, stepTime } from './effects.ts';
-import { estimateFor, type Spender, spenderOf } from './estimate.ts';
+import { charsOf, estimateFor, type Spender, spenderOf } from './estimate.ts';
 import type { RunFold } from './fold.ts';
 import { chargeByJournal } from './left-open.ts';
 
@@ -42,7 +43,8 @@ export interface Hold {
 interface Drawn {
   think: string;
   amount: Amount;
-  over: Promise<void>;
+  /** Called when it is over; null as long as nobody waits for that. */
+  isOver: (() => void) | null;
 }
 
 interface Slice {
@@ -74,32 +76,40 @@ export class Spending {
   private readonly run: Spender;
   private readonly fold: RunFold;
   private slice: Slice | null = null;
-  /** What older claims left open is being charged. */
-  private leftOver: Promise<void> = Promise.resolve();
+  /** What older claims left open is being charged; null once it is. */
+  private leftOver: Promise<void> | null = null;
   private over = false;
+  private readonly chars: number;
+  /** Of the quotas that were asked last. */
+  private known: { quotas: Quotas; refs: AccountRef[] } | null = null;
 
   constructor(run: Spender, fold: RunFold) {
     this.run = run;
     this.fold = fold;
+    this.chars = charsOf(run.accepted);
   }
 
   /** Called once, when the claim is folded. */
   begin(): void {
     const { deps, accepted } = this.run;
     const { epoch } = this.fold.protocol;
-    this.leftOver = deps.ledger.claimed(accepted.run, epoch, chargeByJournal(this.run, this.fold));
+    const charged = deps.ledger.claimed(accepted.run, epoch, chargeByJournal(this.run, this.fold));
+    this.leftOver =
+      charged?.then(() => {
+        this.leftOver = null;
+      }) ?? null;
   }
 
   /** Null: the call costs nothing. Throws AppError `ledger_unavailable`, or `unknown_price`. */
   async hold(scope: EffectScope, think: string, maxOutputTokens: number): Promise<Hold | RunEventOf<'limit'> | null> {
-    const { deps, accepted } = this.run;
-    const amount = estimateFor(this.run, scope.context, maxOutputTokens);
-    const accounts = amount === null ? [] : accountsOf(deps.quotas(), spenderOf(accepted));
+    const { deps } = this.run;
+    const amount = estimateFor(this.run, scope.context, maxOutputTokens, this.chars);
+    const accounts = amount === null ? [] : this.accounts();
     if (amount === null || accounts.length === 0) {
       await this.end();
       return null;
     }
-    await this.leftOver;
+    if (this.leftOver !== null) await this.leftOver;
     const asked: Asked = { amount, accounts, until: deps.clock.now() + stepTime(scope) };
     if (this.slice !== null && !this.mayDraw(this.slice, think, asked)) await this.end();
     if (this.slice === null) {
@@ -122,6 +132,18 @@ export class Spending {
     deps.ledger.left(accepted.run, this.fold.protocol.epoch);
   }
 
+  /** The same list as long as the quotas say the same. */
+  private accounts(): AccountRef[] {
+    const { deps, accepted } = this.run;
+    const quotas = deps.quotas();
+    if (this.known?.quotas !== quotas) {
+      const refs = accountsOf(quotas, spenderOf(accepted));
+      const unchanged = JSON.stringify(refs) === JSON.stringify(this.known?.refs);
+      this.known = { quotas, refs: unchanged && this.known !== null ? this.known.refs : refs };
+    }
+    return this.known.refs;
+  }
+
   private mayDraw(slice: Slice, think: string, { amount, accounts, until }: Asked): boolean {
     const { bus, clock, ledger } = this.run.deps;
     // The call before was charged, and the journal has not heard of it.
@@ -133,7 +155,7 @@ export class Spending {
       clock.now() < slice.drawUntil &&
       until + SETTLE_MS <= slice.entry.until &&
       fitsIn(amount, leftOf(slice.entry.amount, slice.used)) &&
-      JSON.stringify(accounts) === JSON.stringify(slice.entry.accounts) &&
+      accounts === slice.entry.accounts &&
       bus.connected &&
       ledger.notReady() === null &&
       ledger.ledger.accounts.open.has(slice.entry.id)
@@ -198,11 +220,7 @@ export class Spending {
   private draw(think: string, amount: Amount): Hold {
     const { slice } = this;
     if (slice === null) throw new Error('a call draws from a slice that is not there');
-    let isOver = (): void => {};
-    const over = new Promise<void>((resolve) => {
-      isOver = resolve;
-    });
-    const drawn: Drawn = { think, amount, over };
+    const drawn: Drawn = { think, amount, isOver: null };
     slice.drawn = drawn;
     return {
       settle: async (usage, told) => {
@@ -213,7 +231,7 @@ export class Spending {
         slice.used = plus(slice.used, used);
         slice.last = { think, amount: used };
         slice.drawn = null;
-        isOver();
+        drawn.isOver?.();
         const goesOn =
           !slice.isSingle &&
           usage !== null &&
@@ -237,9 +255,12 @@ export class Spending {
     const { deps, log } = this.run;
     const { clock, ledger, faults } = deps;
     slice.cancel();
-    if (slice.drawn !== null) {
-      const words = new Promise<void>((resolve) => void clock.after(WORDS_MS, resolve));
-      await Promise.race([slice.drawn.over, words]);
+    const cut = slice.drawn;
+    if (cut !== null) {
+      await new Promise<void>((resolve) => {
+        cut.isOver = resolve;
+        clock.after(WORDS_MS, resolve);
+      });
     }
     const { id, accounts, amount: reserved } = slice.entry;
     const { drawn } = slice;
