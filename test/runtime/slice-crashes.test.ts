@@ -17,6 +17,12 @@ async function scenario(dieAt?: FaultPoint, hit = 1) {
   });
   await one.prepare();
   one.prices = [PRICE, { ...PRICE, model: 'boss' }];
+  one.tools.add('echo', async (args, call) => {
+    // Something from outside reaches the run while it is in work.
+    await one.order(call.run, 'resume').catch(() => undefined);
+    await new Promise<void>((resolve) => void one.clock.after(30, resolve));
+    return args;
+  });
   one.tools.add('once', () => 'paid', { idempotent: false });
   const decisions = [
     toolCall(1),
@@ -59,11 +65,9 @@ async function scenario(dieAt?: FaultPoint, hit = 1) {
   await look();
   await one.clock.advance(5_000);
   const last: TestNode = node ?? (await one.node('last', options));
-  const calls = one.asked.length;
   const estimates = (await one.reserved()).map(({ amount }) => amount.tokens);
   return {
     one,
-    calls,
     crashes,
     visited,
     left,
@@ -74,12 +78,12 @@ async function scenario(dieAt?: FaultPoint, hit = 1) {
 }
 
 describe('a slice whose owner dies', () => {
-  it('COST-2: is charged what its calls used and at most one estimate, wherever that is, and never held on', async () => {
+  it('COST-2: is charged what its calls used and at most the estimate of one more, wherever that is, and is not held on', async () => {
     const calm = await scenario();
     const points = [...FAULT_POINTS, ...BUDGET_POINTS].filter((point) => point !== 'delegate.member_stopped');
     expect(new Set(points.filter((point) => !calm.visited.has(point)))).toEqual(new Set());
     expect(calm.account).toMatchObject({ spent: { tokens: calm.one.askedTokens }, held: { tokens: 0 } });
-    // One call more than the calm run made at most, at no more than its estimate.
+    // Of each of the two runs one call may have been under way.
     const estimate = Math.max(...calm.estimates) / 8 + 500;
     for (const point of points) {
       for (const hit of [1, 2, 4]) {
@@ -91,8 +95,6 @@ describe('a slice whose owner dies', () => {
         expect(seen.account.held, where).toEqual({ nanos: 0, tokens: 0, count: 0 });
         expect(seen.account.spent.tokens, where).toBeGreaterThanOrEqual(seen.one.askedTokens);
         expect(seen.account.spent.tokens, where).toBeLessThanOrEqual(seen.one.askedTokens + 2 * estimate);
-        if (seen.calls === calm.calls && !MAY_BE_OPEN.has(point))
-          expect(seen.account.spent.tokens, where).toBe(seen.one.askedTokens);
       }
     }
   }, 240_000);
@@ -186,13 +188,3 @@ describe('a slice whose owner is cut off from the run', () => {
     });
   });
 });
-
-/** Where a model call may have been begun that the journal says nothing of. */
-const MAY_BE_OPEN: ReadonlySet<FaultPoint> = new Set<FaultPoint>([
-  'think.returned',
-  'entry.before',
-  'entry.folded',
-  'entry.written',
-  'budget.reserved',
-  'snapshot.written',
-]);
