@@ -42,7 +42,7 @@ const model: Model = {
     const isLast = step >= MOST_CALLS || Math.random() < 1 / MOST_CALLS;
     const decision = isLast
       ? ({ action: 'final_answer', answer: 'done' } as const)
-      : ({ action: 'think', thought: `step ${step}` } as const);
+      : ({ action: 'think', reasoning: `step ${step}` } as const);
     return scripted(decision, { input_tokens, output_tokens, cost_usd: nanos / 1e9 });
   },
 };

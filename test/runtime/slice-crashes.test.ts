@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import type { EffectScope } from '../../src/runtime/effects.ts';
+import { Effort } from '../../src/runtime/effort.ts';
 import { BUDGET_POINTS, FAULT_POINTS, type FaultPoint } from '../../src/runtime/fault-points.ts';
-import { answer, gate, PayingCluster, PRICE, toolCall, WIDE } from './slices-support.ts';
-import type { TestNode } from './support.ts';
+import { Spending } from '../../src/runtime/spending.ts';
+import { answer, gate, PayingCluster, PRICE, toolCall, used, WIDE } from './slices-support.ts';
+import { silent, type TestNode } from './support.ts';
 
 /** What becomes of a slice whose owner dies, loses the run, or is cut off over a call. */
 
@@ -167,6 +170,31 @@ describe('a slice whose owner is cut off from the run', () => {
     expect(one.account(node).spent.tokens).toBeGreaterThanOrEqual(known + 501);
     expect(one.account(node).spent.tokens).toBeLessThanOrEqual(known + estimate + 500);
     first.open();
+  });
+
+  it('is drawn from by no call after one that was charged and that the journal does not tell of', async () => {
+    const one = new PayingCluster(() => answer);
+    const { deps } = await one.node('n1', { quotas: WIDE, settings });
+    await one.submit({ input: 'x' }, 'a');
+    const { run } = await one.result();
+    const fold = await deps.journal.load(run);
+    const [accepted] = (await one.entries(run))[0]?.events ?? [];
+    if (fold === null || accepted?.type !== 'accepted') throw new Error('no journal');
+    const spending = new Spending({ deps, accepted, log: silent }, fold);
+    const scope = { deps, accepted, log: silent, context: fold.context, effort: new Effort() } as EffectScope;
+    const call = async (think: string) => {
+      const hold = await spending.hold(scope, think, 1_000);
+      if (hold === null || 'type' in hold) throw new Error('not held');
+      await hold.settle(used(10), true);
+    };
+    const before = (await one.reserved()).length;
+    for (const think of ['think-7', 'think-8']) await call(think);
+    expect(await one.reserved()).toHaveLength(before + 1);
+    // The run asks the same once more: it has not heard of the answer.
+    await call('think-8');
+    expect(await one.reserved()).toHaveLength(before + 2);
+    await spending.close();
+    expect([...deps.ledger.ledger.accounts.open]).toEqual([]);
   });
 
   it('of a run that is killed is settled before its activation is gone', async () => {
