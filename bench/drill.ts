@@ -31,7 +31,7 @@ reporting(
     .command('budget')
     .description('many runs on several processes spend from one budget; half of the processes are killed over it')
     .option('--processes <n>', 'node processes', '8')
-    .option('--runs <n>', 'runs, each with one model call', '10000')
+    .option('--runs <n>', 'runs, each with up to six model calls', '10000')
     .option('--sabotage', 'the nodes take every refusal for a grant: the drill must fail'),
 ).action(budget);
 
@@ -49,6 +49,7 @@ async function budget(options: BudgetOptions): Promise<void> {
   if (figures.unaccounted > 0) violations.push(`${figures.unaccounted} USD were spent that the ledger does not hold`);
   if (figures.callsWithoutReservation > 0)
     violations.push(`${figures.callsWithoutReservation} calls were not reserved`);
+  if (figures.overdrawn > 0) violations.push(`${figures.overdrawn} USD were drawn beyond what was reserved`);
   if (figures.withoutResult > 0) violations.push(`${figures.withoutResult} runs have no result`);
   finish('drill-budget', 'One budget, many processes', figures, violations, options);
 }

@@ -15,8 +15,9 @@ import { AGENT, ASKED, type Asked, type BudgetNodeOptions, USER } from './wire.t
 
 /**
  * Many runs on several node processes spend from one budget, which is not enough for them. Half of the nodes are killed
- * while their model calls are under way: those with most of them. What the budget bore is judged here from the entries of the log and from what
- * the models were asked, not by the ledger's own fold; at the end both must say the same.
+ * while their model calls are under way: those with most of them. What the budget bore is judged here from the entries of
+ * the log and from what the models were asked, not by the ledger's own fold; at the end both must say the same. Each call
+ * must have been made while its run held a reservation, and all that was asked of one must be charged to that one.
  */
 
 export interface BudgetDrillOptions {
@@ -27,7 +28,7 @@ export interface BudgetDrillOptions {
 
 /** Of all that the runs would cost. */
 const BUDGET_SHARE = 0.4;
-const USD_A_RUN = 0.001_05;
+const USD_A_RUN = 0.004_2;
 const PATIENCE_MS = 420_000;
 
 export async function budgetDrill({ nodes, runs, sabotage }: BudgetDrillOptions) {
@@ -42,16 +43,14 @@ export async function budgetDrill({ nodes, runs, sabotage }: BudgetDrillOptions)
     const budget = Math.round(usd * 1e9);
     const book = new Book(budget);
     bus.follow(streams.ledger.name, '>', 1, {
-      onMessage: ({ data }) => book.read(LedgerEntry.parse(JSON.parse(data))),
+      onMessage: ({ data, at }) => book.read(LedgerEntry.parse(JSON.parse(data)), at),
     });
-    let spent = 0;
-    let calls = 0;
+    const calls: Asked[] = [];
     const askedBy = new Map<string, string>();
     bus.subscribe(ASKED, ({ data }) => {
-      const { run, node, nanos } = JSON.parse(data) as Asked;
-      calls++;
-      spent += nanos;
-      askedBy.set(run, node);
+      const asked = JSON.parse(data) as Asked;
+      calls.push(asked);
+      askedBy.set(asked.run, asked.node);
     });
     const ended = new Map<string, RunResult>();
     bus.subscribe(`${subjects.prefix}.res.>`, ({ data }) => {
@@ -79,9 +78,14 @@ export async function budgetDrill({ nodes, runs, sabotage }: BudgetDrillOptions)
     while (book.settled < runs * 0.05 && performance.now() < until) await delay(5);
     const inFlight = book.open.size;
     const holds = (name: string) => [...book.open.values()].filter(({ run }) => askedBy.get(run) === name).length;
-    const byMost = names.map((name, i) => ({ child: children[i], held: holds(name) })).sort((a, b) => b.held - a.held);
-    const victims = byMost.slice(0, Math.floor(nodes / 2)).flatMap(({ child }) => child ?? []);
+    const byMost = names
+      .map((name, i) => ({ name, child: children[i], held: holds(name) }))
+      .sort((a, b) => b.held - a.held);
+    const most = byMost.slice(0, Math.floor(nodes / 2));
+    const victims = most.flatMap(({ child }) => child ?? []);
     await Promise.all(victims.map((child) => child.end('SIGKILL')));
+    const dead = new Set(byMost.slice(0, victims.length).map(({ name }) => name));
+    for (const held of book.open.values()) held.isLost = dead.has(askedBy.get(held.run) ?? '');
     progress(`killed ${victims.length} nodes with ${inFlight} reservations open, ${book.settled} settled`);
     while (ended.size < runs && performance.now() < until) await delay(50);
     // What was settled last is on its way.
@@ -95,6 +99,8 @@ export async function budgetDrill({ nodes, runs, sabotage }: BudgetDrillOptions)
     const account = ledger.ledger.accounts.read({ scope: `user:${USER}`, period: 'day' }, Date.now());
     await ledger.stop();
     const results = [...ended.values()];
+    const spent = calls.reduce((sum, { nanos }) => sum + nanos, 0);
+    const judged = book.judge(calls);
     await bus.close();
     return {
       processes: nodes,
@@ -106,14 +112,17 @@ export async function budgetDrill({ nodes, runs, sabotage }: BudgetDrillOptions)
       openAtKill: inFlight,
       settled: book.settled,
       lost: book.lost,
-      calls,
-      callsWithoutReservation: Math.max(0, calls - book.granted),
+      lostUsd: judged.lostCharged / 1e9,
+      lostAskedUsd: judged.lostAsked / 1e9,
+      calls: calls.length,
+      callsWithoutReservation: judged.without,
+      overdrawn: judged.overdrawn / 1e9,
       budgetUsd: usd,
       spentUsd: spent / 1e9,
       ledgerUsd: account.spent.nanos / 1e9,
       overshoot: Math.max(0, spent - budget, book.mostBorne - budget) / 1e9,
       ledgerDifference: (Math.abs(account.spent.nanos - book.spent) + account.held.nanos) / 1e9,
-      unaccounted: Math.max(0, spent - account.spent.nanos) / 1e9,
+      unaccounted: Math.max(judged.unaccounted, spent - account.spent.nanos, 0) / 1e9,
       completed: results.filter(({ status }) => status === 'completed').length,
       refused: results.filter(({ error }) => error?.code === 'budget_exceeded').length,
       withoutResult: runs - results.length,
@@ -125,41 +134,83 @@ export async function budgetDrill({ nodes, runs, sabotage }: BudgetDrillOptions)
   }
 }
 
+interface Held {
+  run: string;
+  nanos: number;
+  /** When it was reserved and settled, by the server's clock, epoch milliseconds. */
+  from: number;
+  to: number;
+  charged: number;
+  /** Its owner was killed over it. */
+  isLost: boolean;
+}
+
+/** The clock of a process may be read so much later than the server's, milliseconds. */
+const CLOCKS_MS = 20;
+
 /** One account, kept by hand: what the log says was reserved, settled and lost. */
 class Book {
   asked = 0;
   granted = 0;
   settled = 0;
+  /** Charged by others than who reserved them. */
   lost = 0;
   spent = 0;
   held = 0;
   mostBorne = 0;
   mostOpen = 0;
-  readonly open = new Map<string, { run: string; nanos: number }>();
+  readonly open = new Map<string, Held>();
+  private readonly byRun = new Map<string, Held[]>();
   private readonly budget: number;
 
   constructor(budget: number) {
     this.budget = budget;
   }
 
-  read(entry: LedgerEntry): void {
+  read(entry: LedgerEntry, at: number): void {
     if (entry.kind === 'reserve') {
       this.asked++;
-      if (this.spent + this.held + entry.amount.nanos > this.budget) return;
+      const { id, run, amount } = entry;
+      if (this.spent + this.held + amount.nanos > this.budget) return;
       this.granted++;
-      this.held += entry.amount.nanos;
-      this.open.set(entry.id, { run: entry.run, nanos: entry.amount.nanos });
+      this.held += amount.nanos;
+      const to = Number.POSITIVE_INFINITY;
+      const held: Held = { run, nanos: amount.nanos, from: at, to, charged: 0, isLost: false };
+      this.open.set(id, held);
+      this.byRun.set(run, [...(this.byRun.get(run) ?? []), held]);
       this.mostBorne = Math.max(this.mostBorne, this.spent + this.held);
       this.mostOpen = Math.max(this.mostOpen, this.open.size);
     } else if (entry.kind === 'settle' || entry.kind === 'lost') {
       const reserved = this.open.get(entry.id);
       if (reserved === undefined) return;
       this.open.delete(entry.id);
+      reserved.to = at;
+      reserved.charged = entry.kind === 'lost' ? reserved.nanos : entry.amount.nanos;
       this.held -= reserved.nanos;
-      this.spent += entry.kind === 'lost' ? reserved.nanos : entry.amount.nanos;
+      this.spent += reserved.charged;
       this.mostBorne = Math.max(this.mostBorne, this.spent + this.held);
-      if (entry.kind === 'lost') this.lost++;
+      if (reserved.isLost) this.lost++;
       else this.settled++;
     }
+  }
+
+  /** Puts each call to the reservation that its run held when it was made. */
+  judge(calls: readonly Asked[]) {
+    const askedOf = new Map<Held, number>();
+    let without = 0;
+    for (const { run, nanos, at } of calls) {
+      const held = this.byRun.get(run)?.findLast(({ from }) => from <= at + CLOCKS_MS);
+      if (held === undefined || held.to < at - CLOCKS_MS) without++;
+      else askedOf.set(held, (askedOf.get(held) ?? 0) + nanos);
+    }
+    const sum = (of: (held: Held, asked: number) => number) =>
+      [...askedOf].reduce((total, [held, asked]) => total + of(held, asked), 0);
+    return {
+      without,
+      overdrawn: sum((held, asked) => Math.max(0, asked - held.nanos)),
+      unaccounted: sum((held, asked) => Math.max(0, asked - held.charged)),
+      lostAsked: sum((held, asked) => (held.isLost ? asked : 0)),
+      lostCharged: sum((held) => (held.isLost ? held.charged : 0)),
+    };
   }
 }

@@ -20,12 +20,17 @@ export const USER = 'u';
 export const PRICE: PriceEntry = { model: MODEL, from: '2020-01-01', input: 1, output: 1 };
 export const MAX_OUTPUT_TOKENS = 1_000;
 
+/** Model calls of a run, from one to this. */
+export const MOST_CALLS = 6;
+
 /** A model was asked, which costs so much, whatever becomes of the node. */
 export interface Asked {
   run: string;
   /** The node that asked. */
   node: string;
   nanos: number;
+  /** When, epoch milliseconds by the clock of the machine, which is that of the server. */
+  at: number;
 }
 
 /** Where that is told, beside everything of Proctor. */

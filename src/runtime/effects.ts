@@ -8,6 +8,7 @@ import type { WatchedRun } from '../ports/watchdog.ts';
 import type { NodeDeps } from './deps.ts';
 import type { Effort } from './effort.ts';
 import type { RunTelemetry } from './run-telemetry.ts';
+import type { Spending } from './spending.ts';
 import type { EntryReader } from './steps.ts';
 
 /** What an effect may use of the run that wants it. */
@@ -23,6 +24,7 @@ export interface EffectScope {
   /** Journals events; false when the run does not take them any more. */
   write(events: RunEvent[]): Promise<boolean>;
   effort: Effort;
+  spending: Spending;
   /** Whether an owner before this one may have sent the call: what it did is open, whatever comes of it here. */
   inherited(c: string): boolean;
   /** Asked right before an effect is sent; `uses`: scope of its tool or model. */

@@ -8,7 +8,9 @@ import { withdrawAll } from './approval-requests.ts';
 import { childMessageId, childOf, taintFrom, tellToStop } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
+
 import { queueForPerson, tellAnswer } from './human-log.ts';
+import { chargeByJournal } from './left-open.ts';
 import type { OwnedRun } from './owned-run.ts';
 import { telemetryOf } from './run-telemetry.ts';
 import { StepLog } from './step-log.ts';
@@ -18,10 +20,12 @@ import { resultOfRun } from './views.ts';
 
 /**
  * What follows the terminal entry, in this order: a person is asked to take over when the run says so, the result is
- * stored, those who wait for it are told, the last status is stored, and only then is the activation acked. A crash in between does all of it again with the same outcome.
+ * stored, those who wait for it are told, the last status is stored, what its model calls used is settled, and only then is
+ * the activation acked. A crash in between does all of it again with the same outcome.
+ * @param settled resolves when that is in the ledger; it goes on beside the rest
  */
-export async function endRun(owner: OwnedRun): Promise<boolean> {
-  await settle(owner, owner.delivery);
+export async function endRun(owner: OwnedRun, settled: Promise<void>): Promise<boolean> {
+  await settle(owner, owner.delivery, settled);
   return true;
 }
 
@@ -35,12 +39,19 @@ export async function endAgain(
   const { run } = accepted;
   const read = (n: number) => deps.journal.mustHave(run, n);
   const telemetry = telemetryOf(deps, accepted, fold);
-  await settle({ deps, fold, accepted, steps: new StepLog(run, deps.journal), read, telemetry }, delivery);
+  // Its owner died before it had settled what its model calls used.
+  const charge = chargeByJournal({ deps, accepted, log: deps.log }, fold);
+  const settled = deps.ledger.chargeLeft(run, fold.protocol.epoch + 1, charge, 'the run ended with it open');
+  await settle({ deps, fold, accepted, steps: new StepLog(run, deps.journal), read, telemetry }, delivery, settled);
 }
 
 type Ended = Pick<OwnedRun, 'deps' | 'fold' | 'accepted' | 'steps' | 'read' | 'telemetry'>;
 
-async function settle({ deps, fold, accepted, steps, read, telemetry }: Ended, delivery: Delivery): Promise<void> {
+async function settle(
+  { deps, fold, accepted, steps, read, telemetry }: Ended,
+  delivery: Delivery,
+  settled: Promise<void> | null,
+): Promise<void> {
   const { run, user, agent } = accepted;
   const result = await resultOfRun(fold, agent, await steps.forResult(fold.context), read, deps.journal);
   if (fold.path === 'completed.answered') {
@@ -58,6 +69,7 @@ async function settle({ deps, fold, accepted, steps, read, telemetry }: Ended, d
   if (result.code === 'queued_for_human') await tellAnswer(deps, accepted, fold);
   deps.faults.hit('end.event_stored');
   telemetry?.ended(fold);
+  await settled;
   delivery.ack();
   deps.faults.hit('end.acked');
   deps.log.info('agent.complete', {

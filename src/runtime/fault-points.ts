@@ -45,11 +45,15 @@ export const PERSON_POINTS = ['end.person_queued'] as const;
 /** The gaps of an order that lets an ended run go on. */
 export const CONTINUE_POINTS = ['continue.stored', 'continue.entry_written', 'continue.activated'] as const;
 
+/** The gaps at a slice of a budget. */
+export const BUDGET_POINTS = ['budget.reserved', 'budget.settled'] as const;
+
 export type FaultPoint =
   | (typeof FAULT_POINTS)[number]
   | (typeof APPROVAL_POINTS)[number]
   | (typeof PERSON_POINTS)[number]
-  | (typeof CONTINUE_POINTS)[number];
+  | (typeof CONTINUE_POINTS)[number]
+  | (typeof BUDGET_POINTS)[number];
 
 export interface FaultPoints {
   hit(point: FaultPoint): void;

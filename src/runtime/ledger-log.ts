@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { AppError, describeFaults, toAppError } from '../core/errors.ts';
-import { LedgerEntry, type LedgerEntryOf } from '../core/ledger-wire.ts';
+import { type Amount, LedgerEntry, type LedgerEntryOf, type Reservation } from '../core/ledger-wire.ts';
 import { streamsOf } from '../core/streams.ts';
 import type { Subjects } from '../core/subjects.ts';
 import type { Reserved } from '../policy/ledger/accounts.ts';
 import type { Probed } from '../policy/ledger/breakers.ts';
 import type { Taken } from '../policy/ledger/buckets.ts';
 import { Ledger, type LedgerVerdict } from '../policy/ledger/ledger.ts';
+import { isSame } from '../policy/slices.ts';
 import type { Bus, StoredMessage, Subscription } from '../ports/bus.ts';
 import type { Cancel, Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';
@@ -45,14 +46,25 @@ type Asking = LedgerEntryOf<'reserve' | 'take' | 'draw' | 'probe'>;
 type Telling = Exclude<LedgerEntry, Asking>;
 type Answer = (verdict: LedgerVerdict, at: number) => void;
 
+/** A reservation that an older claim left open. */
+export interface Left {
+  id: string;
+  reservation: Reservation;
+}
+
+/** What is charged of each by its id, and who looks at the state behind that; one without an amount is charged whole. */
+export type Charge = (
+  left: readonly Left[],
+) => Promise<ReadonlyMap<string, { amount: Amount; look: (ledger: Ledger) => void } | null>>;
+
 export class LedgerLog {
   private readonly options: LedgerLogOptions;
   private readonly stream: string;
   private readonly filter: string;
   /** Entries of ours that have not come back yet, by subject; null: nobody waits for the verdict. */
   private readonly sent = new Map<string, Answer | null>();
-  /** Claims of the runs that this node owns. */
-  private readonly epochs = new Map<string, number>();
+  /** Claims of the runs that this node owns, and what of older ones is charged. */
+  private readonly claims = new Map<string, { epoch: number; charge: Charge }>();
   private state = new Ledger();
   private following: Subscription | null = null;
   private unreadable: string | null = null;
@@ -113,21 +125,39 @@ export class LedgerLog {
     return this.ask(entry, entry.id) as Promise<Probed>;
   }
 
-  /** Resolves when the entry is stored, however long the server is away. */
-  async tell(entry: Telling): Promise<void> {
+  /**
+   * Resolves when the entry is stored, however long the server is away.
+   * @param look called with the state right behind the entry when it has changed something
+   */
+  async tell(entry: Telling, look?: (ledger: Ledger) => void): Promise<void> {
     const id = 'id' in entry ? entry.id : this.options.ids.random();
-    await this.publish(this.subject(entry, id), entry, null);
+    const answer: Answer | null =
+      look === undefined
+        ? null
+        : (verdict) => {
+            if ('noted' in verdict && verdict.noted) look(this.state);
+          };
+    await this.publish(this.subject(entry, id), entry, answer);
   }
 
-  /** This node has claimed the run: what older claims of it left open is charged, now and when it comes in later. */
-  claimed(run: string, epoch: number): void {
-    this.epochs.set(run, epoch);
-    for (const id of this.state.accounts.leftBy(run, epoch)) this.lose(id, `claim ${epoch} of the run found it open`);
+  /**
+   * This node has claimed the run: what older claims of it left open is charged, now and when it comes in later.
+   * Resolves when what is known now is charged, and never rejects; null when that is nothing.
+   */
+  claimed(run: string, epoch: number, charge: Charge): Promise<void> | null {
+    this.claims.set(run, { epoch, charge });
+    return this.chargeLeft(run, epoch, charge, `claim ${epoch} of the run found it open`);
   }
 
   /** This node has let go of the run. */
   left(run: string, epoch: number): void {
-    if (this.epochs.get(run) === epoch) this.epochs.delete(run);
+    if (this.claims.get(run)?.epoch === epoch) this.claims.delete(run);
+  }
+
+  /** Charges what claims of the run before `epoch` left open. As `claimed`, but only for what is known now. */
+  chargeLeft(run: string, epoch: number, charge: Charge, why: string): Promise<void> | null {
+    const left = this.state.accounts.leftBy(run, epoch).flatMap((id) => this.openOf(id));
+    return left.length === 0 ? null : this.chargeAll(left, charge, why);
   }
 
   private subject(entry: LedgerEntry, id: string): string {
@@ -188,9 +218,40 @@ export class LedgerLog {
     });
   }
 
-  private lose(id: string, why: string): void {
-    this.options.log.warn('ledger.reservation_lost', { id, why, consequence: 'it is charged at its estimate' });
-    this.tell({ v: 1, kind: 'lost', id, why }).catch((thrown: unknown) => this.notTold('lost', id, thrown));
+  private openOf(id: string): Left[] {
+    const reservation = this.state.accounts.open.get(id);
+    return reservation === undefined ? [] : [{ id, reservation }];
+  }
+
+  private async chargeAll(left: readonly Left[], charge: Charge, why: string): Promise<void> {
+    let charges: Awaited<ReturnType<Charge>> = new Map();
+    try {
+      charges = await charge(left);
+    } catch (thrown) {
+      const { code, message } = toAppError(thrown);
+      if (code === 'closed') return;
+      this.options.log.warn('ledger.not_reckoned', { why, code, message, consequence: 'all is charged that was held' });
+    }
+    await Promise.all(
+      left.map(async ({ id, reservation }) => {
+        // Its owner may be alive, and have settled it meanwhile.
+        if (this.openOf(id).length === 0) return;
+        const found = charges.get(id) ?? null;
+        if (found === null || isSame(found.amount, reservation.amount)) return this.lose(id, why);
+        const { amount, look } = found;
+        const consequence = 'charged: what the journal tells of, and the estimate of a call that may be under way';
+        const { nanos, tokens } = amount;
+        this.options.log.warn('ledger.reservation_lost', { id, why, consequence, nanos, tokens });
+        await this.tell({ v: 1, kind: 'settle', id, amount }, look).catch((thrown: unknown) =>
+          this.notTold('settle', id, thrown),
+        );
+      }),
+    );
+  }
+
+  private async lose(id: string, why: string): Promise<void> {
+    this.options.log.warn('ledger.reservation_lost', { id, why, consequence: 'all of it is charged' });
+    await this.tell({ v: 1, kind: 'lost', id, why }).catch((thrown: unknown) => this.notTold('lost', id, thrown));
   }
 
   private notTold(kind: string, id: string, thrown: unknown): void {
@@ -248,13 +309,18 @@ export class LedgerLog {
     }
     const verdict = this.state.fold(entry, message.seq, message.at);
     if (waits !== undefined && entry.kind === 'outcome' && !entry.ok) this.tellOpened(entry.target);
-    if (entry.kind === 'reserve' && entry.epoch < (this.epochs.get(entry.run) ?? 0)) {
-      this.lose(entry.id, `it came after claim ${this.epochs.get(entry.run)} of the run`);
-    }
+    if (entry.kind === 'reserve') this.chargeLate(entry);
     waits?.(verdict, message.at);
     // One node does it: that whose entry it is.
     const every = this.options.snapshotEvery ?? SNAPSHOT_EVERY;
     if (waits !== undefined && message.seq % every === 0) this.store();
+  }
+
+  /** What an older claim of a run of ours reserved that has only now come in. */
+  private chargeLate({ id, run, epoch }: LedgerEntryOf<'reserve'>): void {
+    const claim = this.claims.get(run);
+    if (claim === undefined || epoch >= claim.epoch) return;
+    void this.chargeAll(this.openOf(id), claim.charge, `it came after claim ${claim.epoch} of the run`);
   }
 
   /** By the node whose call was the last straw. */
@@ -319,7 +385,7 @@ export class LedgerLog {
     if (this.stopped) return;
     this.cancelSweep = this.clock.after(SWEEP_MS, () => {
       for (const id of this.state.accounts.overdue(this.options.clock.now())) {
-        this.lose(id, 'it was not settled in its time');
+        void this.lose(id, 'it was not settled in its time');
       }
       this.sweep();
     });

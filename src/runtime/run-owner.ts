@@ -20,6 +20,7 @@ import type { RunFold } from './fold.ts';
 import type { OwnedRun } from './owned-run.ts';
 import { parkRun } from './parking.ts';
 import type { RunTelemetry } from './run-telemetry.ts';
+import { Spending } from './spending.ts';
 import { StepLog } from './step-log.ts';
 import type { EntryReader } from './steps.ts';
 import { concerns, countHit, orderFor, scopesOf, switchedOff } from './switched.ts';
@@ -99,6 +100,7 @@ export class RunOwner implements OwnedRun {
   readonly log: Log;
   readonly telemetry: RunTelemetry | null;
   private readonly watched: WatchedRun;
+  private readonly spending: Spending;
   delivery: Delivery;
   private readonly env: OwnerEnv;
   private readonly nonce: string;
@@ -141,12 +143,13 @@ export class RunOwner implements OwnedRun {
       agent: accepted.agent.name,
       ...(telemetry?.traceId === undefined ? {} : { trace_id: telemetry.traceId }),
     });
+    this.spending = new Spending(this, fold);
   }
 
   /** Called once, when the claim is written and folded. */
   start(carried: RunEvent[]): void {
     this.steps.resumeAt(this.fold.context.steps);
-    this.deps.ledger.claimed(this.run, this.fold.protocol.epoch);
+    this.spending.begin();
     this.env.touched(this);
     for (const event of carried) void this.enqueue(event);
     void this.pump();
@@ -350,7 +353,7 @@ export class RunOwner implements OwnedRun {
   private react(): void {
     if (this.phase === 'gone' || this.phase === 'closing' || this.queue.length > 0) return;
     if (this.fold.ended) {
-      this.close('ended', () => endRun(this));
+      this.close('ended', (settled) => endRun(this, settled));
       return;
     }
     const { poison } = this.fold;
@@ -367,11 +370,12 @@ export class RunOwner implements OwnedRun {
     const nearest = this.reconcile();
     if (this.queue.length > 0 || this.running.size > 0) return;
     if (this.phase === 'handing_over') {
-      this.close('handed_over', () => this.letGo());
+      this.close('handed_over', (settled) => settled.then(() => this.letGo()));
       return;
     }
     const wait = nearest === null ? Number.POSITIVE_INFINITY : nearest - this.deps.clock.now();
-    if (wait > this.deps.settings.park_after_ms && !this.heldBack) this.close('parked', () => parkRun(this, nearest));
+    if (wait > this.deps.settings.park_after_ms && !this.heldBack)
+      this.close('parked', (settled) => settled.then(() => parkRun(this, nearest)));
   }
 
   /** Passes on what the switches say of this run; true when something was. */
@@ -489,6 +493,7 @@ export class RunOwner implements OwnedRun {
       read: this.read,
       write: (events) => this.push(events),
       effort,
+      spending: this.spending,
       inherited: (c) => this.inherited.has(c),
       permit: (uses) => this.permit(uses),
       log: this.log,
@@ -531,11 +536,15 @@ export class RunOwner implements OwnedRun {
     return this.write(events);
   }
 
-  private close(why: Gone, work: () => Promise<boolean>): void {
+  /** @param work told when all that its model calls used is settled: before that the run must not leave this node's hands */
+  private close(why: Gone, work: (settled: Promise<void>) => Promise<boolean>): void {
     this.phase = 'closing';
     this.env.wheel.set(this, null);
     this.abortAll();
-    work().then(
+    const settled = this.spending.close();
+    // The work hears of it, but perhaps only later.
+    settled.catch(() => {});
+    work(settled).then(
       (done) => {
         if (done) this.leave(why);
       },
@@ -558,8 +567,8 @@ export class RunOwner implements OwnedRun {
     const why = error?.code === 'closed' ? 'closed' : reason;
     this.phase = 'gone';
     this.watched.leave();
-    this.deps.ledger.left(this.run, this.fold.protocol.epoch);
     this.abortAll();
+    this.spending.leave();
     this.env.wheel.set(this, null);
     for (const pending of this.queue.splice(0)) pending.settle(false);
     this.fold.stop();

@@ -1,17 +1,26 @@
 import { NO_USAGE, Usage } from '../core/decision.ts';
-import { type AppError, clip } from '../core/errors.ts';
+import { AppError, clip, toAppError } from '../core/errors.ts';
 import type { RunEventOf } from '../core/events.ts';
-import { modelOf } from '../core/fallback.ts';
 import type { AccountRef, Amount, LedgerEntryOf } from '../core/ledger-wire.ts';
-import type { Reserved } from '../policy/ledger/accounts.ts';
-import type { Ledger } from '../policy/ledger/ledger.ts';
-import { accountsOf, estimateOf, isPriced, nanosOf, usdOf } from '../policy/quotas.ts';
+import type { Quotas } from '../core/quotas.ts';
+import { NOTHING, plus, type Reserved, spanOf } from '../policy/ledger/accounts.ts';
+import { accountsOf, usdOf } from '../policy/quotas.ts';
+import { amountOf, callsOfSlice, fitsIn, isSame, leftOf, SLICE_MS, sliceId, times } from '../policy/slices.ts';
+import type { Cancel } from '../ports/clock.ts';
+import { tellMarks } from './budget-marks.ts';
 import { type EffectScope, stepTime } from './effects.ts';
+import { charsOf, estimateFor, isPaid, type Spender, spenderOf } from './estimate.ts';
+import type { RunFold } from './fold.ts';
+import { chargeByJournal } from './left-open.ts';
 
 /**
- * Money and tokens of a model call (COST-2): the estimate is reserved in all of its accounts before, what was really
- * used is settled after, and only then may the journal hold what came of the call: so whoever finds the reservation
- * open later knows that nobody settles it. A call that costs nothing asks nobody.
+ * Money and tokens of the model calls of one owner of a run (COST-2). It reserves a slice in all accounts, calls draw
+ * their estimates from it one after the other, and what they used is settled when the slice is used up, its time is
+ * over, or the run is let go; a slice that would take too much from others is the estimate of one call.
+ *
+ * What makes it safe to lose: a slice stays open only as long as the journal tells of all of its calls but the last. It
+ * is settled before anything is journalled that tells less than was charged, before a call is made that does not draw
+ * from it, and before the run is parked, handed over or acked. So whoever owns the run next knows what to charge.
  */
 
 /** How long after the end of a call it may take to settle it, milliseconds. */
@@ -19,58 +28,279 @@ const SETTLE_MS = 600_000;
 /** How soon an account is asked again whose rest is held by other calls, milliseconds: doubled each time, at most the second. */
 const AGAIN_MS = 250;
 const LONGEST_AGAIN_MS = 4_000;
-/** Shares of a budget that are told of. */
-const MARKS = [0.5, 0.8, 1];
+/** How long a call that was cut off may take to say what it used, milliseconds. */
+export const WORDS_MS = 250;
 
 export interface Hold {
-  /** What was used is charged; null: nobody knows, so the estimate is. */
-  settle(usage: Usage | null): Promise<void>;
+  /**
+   * What was used is charged; null: nobody knows, so the estimate is.
+   * @param told whether what is journalled next says the same
+   */
+  settle(usage: Usage | null, told: boolean): Promise<void>;
 }
 
-/** What the next model call may use; worked out when it is first asked for. Throws AppError `unknown_price`. */
-export function estimateFor({ deps, accepted, context }: EffectScope, maxOutputTokens: number): () => Amount {
-  const { instructions = '' } = accepted.agent;
-  let known: Amount | null = null;
-  return () =>
-    (known ??= estimateOf(deps.price(modelOf(accepted.agent, context)), {
-      chars: instructions.length + JSON.stringify(accepted.task).length,
-      inputTokens: context.input_tokens,
-      calls: context.thinks,
-      maxOutputTokens,
-    }));
+/** A call that draws from a slice and is not over. */
+interface Drawn {
+  think: string;
+  amount: Amount;
+  /** Called when it is over; null as long as nobody waits for that. */
+  isOver: (() => void) | null;
 }
 
-/** Null: it costs nothing. Throws AppError `ledger_unavailable`, or `unknown_price`. */
-export async function holdForThink(
-  scope: EffectScope,
-  thinkId: string,
-  estimate: () => Amount,
-): Promise<Hold | RunEventOf<'limit'> | null> {
-  const { deps, accepted, context, epoch } = scope;
-  if (!isPriced(deps.price(modelOf(accepted.agent, context)))) return null;
-  const root = accepted.ancestors[0] ?? accepted.run;
-  const accounts = accountsOf(deps.quotas(), { user: accepted.user, agent: accepted.agent.name, root });
-  if (accounts.length === 0) return null;
-  const amount = estimate();
-  const until = deps.clock.now() + stepTime(scope);
-  for (let wait = AGAIN_MS; ; wait = Math.min(2 * wait, LONGEST_AGAIN_MS)) {
-    const entry: LedgerEntryOf<'reserve'> = {
-      v: 1,
-      kind: 'reserve',
-      id: `${accepted.run}:${thinkId}:${deps.ids.random()}`,
-      run: accepted.run,
-      epoch,
-      until: until + SETTLE_MS,
-      amount,
-      accounts,
+interface Slice {
+  entry: LedgerEntryOf<'reserve'>;
+  /** The server's time of its reservation, epoch milliseconds. */
+  at: number;
+  /** Until when calls may draw from it, epoch milliseconds. */
+  drawUntil: number;
+  isSingle: boolean;
+  used: Amount;
+  drawn: Drawn | null;
+  /** The last call that is over. */
+  last: { think: string; amount: Amount } | null;
+  /** Resolves when it is settled; null as long as it is in use. */
+  ended: Promise<void> | null;
+  /** Something in `used` is an estimate. */
+  isGuessed: boolean;
+  cancel: Cancel;
+}
+
+interface Asked {
+  amount: Amount;
+  accounts: AccountRef[];
+  /** When the call is over at the latest, epoch milliseconds. */
+  until: number;
+}
+
+export class Spending {
+  private readonly run: Spender;
+  private readonly fold: RunFold;
+  private slice: Slice | null = null;
+  /** What older claims left open is being charged; null once it is. */
+  private leftOver: Promise<void> | null = null;
+  private over = false;
+  private readonly chars: number;
+  /** Of the quotas that were asked last. */
+  private known: { quotas: Quotas; refs: AccountRef[] } | null = null;
+
+  constructor(run: Spender, fold: RunFold) {
+    this.run = run;
+    this.fold = fold;
+    this.chars = charsOf(run.accepted);
+  }
+
+  /** Called once, when the claim is folded. */
+  begin(): void {
+    const { deps, accepted } = this.run;
+    const { epoch } = this.fold.protocol;
+    const charged = deps.ledger.claimed(accepted.run, epoch, chargeByJournal(this.run, this.fold));
+    this.leftOver =
+      charged?.then(() => {
+        this.leftOver = null;
+      }) ?? null;
+  }
+
+  /** What the next model call may use; worked out when it is first asked for. Throws AppError `unknown_price`. */
+  estimate({ context }: EffectScope, maxOutputTokens: number): () => Amount {
+    let known: Amount | null = null;
+    return () => (known ??= estimateFor(this.run, context, maxOutputTokens, this.chars));
+  }
+
+  /** Null: the call costs nothing. Throws AppError `ledger_unavailable`, or `unknown_price`. */
+  async hold(scope: EffectScope, think: string, estimate: () => Amount): Promise<Hold | RunEventOf<'limit'> | null> {
+    const { deps } = this.run;
+    const accounts = isPaid(this.run, scope.context) ? this.accounts() : [];
+    if (accounts.length === 0) {
+      await this.end();
+      return null;
+    }
+    const amount = estimate();
+    if (this.leftOver !== null) await this.leftOver;
+    const asked: Asked = { amount, accounts, until: deps.clock.now() + stepTime(scope) };
+    if (this.slice !== null && !this.mayDraw(this.slice, think, asked)) await this.end();
+    if (this.slice === null) {
+      const refused = await this.reserve(scope, asked);
+      if (refused !== null) return refused;
+    }
+    return this.draw(think, amount);
+  }
+
+  /** The owner lets go of the run on purpose: resolves when everything that it reserved is settled. */
+  async close(): Promise<void> {
+    this.over = true;
+    await Promise.all([this.leftOver, this.end()]);
+  }
+
+  /** The owner has lost the run, or crashed. */
+  leave(): void {
+    const { deps, accepted } = this.run;
+    this.close().catch((thrown: unknown) => this.notTold(thrown));
+    deps.ledger.left(accepted.run, this.fold.protocol.epoch);
+  }
+
+  /** The same list as long as the quotas say the same. */
+  private accounts(): AccountRef[] {
+    const { deps, accepted } = this.run;
+    const quotas = deps.quotas();
+    if (this.known?.quotas !== quotas) {
+      const refs = accountsOf(quotas, spenderOf(accepted));
+      const unchanged = JSON.stringify(refs) === JSON.stringify(this.known?.refs);
+      this.known = { quotas, refs: unchanged && this.known !== null ? this.known.refs : refs };
+    }
+    return this.known.refs;
+  }
+
+  private mayDraw(slice: Slice, think: string, { amount, accounts, until }: Asked): boolean {
+    const { bus, clock, ledger } = this.run.deps;
+    // The call before was charged, and the journal has not heard of it.
+    const isTorn = slice.last?.think === think && !isSame(slice.last.amount, NOTHING);
+    return (
+      slice.ended === null &&
+      slice.drawn === null &&
+      !isTorn &&
+      clock.now() < slice.drawUntil &&
+      until + SETTLE_MS <= slice.entry.until &&
+      fitsIn(amount, leftOf(slice.entry.amount, slice.used)) &&
+      accounts === slice.entry.accounts &&
+      bus.connected &&
+      ledger.notReady() === null &&
+      ledger.ledger.accounts.open.has(slice.entry.id)
+    );
+  }
+
+  /** Null when there is a slice now. */
+  private async reserve(scope: EffectScope, { amount, accounts, until }: Asked): Promise<RunEventOf<'limit'> | null> {
+    const { deps, accepted } = this.run;
+    const { accounts: known } = deps.ledger.ledger;
+    const rooms = accounts.map((ref) => ({ ref, account: known.read(ref, deps.clock.now()) }));
+    let calls = callsOfSlice(amount, rooms);
+    for (let wait = AGAIN_MS; ; ) {
+      const entry: LedgerEntryOf<'reserve'> = {
+        v: 1,
+        kind: 'reserve',
+        id: sliceId(accepted.run, this.fold.protocol.n, deps.ids.random()),
+        run: accepted.run,
+        epoch: this.fold.protocol.epoch,
+        until: until + SETTLE_MS + (calls > 1 ? SLICE_MS : 0),
+        amount: times(amount, calls),
+        accounts,
+      };
+      let at = 0;
+      const verdict = await deps.ledger.reserve(entry, (_, when) => {
+        at = when;
+      });
+      if (verdict.granted) {
+        this.begun(entry, at, calls === 1);
+        deps.faults.hit('budget.reserved');
+        if (!this.over) return null;
+        await this.end();
+        throw new AppError('aborted', 'the run was let go while it reserved what its next model call may cost');
+      }
+      if (calls > 1) {
+        calls = 1;
+        continue;
+      }
+      // What others hold may come back: they settle less than they reserved.
+      const mayFit = verdict.left + verdict.held >= amount[verdict.unit];
+      if (!mayFit || deps.clock.now() + wait > until || scope.effort.notWanted) return refused(scope, verdict, amount);
+      const moment = Math.round(wait * (0.5 + deps.ids.fraction()));
+      await new Promise<void>((resolve) => void deps.clock.after(moment, resolve));
+      wait = Math.min(2 * wait, LONGEST_AGAIN_MS);
+    }
+  }
+
+  private begun(entry: LedgerEntryOf<'reserve'>, at: number, isSingle: boolean): void {
+    const { clock } = this.run.deps;
+    const now = clock.now();
+    const ends = entry.accounts.map(({ period }) => spanOf(period, at).until ?? Number.POSITIVE_INFINITY);
+    const drawUntil = Math.min(now + SLICE_MS, ...ends);
+    const isOver = (): void => {
+      // A call that is not over ends it itself.
+      if (this.slice?.drawn === null) this.end().catch((thrown: unknown) => this.notTold(thrown));
     };
-    const verdict = await deps.ledger.reserve(entry, (ledger, at) => tellMarks(scope, ledger, at, entry));
-    if (verdict.granted) return held(scope, entry);
-    // What others hold may come back: they settle less than they reserved.
-    const mayFit = verdict.left + verdict.held >= amount[verdict.unit];
-    if (!mayFit || deps.clock.now() + wait > until || scope.effort.notWanted) return refused(scope, verdict, amount);
-    const moment = Math.round(wait * (0.5 + deps.ids.fraction()));
-    await new Promise<void>((resolve) => void deps.clock.after(moment, resolve));
+    const cancel = isSingle ? () => {} : clock.after(Math.max(0, drawUntil - now), isOver);
+    const idle = { used: NOTHING, drawn: null, last: null, ended: null, isGuessed: false };
+    this.slice = { entry, at, drawUntil, isSingle, ...idle, cancel };
+  }
+
+  private draw(think: string, amount: Amount): Hold {
+    const { slice } = this;
+    if (slice === null) throw new Error('a call draws from a slice that is not there');
+    const drawn: Drawn = { think, amount, isOver: null };
+    slice.drawn = drawn;
+    return {
+      settle: async (usage, told) => {
+        // Charged meanwhile: it was waited for, and did not say what it used.
+        if (slice.drawn !== drawn) return;
+        if (usage === null) this.guess(slice, amount);
+        const used = usage === null ? amount : amountOf(usage);
+        slice.used = plus(slice.used, used);
+        slice.last = { think, amount: used };
+        slice.drawn = null;
+        drawn.isOver?.();
+        const goesOn =
+          !slice.isSingle &&
+          usage !== null &&
+          (told || isSame(used, NOTHING)) &&
+          this.run.deps.clock.now() < slice.drawUntil &&
+          fitsIn(amount, leftOf(slice.entry.amount, slice.used));
+        if (!goesOn) await this.end();
+      },
+    };
+  }
+
+  /** Resolves when the slice, if there is one, is settled. */
+  private async end(): Promise<void> {
+    const { slice } = this;
+    if (slice === null) return;
+    slice.ended ??= this.settle(slice);
+    await slice.ended;
+  }
+
+  private async settle(slice: Slice): Promise<void> {
+    const { deps, log } = this.run;
+    const { clock, ledger, faults } = deps;
+    slice.cancel();
+    const cut = slice.drawn;
+    if (cut !== null) {
+      await new Promise<void>((resolve) => {
+        cut.isOver = resolve;
+        clock.after(WORDS_MS, resolve);
+      });
+    }
+    const { id, accounts, amount: reserved } = slice.entry;
+    const { drawn } = slice;
+    if (drawn !== null) {
+      slice.used = plus(slice.used, drawn.amount);
+      slice.drawn = null;
+      this.guess(slice, drawn.amount);
+    }
+    const amount = slice.used;
+    const isLost = slice.isGuessed && isSame(amount, reserved);
+    const why = 'what the model call used is not known';
+    await ledger.tell(isLost ? { v: 1, kind: 'lost', id, why } : { v: 1, kind: 'settle', id, amount }, (now) =>
+      tellMarks(log, now, accounts, slice.at, amount),
+    );
+    faults.hit('budget.settled');
+    if (this.slice === slice) this.slice = null;
+  }
+
+  private guess(slice: Slice, { nanos, tokens }: Amount): void {
+    slice.isGuessed = true;
+    this.run.log.warn('ledger.reservation_lost', {
+      id: slice.entry.id,
+      why: 'what the model call used is not known',
+      consequence: 'it is charged at its estimate',
+      nanos,
+      tokens,
+    });
+  }
+
+  private notTold(thrown: unknown): void {
+    const { code, message } = toAppError(thrown);
+    if (code === 'closed') return;
+    const consequence = 'it is charged by the next owner of the run, or when it is overdue';
+    this.run.log.warn('ledger.not_told', { kind: 'settle', code, message, consequence });
   }
 }
 
@@ -83,29 +313,6 @@ export function usedByFailed({ usage, code }: AppError, isCut: boolean): Usage |
 
 /** It was on its way to the provider, who may have answered and counted. */
 const NOT_KNOWN: ReadonlySet<string> = new Set(['timeout', 'aborted', 'model_unavailable', 'closed']);
-
-function held({ deps, log }: EffectScope, { id }: LedgerEntryOf<'reserve'>): Hold {
-  return {
-    async settle(usage) {
-      if (usage === null) {
-        log.warn('ledger.reservation_lost', {
-          id,
-          why: 'what the model call used is not known',
-          consequence: 'it is charged at its estimate',
-        });
-        await deps.ledger.tell({ v: 1, kind: 'lost', id, why: 'what the model call used is not known' });
-        return;
-      }
-      const tokens = usage.input_tokens + usage.output_tokens;
-      await deps.ledger.tell({
-        v: 1,
-        kind: 'settle',
-        id,
-        amount: { nanos: nanosOf(usage.cost_usd), tokens, count: 0 },
-      });
-    },
-  };
-}
 
 /** The end of a run whose next call has no room (COST-4). */
 function refused(
@@ -129,19 +336,4 @@ function refused(
   const again = until === null ? '' : `; it begins anew at ${new Date(until).toISOString()}`;
   const detail = `the next model call may cost ${say(amount[unit])}, and of the budget ${budget} (${say(most)}) ${say(left)} are left, ${say(rest)} being held by other calls${again}`;
   return { type: 'limit', code: 'budget_exceeded', detail: clip(detail, 1_024) };
-}
-
-/** Tells when this reservation takes an account past a mark: each mark once in a period, by whoever passes it. */
-function tellMarks({ log }: EffectScope, ledger: Ledger, at: number, entry: LedgerEntryOf<'reserve'>): void {
-  for (const ref of entry.accounts) {
-    const { spent, held: open } = ledger.accounts.read(ref, at);
-    tellMark(ref, 'usd', spent.nanos + open.nanos, entry.amount.nanos, ref.max_nanos);
-    tellMark(ref, 'tokens', spent.tokens + open.tokens, entry.amount.tokens, ref.max_tokens);
-  }
-  function tellMark({ scope, period }: AccountRef, unit: string, used: number, added: number, most = 0): void {
-    if (most === 0) return;
-    const mark = MARKS.findLast((share) => used >= share * most);
-    if (mark === undefined || used - added >= mark * most) return;
-    log.warn('budget.threshold', { budget: scope, period, unit, percent: mark * 100 });
-  }
 }

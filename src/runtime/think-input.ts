@@ -45,7 +45,7 @@ export async function thinkInput(
     ...(draft === undefined ? {} : { draft }),
     ...noticeOf(last, loop),
     limits,
-    maxOutputTokens: Math.min(limits.output_tokens_per_step, mostOutput(scope, phase)),
+    maxOutputTokens: maxOutputOf(accepted, context, phase),
     remaining: remainingOf(scope),
     step: context.steps + 1,
     get signal() {
@@ -72,9 +72,15 @@ function noticeOf(last: boolean, loop: LoopVerdict | null): Pick<ThinkInput, 'no
   return loop === null || loop.rung === 'warn' ? {} : { notice: nudgeOf(loop) };
 }
 
-function mostOutput({ accepted, context }: EffectScope, phase: ThinkInput['phase']): number {
-  if (isPlain(context)) return accepted.agent.fallback?.plain?.output_tokens ?? Number.POSITIVE_INFINITY;
-  return phase === 'planning' ? PLANNING_TOKENS : Number.POSITIVE_INFINITY;
+/** Most output tokens that a model is asked for. */
+export function maxOutputOf(
+  { agent }: EffectScope['accepted'],
+  context: EffectScope['context'],
+  phase: ThinkInput['phase'],
+): number {
+  const most = context.limits.output_tokens_per_step;
+  if (isPlain(context)) return Math.min(most, agent.fallback?.plain?.output_tokens ?? most);
+  return phase === 'planning' ? Math.min(most, PLANNING_TOKENS) : most;
 }
 
 function readerFor({ deps, context, read }: EffectScope, from: number | undefined): EntryReader {

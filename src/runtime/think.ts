@@ -24,15 +24,12 @@ import { type EffectScope, stepTime, type WantOf } from './effects.ts';
 import { fetchedOf } from './freshness.ts';
 import { askedByLoop, loopBeforeStep, loopInDecision, refusedByLoop, stoppedBy } from './loop-watch.ts';
 import { underOldKeys } from './open-calls.ts';
-import { estimateFor, type Hold, holdForThink, usedByFailed } from './spending.ts';
+import { type Hold, usedByFailed, WORDS_MS } from './spending.ts';
 import { planInForce, thinkInput } from './think-input.ts';
 import { anomalies, tellLoop } from './warnings.ts';
 
 /** Largest decision, bytes of its JSON. */
 const MAX_DECISION_BYTES = 256 * 1024;
-
-/** How long a model that was cut off may take to say what it used, milliseconds. */
-const WORDS_MS = 250;
 
 /**
  * One model call. Policy is asked before (limits) and after (usage, gates); its verdict stands in the same journal entry
@@ -56,8 +53,8 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   try {
     const model = deps.models.get(name);
     const input = await thinkInput(scope, want.phase, loop);
-    const estimate = estimateFor(scope, input.maxOutputTokens);
-    const held = await holdForThink(scope, want.id, estimate);
+    const estimate = scope.spending.estimate(scope, input.maxOutputTokens);
+    const held = await scope.spending.hold(scope, want.id, estimate);
     if (held !== null && 'type' in held) return fallBackOr(scope, held);
     hold = held;
     const gates = await passGates(scope, uses, { tokens: () => estimate().tokens, nanos: () => estimate().nanos });
@@ -68,7 +65,7 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
       passed.over('not_made', null);
       passed = null;
       if (permit !== 'wait') throw permit.off;
-      await hold?.settle(NO_USAGE);
+      await hold?.settle(NO_USAGE, true);
       return [];
     }
     started = deps.clock.now();
@@ -82,12 +79,12 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
     const isCut = notWanted || switchedOff !== undefined;
     const used = passed === null ? NO_USAGE : usedByFailed(toAppError(thrown), isCut);
     passed?.over(isCut ? 'cut' : error, used);
-    await hold?.settle(used);
+    await hold?.settle(used, !isCut);
     return failed(scope, error, Math.max(0, deps.clock.now() - started));
   }
   deps.faults.hit('think.returned');
   passed.over('ok', reply.usage);
-  await hold?.settle(reply.usage);
+  await hold?.settle(reply.usage, true);
   const ms = Math.max(0, deps.clock.now() - started);
   log.info('llm.response', {
     step: context.steps + 1,

@@ -78,6 +78,7 @@ describe('the drill of budgets', () => {
     expect({ code, said: code === 0 ? '' : said }).toEqual({ code: 0, said: '' });
     expect(figures).toMatchObject({ killed: 2, overshoot: 0, ledgerDifference: 0, unaccounted: 0, withoutResult: 0 });
     expect(figures.lost).toBeGreaterThan(0);
+    expect(figures.calls).toBeGreaterThan(figures.granted as number);
     expect(figures.refused).toBeGreaterThan(0);
   });
 

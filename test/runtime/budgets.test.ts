@@ -17,6 +17,9 @@ function cluster(replies: Parameters<typeof scriptedModel>[0]): Cluster {
   return made;
 }
 
+/** Too little for a slice: each call reserves its own estimate. */
+const TIGHT = { users: { '*': { day: { usd: 0.05 } } } };
+
 const entries = (on: Cluster) => on.last('LEDGER', '>', (text) => LedgerEntry.parse(JSON.parse(text)));
 const user = (name: string) => ({ scope: `user:${name}`, period: 'day' as const });
 
@@ -39,7 +42,7 @@ describe('a budget', () => {
       accounts: [{ scope: 'user:u', period: 'day', max_nanos: 10_000_000_000 }],
     });
     if (reserve?.kind !== 'reserve') throw new Error('no reservation');
-    expect(reserve.amount.tokens).toBeGreaterThan(2_000);
+    expect(reserve.amount.tokens).toBeGreaterThan(8 * 2_000);
     expect(reserve.amount.nanos).toBe(reserve.amount.tokens * 1_000);
     expect(during).toMatchObject({ held: reserve.amount, spent: { nanos: 0 } });
     expect(settle).toEqual({ v: 1, kind: 'settle', id: reserve.id, amount: { nanos: 500_000, tokens: 500, count: 0 } });
@@ -121,10 +124,10 @@ describe('a budget', () => {
 
   it('is charged the estimate of a call over which its node died, by an entry of the next owner', async () => {
     const one = cluster([scripted(answer, used(500)), scripted(answer, used(700))]);
-    const dying = await one.node('n1', { dieAt: (point) => point === 'think.returned' });
+    const dying = await one.node('n1', { quotas: TIGHT, dieAt: (point) => point === 'think.returned' });
     await one.submit({ input: 'x' }, 'paying');
     await one.until('death', async () => dying.dead);
-    const next = await one.node('n2');
+    const next = await one.node('n2', { quotas: TIGHT });
     expect(await one.result()).toMatchObject({ status: 'completed' });
     const all = await entries(one);
     expect(all.map(({ kind }) => kind)).toEqual(['reserve', 'lost', 'reserve', 'settle']);
@@ -143,7 +146,7 @@ describe('a budget', () => {
       new AppError('model_unavailable', 'no answer'),
       scripted(answer, used(1)),
     ]);
-    await one.node();
+    await one.node('n1', { quotas: TIGHT });
     await one.submit({ input: 'x' }, 'paying');
     await one.result();
     const ends = (await entries(one)).filter(({ kind }) => kind === 'settle' || kind === 'lost');

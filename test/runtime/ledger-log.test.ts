@@ -131,7 +131,7 @@ describe('the ledger of a node', () => {
     await clock.settle();
     mine.crash();
     broker.intercept = () => 'ok';
-    next.ledger.claimed('run-1', 7);
+    void next.ledger.claimed('run-1', 7, () => Promise.resolve(new Map()));
     await clock.settle();
     expect(spent(next)).toMatchObject({ spent: { nanos: 10 }, held: { nanos: 10 } });
     broker.release();

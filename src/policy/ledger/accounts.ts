@@ -15,7 +15,7 @@ export type Unit = 'nanos' | 'tokens' | 'count';
 const LIMITS = { nanos: 'max_nanos', tokens: 'max_tokens', count: 'max_count' } as const;
 const UNITS = Object.keys(LIMITS) as Unit[];
 
-const NOTHING: Amount = { nanos: 0, tokens: 0, count: 0 };
+export const NOTHING: Amount = { nanos: 0, tokens: 0, count: 0 };
 const DAY_MS = 86_400_000;
 /** An account without an end is forgotten when nothing was reserved in it for so long. */
 const UNUSED_MS = 90 * DAY_MS;
@@ -132,7 +132,7 @@ export function spanOf(period: Period, at: number): { name: string; until: numbe
   }
 }
 
-function plus(a: Amount, b: Amount): Amount {
+export function plus(a: Amount, b: Amount): Amount {
   return { nanos: a.nanos + b.nanos, tokens: a.tokens + b.tokens, count: a.count + b.count };
 }
 
