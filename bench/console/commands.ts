@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
 import type { Command } from 'commander';
+import { endAfter } from '../support/deadline.ts';
 import { finish, type ReportOptions, reporting } from '../support/report.ts';
 import { startBrowser } from './browser.ts';
 import { liveLatency } from './latency.ts';
@@ -49,6 +50,9 @@ interface ManyRunsCommandOptions extends ReportOptions {
   changes: string;
   rounds: string;
 }
+
+/** For everything beside the measurement itself, of a command that gives itself an end. */
+const PATIENCE_MS = 600_000;
 
 const ASSETS = 'folder of the built page; default: what npm run build made';
 
@@ -111,6 +115,8 @@ async function watched(options: WatchedCommandOptions): Promise<void> {
     blocks: Number(blocks),
     warmup: Number(warmup),
   };
+  const blockMs = settings.steps * settings.toolMs;
+  endAfter(PATIENCE_MS + 2 * (settings.blocks + settings.warmup) * 5 * blockMs);
   const found = await watchedRuns(settings, cpus().length);
   const notes =
     'ratios of blocks with one tab on each run to blocks with none, by turns on one node at a load that leaves the machine some: mean over pairs of blocks and its standard error; speed: durable steps a second; each process by its own CPU time';
@@ -119,6 +125,7 @@ async function watched(options: WatchedCommandOptions): Promise<void> {
 }
 
 async function many(options: ManyRunsCommandOptions): Promise<void> {
+  endAfter(PATIENCE_MS);
   const figures = await manyRuns({
     runs: Number(options.runs),
     changes: Number(options.changes),
@@ -147,6 +154,7 @@ async function live(options: LiveRunsCommandOptions): Promise<void> {
     stepMs: Number(options.stepMs),
     minutes: Number(options.minutes),
   };
+  endAfter(PATIENCE_MS + 2 * settings.minutes * 60_000);
   const figures = await liveRuns({ ...settings, warmupSeconds: Number(options.warmup), assets: options.assets });
   const violations: string[] = [];
   if (figures.live < runs) violations.push(`${figures.live} of ${runs} runs were live to the end`);

@@ -40,6 +40,9 @@ export const MOST_COST_OF_WATCHING = 0.05;
 /** How long the tabs get to hear of the last entries, milliseconds. */
 const LAST_WORD_MS = 3_000;
 
+/** With more, what others do on the machine decides how fast the runs are. */
+const MOST_BUSY_PCT = 80;
+
 /** Of the entries; the rest may come after a run has ended, on a machine that is full. */
 const FEWEST_HEARD = 0.9;
 
@@ -232,7 +235,7 @@ function mapped(block: Block, of: (key: keyof Block) => number): Block {
 }
 
 /** What these figures say against the cost of watching. As with telemetry, a bound within two standard errors is not kept. */
-export function faultsOfWatching({ speed, nodeCpu, heard }: Watched): string[] {
+export function faultsOfWatching({ alone, speed, nodeCpu, heard }: Watched): string[] {
   const costs = [
     { what: 'steps a second', cost: 1 - speed.mean, error: speed.error },
     { what: "node's CPU time a step", cost: nodeCpu.mean - 1, error: nodeCpu.error },
@@ -243,6 +246,9 @@ export function faultsOfWatching({ speed, nodeCpu, heard }: Watched): string[] {
     const isShown = cost + 2 * error <= MOST_COST_OF_WATCHING;
     return isShown ? [] : [`${said}: not shown to be under ${percent(MOST_COST_OF_WATCHING)}; take more blocks`];
   });
+  if (alone.machineBusyPct > MOST_BUSY_PCT) {
+    faults.push(`the machine was ${alone.machineBusyPct} % busy with nobody looking: steps a second show nothing`);
+  }
   if (!(heard >= FEWEST_HEARD))
     faults.push(`the tabs heard of ${percent(heard)} of the entries: they were not watched`);
   return faults;

@@ -67,7 +67,7 @@ describe('a request (APPR-2)', () => {
       args: { amount: 12, api_key: 'k-1' },
       risk: 'low',
       reasons: [{ rule: 'tool_protected' }],
-      policy: 'payer@1',
+      policy: 'policy@1',
       needed: 1,
       given: [],
       groups: ['approvers'],
