@@ -47,7 +47,12 @@ function markUpdates(name: string): string {
   return `const listen = EventSource.prototype.addEventListener;
 EventSource.prototype.addEventListener = function (type, listener, options) {
   if (type !== 'runs' && type !== 'overview') return listen.call(this, type, listener, options);
-  return listen.call(this, type, (event) => { performance.mark('${MARK}:${name}'); listener(event); }, options);
+  return listen.call(this, type, (event) => {
+    performance.mark('${MARK}:${name}');
+    // The trace has it; in the page it would stay for good.
+    performance.clearMarks();
+    listener(event);
+  }, options);
 };`;
 }
 
