@@ -4,10 +4,10 @@ import { type Amount, LedgerEntry, type LedgerEntryOf, type Reservation } from '
 import { streamsOf } from '../core/streams.ts';
 import type { Subjects } from '../core/subjects.ts';
 import type { Reserved } from '../policy/ledger/accounts.ts';
-import { isSame } from '../policy/slices.ts';
 import type { Probed } from '../policy/ledger/breakers.ts';
 import type { Taken } from '../policy/ledger/buckets.ts';
 import { Ledger, type LedgerVerdict } from '../policy/ledger/ledger.ts';
+import { isSame } from '../policy/slices.ts';
 import type { Bus, StoredMessage, Subscription } from '../ports/bus.ts';
 import type { Cancel, Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';

@@ -8,7 +8,7 @@ import { accountsOf, usdOf } from '../policy/quotas.ts';
 import { amountOf, callsOfSlice, fitsIn, isSame, leftOf, SLICE_MS, sliceId, times } from '../policy/slices.ts';
 import type { Cancel } from '../ports/clock.ts';
 import { tellMarks } from './budget-marks.ts';
-import { type EffectScope, stepTime } from './effects.ts';
+import { type EffectScope, type Hold, stepTime } from './effects.ts';
 import { charsOf, estimateFor, type Spender, spenderOf } from './estimate.ts';
 import type { RunFold } from './fold.ts';
 import { chargeByJournal } from './left-open.ts';
@@ -30,14 +30,6 @@ const AGAIN_MS = 250;
 const LONGEST_AGAIN_MS = 4_000;
 /** How long a call that was cut off may take to say what it used, milliseconds. */
 export const WORDS_MS = 250;
-
-export interface Hold {
-  /**
-   * What was used is charged; null: nobody knows, so the estimate is.
-   * @param told whether what is journalled next says the same
-   */
-  settle(usage: Usage | null, told: boolean): Promise<void>;
-}
 
 /** A call that draws from a slice and is not over. */
 interface Drawn {
@@ -100,7 +92,7 @@ export class Spending {
       }) ?? null;
   }
 
-  /** Null: the call costs nothing. Throws AppError `ledger_unavailable`, or `unknown_price`. */
+  /** As `EffectScope` says. */
   async hold(scope: EffectScope, think: string, maxOutputTokens: number): Promise<Hold | RunEventOf<'limit'> | null> {
     const { deps } = this.run;
     const amount = estimateFor(this.run, scope.context, maxOutputTokens, this.chars);

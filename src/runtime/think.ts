@@ -20,11 +20,11 @@ import type { ThinkReply } from '../ports/model.ts';
 import { isStopped, type Passed, passGates } from './call-gates.ts';
 import { type Stopped, waitOf } from './call-refusals.ts';
 import { fallBackOr, linkFor, tellFallback } from './degrade.ts';
-import { type EffectScope, stepTime, type WantOf } from './effects.ts';
+import { type EffectScope, type Hold, stepTime, type WantOf } from './effects.ts';
 import { fetchedOf } from './freshness.ts';
 import { askedByLoop, loopBeforeStep, loopInDecision, refusedByLoop, stoppedBy } from './loop-watch.ts';
 import { underOldKeys } from './open-calls.ts';
-import { type Hold, usedByFailed, WORDS_MS } from './spending.ts';
+import { usedByFailed, WORDS_MS } from './spending.ts';
 import { planInForce, thinkInput } from './think-input.ts';
 import { anomalies, tellLoop } from './warnings.ts';
 
@@ -53,7 +53,7 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   try {
     const model = deps.models.get(name);
     const input = await thinkInput(scope, want.phase, loop);
-    const held = await scope.spending.hold(scope, want.id, input.maxOutputTokens);
+    const held = await scope.hold(want.id, input.maxOutputTokens);
     if (held !== null && 'type' in held) return fallBackOr(scope, held);
     hold = held;
     const gates = await passGates(scope, uses);
