@@ -24,8 +24,9 @@ import { type EffectScope, type Hold, stepTime, type WantOf } from './effects.ts
 import { fetchedOf } from './freshness.ts';
 import { askedByLoop, loopBeforeStep, loopInDecision, refusedByLoop, stoppedBy } from './loop-watch.ts';
 import { underOldKeys } from './open-calls.ts';
-import { usedByFailed, WORDS_MS } from './spending.ts';
+import { WORDS_MS } from './spending.ts';
 import { planInForce, thinkInput } from './think-input.ts';
+import { usedByFailed } from './used-by-failed.ts';
 import { anomalies, tellLoop } from './warnings.ts';
 
 /** Largest decision, bytes of its JSON. */
