@@ -5,7 +5,7 @@ import { byTurns, roundTurn, type Side, type Turn, type TurnsOptions } from '../
 
 /**
  * What a policy costs a node beside the built-in one: with every section in force on a model that is free, and on one with
- * a price, where each call is reserved before and settled after in every budget. By turns, as for telemetry.
+ * a price, where calls draw from what the run has reserved in every budget. By turns, as for telemetry.
  */
 
 export const POLICY_VARIANTS = ['same', 'policy', 'priced'] as const;
