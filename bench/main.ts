@@ -282,7 +282,7 @@ async function policy(options: TurnOptions): Promise<void> {
   const settings = turnsOf(options);
   const found = await comparePolicy(settings);
   const notes =
-    'ratios to a policy that allows everything, by turns on one server: mean over pairs of processes and its standard error; CPU of the node alone; policy: every section in force, the model is free; priced: the same, and each model call is reserved and settled in every budget; same: the baseline against itself';
+    'ratios to a policy that allows everything, by turns on one server: mean over pairs of processes and its standard error; CPU of the node alone; policy: every section in force, the model is free; priced: the same, and model calls draw from what their run reserves in every budget; same: the baseline against itself';
   const { mean: cpu } = found.cpu.policy;
   const { mean: speed } = found.speed.policy;
   const violations =

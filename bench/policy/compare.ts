@@ -4,8 +4,8 @@ import { startServer } from '../support/server.ts';
 import { byTurns, roundTurn, type Side, type Turn, type TurnsOptions } from '../support/turns.ts';
 
 /**
- * What a policy costs a node beside one that allows everything: with every section in force on a model that is free, and on one with
- * a price, where each call is reserved before and settled after in every budget. By turns, as for telemetry.
+ * What a policy costs a node beside one that allows everything: with every section in force on a model that is free, and on
+ * one with a price, where calls draw from what the run has reserved in every budget. By turns, as for telemetry.
  */
 
 export const POLICY_VARIANTS = ['same', 'policy', 'priced'] as const;

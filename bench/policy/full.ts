@@ -31,5 +31,5 @@ export const FULL_POLICY: PolicyInput = {
   },
 };
 
-/** What the model of the benchmark costs where each call of it is to be reserved and settled; USD a million tokens. */
+/** What the model of the benchmark costs where its calls are to be reserved and settled; USD a million tokens. */
 export const PRICES = { v: 1 as const, prices: [{ model: 'bench', from: '2020-01-01', input: 1, output: 1 }] };

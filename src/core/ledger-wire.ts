@@ -10,7 +10,10 @@ import { z } from 'zod';
 
 const V = z.literal(1);
 const V2 = z.literal(2);
-/** Names the reservation, the permit or the probe: an entry that is stored twice counts once. */
+/**
+ * Names the reservation, the permit or the probe: an entry that is stored twice counts once. That of a slice of a budget
+ * is `<run>:<last entry of its journal then>:<random>`.
+ */
 const Id = z.string().min(1).max(256);
 
 /** USD in whole billionths, so that sums are exact: a token of the cheapest model costs tens of them. */
@@ -77,7 +80,7 @@ export const LedgerEntry = z.discriminatedUnion('kind', [
   }),
   /** What was really spent, or drawn. */
   z.strictObject({ v: V, kind: z.literal('settle'), id: Id, amount: Amount }),
-  /** Nobody knows what was spent, as the owner died over it: it is charged at what was reserved. */
+  /** Nobody knows what was spent: all that was reserved is charged. */
   z.strictObject({ v: V, kind: z.literal('lost'), id: Id, why: z.string().max(256) }),
   /** May this be done now? All buckets or none. */
   z.strictObject({ v: V, kind: z.literal('take'), id: Id, buckets: z.array(BucketRef).min(1).max(8) }),

@@ -1,4 +1,5 @@
 import type { Want } from '../../machines/agent-run/wanted.ts';
+import type { Usage } from '../core/decision.ts';
 import type { AppError } from '../core/errors.ts';
 import type { RunEvent, RunEventOf } from '../core/events.ts';
 import type { LoopState } from '../core/loops.ts';
@@ -8,8 +9,16 @@ import type { WatchedRun } from '../ports/watchdog.ts';
 import type { NodeDeps } from './deps.ts';
 import type { Effort } from './effort.ts';
 import type { RunTelemetry } from './run-telemetry.ts';
-import type { Spending } from './spending.ts';
 import type { EntryReader } from './steps.ts';
+
+/** Money and tokens that are held for a model call. */
+export interface Hold {
+  /**
+   * What was used is charged; null: nobody knows, so the estimate is.
+   * @param told whether what is journalled next says the same
+   */
+  settle(usage: Usage | null, told: boolean): Promise<void>;
+}
 
 /** What an effect may use of the run that wants it. */
 export interface EffectScope {
@@ -24,7 +33,11 @@ export interface EffectScope {
   /** Journals events; false when the run does not take them any more. */
   write(events: RunEvent[]): Promise<boolean>;
   effort: Effort;
-  spending: Spending;
+  /**
+   * Holds what the next model call may cost. Null: it costs nothing; a limit: there is no room for it. Throws AppError
+   * `ledger_unavailable`, or `unknown_price`.
+   */
+  hold(think: string, maxOutputTokens: number): Promise<Hold | RunEventOf<'limit'> | null>;
   /** Whether an owner before this one may have sent the call: what it did is open, whatever comes of it here. */
   inherited(c: string): boolean;
   /** Asked right before an effect is sent; `uses`: scope of its tool or model. */

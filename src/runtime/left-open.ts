@@ -3,7 +3,7 @@ import type { JournalEntry } from '../core/journal-entry.ts';
 import type { RunContext } from '../core/run-state.ts';
 import { accountsOf } from '../policy/quotas.ts';
 import { chargeOf, sliceStart, tracesOf } from '../policy/slices.ts';
-import { tellMarks } from './budget-marks.ts';
+import { tellMarks } from './budget-words.ts';
 import { estimateFor, isPaid, type Spender, spenderOf } from './estimate.ts';
 import type { RunFold } from './fold.ts';
 import type { Charge, Left } from './ledger-log.ts';

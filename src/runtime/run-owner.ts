@@ -484,7 +484,7 @@ export class RunOwner implements OwnedRun {
   }
 
   private scope(effort: Effort): EffectScope {
-    return {
+    const scope: EffectScope = {
       deps: this.deps,
       accepted: this.accepted,
       context: this.fold.context,
@@ -493,13 +493,14 @@ export class RunOwner implements OwnedRun {
       read: this.read,
       write: (events) => this.push(events),
       effort,
-      spending: this.spending,
+      hold: (think, maxOutputTokens) => this.spending.hold(scope, think, maxOutputTokens),
       inherited: (c) => this.inherited.has(c),
       permit: (uses) => this.permit(uses),
       log: this.log,
       telemetry: this.telemetry,
       watched: this.watched,
     };
+    return scope;
   }
 
   /**

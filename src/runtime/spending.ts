@@ -1,14 +1,13 @@
-import { NO_USAGE, Usage } from '../core/decision.ts';
-import { AppError, clip, toAppError } from '../core/errors.ts';
+import { AppError, toAppError } from '../core/errors.ts';
 import type { RunEventOf } from '../core/events.ts';
 import type { AccountRef, Amount, LedgerEntryOf } from '../core/ledger-wire.ts';
 import type { Quotas } from '../core/quotas.ts';
-import { NOTHING, plus, type Reserved, spanOf } from '../policy/ledger/accounts.ts';
-import { accountsOf, usdOf } from '../policy/quotas.ts';
+import { NOTHING, plus, spanOf } from '../policy/ledger/accounts.ts';
+import { accountsOf } from '../policy/quotas.ts';
 import { amountOf, callsOfSlice, fitsIn, isSame, leftOf, SLICE_MS, sliceId, times } from '../policy/slices.ts';
 import type { Cancel } from '../ports/clock.ts';
-import { tellMarks } from './budget-marks.ts';
-import { type EffectScope, stepTime } from './effects.ts';
+import { refused, tellMarks } from './budget-words.ts';
+import { type EffectScope, type Hold, stepTime } from './effects.ts';
 import { charsOf, estimateFor, isPaid, type Spender, spenderOf } from './estimate.ts';
 import type { RunFold } from './fold.ts';
 import { chargeByJournal } from './left-open.ts';
@@ -30,14 +29,6 @@ const AGAIN_MS = 250;
 const LONGEST_AGAIN_MS = 4_000;
 /** How long a call that was cut off may take to say what it used, milliseconds. */
 export const WORDS_MS = 250;
-
-export interface Hold {
-  /**
-   * What was used is charged; null: nobody knows, so the estimate is.
-   * @param told whether what is journalled next says the same
-   */
-  settle(usage: Usage | null, told: boolean): Promise<void>;
-}
 
 /** A call that draws from a slice and is not over. */
 interface Drawn {
@@ -100,21 +91,15 @@ export class Spending {
       }) ?? null;
   }
 
-  /** What the next model call may use; worked out when it is first asked for. Throws AppError `unknown_price`. */
-  estimate({ context }: EffectScope, maxOutputTokens: number): () => Amount {
-    let known: Amount | null = null;
-    return () => (known ??= estimateFor(this.run, context, maxOutputTokens, this.chars));
-  }
-
-  /** Null: the call costs nothing. Throws AppError `ledger_unavailable`, or `unknown_price`. */
-  async hold(scope: EffectScope, think: string, estimate: () => Amount): Promise<Hold | RunEventOf<'limit'> | null> {
+  /** As `EffectScope` says. */
+  async hold(scope: EffectScope, think: string, maxOutputTokens: number): Promise<Hold | RunEventOf<'limit'> | null> {
     const { deps } = this.run;
     const accounts = isPaid(this.run, scope.context) ? this.accounts() : [];
     if (accounts.length === 0) {
       await this.end();
       return null;
     }
-    const amount = estimate();
+    const amount = estimateFor(this.run, scope.context, maxOutputTokens, this.chars);
     if (this.leftOver !== null) await this.leftOver;
     const asked: Asked = { amount, accounts, until: deps.clock.now() + stepTime(scope) };
     if (this.slice !== null && !this.mayDraw(this.slice, think, asked)) await this.end();
@@ -202,7 +187,8 @@ export class Spending {
       }
       // What others hold may come back: they settle less than they reserved.
       const mayFit = verdict.left + verdict.held >= amount[verdict.unit];
-      if (!mayFit || deps.clock.now() + wait > until || scope.effort.notWanted) return refused(scope, verdict, amount);
+      if (!mayFit || deps.clock.now() + wait > until || scope.effort.notWanted)
+        return refused(scope.log, accepted.user, verdict, amount);
       const moment = Math.round(wait * (0.5 + deps.ids.fraction()));
       await new Promise<void>((resolve) => void deps.clock.after(moment, resolve));
       wait = Math.min(2 * wait, LONGEST_AGAIN_MS);
@@ -302,38 +288,4 @@ export class Spending {
     const consequence = 'it is charged by the next owner of the run, or when it is overdue';
     this.run.log.warn('ledger.not_told', { kind: 'settle', code, message, consequence });
   }
-}
-
-/** What a failed call used, by what it says of it; null: nobody knows. @param isCut it was cut off from this side */
-export function usedByFailed({ usage, code }: AppError, isCut: boolean): Usage | null {
-  const used = Usage.safeParse(usage);
-  if (used.success) return used.data;
-  return isCut || NOT_KNOWN.has(code) ? null : NO_USAGE;
-}
-
-/** It was on its way to the provider, who may have answered and counted. */
-const NOT_KNOWN: ReadonlySet<string> = new Set(['timeout', 'aborted', 'model_unavailable', 'closed']);
-
-/** The end of a run whose next call has no room (COST-4). */
-function refused(
-  { accepted, log }: EffectScope,
-  verdict: Extract<Reserved, { granted: false }>,
-  amount: Amount,
-): RunEventOf<'limit'> {
-  const { account, unit, left, held: rest, until } = verdict;
-  const most = (unit === 'nanos' ? account.max_nanos : account.max_tokens) ?? 0;
-  const say = (n: number) => (unit === 'nanos' ? `${usdOf(n).toFixed(4)} USD` : `${n} tokens`);
-  const budget = `${account.scope}${account.period === 'ever' ? '' : ` this ${account.period}`}`;
-  log.warn('budget_exceeded', {
-    user_id: accepted.user,
-    budget,
-    most: say(most),
-    current_spend: say(most - left - rest),
-    held: say(rest),
-    estimated_cost: say(amount[unit]),
-    consequence: 'the run ends budget_exceeded',
-  });
-  const again = until === null ? '' : `; it begins anew at ${new Date(until).toISOString()}`;
-  const detail = `the next model call may cost ${say(amount[unit])}, and of the budget ${budget} (${say(most)}) ${say(left)} are left, ${say(rest)} being held by other calls${again}`;
-  return { type: 'limit', code: 'budget_exceeded', detail: clip(detail, 1_024) };
 }

@@ -6,6 +6,7 @@ import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import type { PlannedCall, RunEvent } from '../core/events.ts';
 import { isPlain, modelOf } from '../core/fallback.ts';
 import { exceedsBytes } from '../core/json.ts';
+import type { Amount } from '../core/ledger-wire.ts';
 import type { LoopVerdict } from '../core/loops.ts';
 import type { Plan } from '../core/plan.ts';
 import { modelScope } from '../core/switch-scope.ts';
@@ -20,12 +21,14 @@ import type { ThinkReply } from '../ports/model.ts';
 import { isStopped, type Passed, passGates } from './call-gates.ts';
 import { type Stopped, waitOf } from './call-refusals.ts';
 import { fallBackOr, linkFor, tellFallback } from './degrade.ts';
-import { type EffectScope, stepTime, type WantOf } from './effects.ts';
+import { type EffectScope, type Hold, stepTime, type WantOf } from './effects.ts';
+import { estimateFor } from './estimate.ts';
 import { fetchedOf } from './freshness.ts';
 import { askedByLoop, loopBeforeStep, loopInDecision, refusedByLoop, stoppedBy } from './loop-watch.ts';
 import { underOldKeys } from './open-calls.ts';
-import { type Hold, usedByFailed, WORDS_MS } from './spending.ts';
+import { WORDS_MS } from './spending.ts';
 import { planInForce, thinkInput } from './think-input.ts';
+import { usedByFailed } from './used-by-failed.ts';
 import { anomalies, tellLoop } from './warnings.ts';
 
 /** Largest decision, bytes of its JSON. */
@@ -53,8 +56,9 @@ export async function think(scope: EffectScope, want: WantOf<'think'>): Promise<
   try {
     const model = deps.models.get(name);
     const input = await thinkInput(scope, want.phase, loop);
-    const estimate = scope.spending.estimate(scope, input.maxOutputTokens);
-    const held = await scope.spending.hold(scope, want.id, estimate);
+    let known: Amount | null = null;
+    const estimate = () => (known ??= estimateFor(scope, context, input.maxOutputTokens));
+    const held = await scope.hold(want.id, input.maxOutputTokens);
     if (held !== null && 'type' in held) return fallBackOr(scope, held);
     hold = held;
     const gates = await passGates(scope, uses, { tokens: () => estimate().tokens, nanos: () => estimate().nanos });

@@ -183,7 +183,7 @@ describe('a slice whose owner is cut off from the run', () => {
     const spending = new Spending({ deps, accepted, log: silent }, fold);
     const scope = { deps, accepted, log: silent, context: fold.context, effort: new Effort() } as EffectScope;
     const call = async (think: string) => {
-      const hold = await spending.hold(scope, think, spending.estimate(scope, 1_000));
+      const hold = await spending.hold(scope, think, 1_000);
       if (hold === null || 'type' in hold) throw new Error('not held');
       await hold.settle(used(10), true);
     };

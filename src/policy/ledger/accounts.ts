@@ -16,7 +16,8 @@ const LIMITS = { nanos: 'max_nanos', tokens: 'max_tokens', count: 'max_count' } 
 const UNITS = Object.keys(LIMITS) as Unit[];
 
 export const NOTHING: Amount = { nanos: 0, tokens: 0, count: 0 };
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 /** An account without an end is forgotten when nothing was reserved in it for so long. */
 const UNUSED_MS = 90 * DAY_MS;
 
@@ -117,12 +118,34 @@ export class Accounts {
   }
 }
 
+interface Span {
+  name: string;
+  until: number | null;
+}
+
+/** Spans of the hour that was asked for last: each entry asks for those of all of its accounts, and formatting a date is slow. */
+const spans = { hour: Number.NaN, of: new Map<Period, Span>() };
+
 /** The period that a moment lies in: a name that no other has (with its year), and its end. UTC. */
-export function spanOf(period: Period, at: number): { name: string; until: number | null } {
+export function spanOf(period: Period, at: number): Span {
+  const hour = Math.floor(at / HOUR_MS);
+  if (hour !== spans.hour) {
+    spans.hour = hour;
+    spans.of.clear();
+  }
+  let span = spans.of.get(period);
+  if (span === undefined) {
+    span = spanWith(period, at);
+    spans.of.set(period, span);
+  }
+  return span;
+}
+
+function spanWith(period: Period, at: number): Span {
   const iso = new Date(at).toISOString();
   switch (period) {
     case 'hour':
-      return { name: iso.slice(0, 13), until: Math.floor(at / 3_600_000) * 3_600_000 + 3_600_000 };
+      return { name: iso.slice(0, 13), until: (Math.floor(at / HOUR_MS) + 1) * HOUR_MS };
     case 'day':
       return { name: iso.slice(0, 10), until: Math.floor(at / DAY_MS) * DAY_MS + DAY_MS };
     case 'month':
