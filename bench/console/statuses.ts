@@ -31,7 +31,7 @@ export function madeRuns(count: number, now: number): MadeRuns {
   const states = STATES.flatMap(([state, share]) => Array.from({ length: share }, () => state));
   const statuses = Array.from({ length: count }, (_, i): StatusEvent => {
     const at = now - Math.floor(((count - i) * SPREAD_MS) / count);
-    const run = `${periodOf(at)}-bench001-${(i + 1).toString(36).padStart(5, '0')}`;
+    const run = `${periodOf(at)}-bench001-${(i + 1).toString(36)}`;
     const step = 1 + random.int(19);
     return statusOf({ run, at, step, state: random.pick(states), agent: random.int(AGENTS), user: random.int(USERS) });
   });
@@ -55,6 +55,7 @@ function statusOf({ run, at, step, state, agent, user }: Standing): StatusEvent 
     agent: `agent-${agent}`,
     user: `user-${user}`,
     at,
+    accepted_at: at,
     state,
     phase: over ? 'complete' : 'executing',
     step,

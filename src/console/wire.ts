@@ -57,6 +57,8 @@ export interface RunRow {
   /** When it came to stand there, as far as its statuses tell; and when it was last heard of. */
   since: number;
   at: number;
+  /** As far as its statuses tell. */
+  accepted_at: number;
   step: number;
   progress: number | null;
   cost_usd: number;

@@ -13,6 +13,8 @@ export const StatusEvent = z.strictObject({
   agent: z.string(),
   user: z.string(),
   at: z.int(),
+  /** When its task was accepted, epoch milliseconds; absent where it never was, and from older nodes. */
+  accepted_at: z.int().optional(),
   /** State of the chart, dotted: `thinking.deciding`; `rejected` when the task was never accepted. */
   state: z.string(),
   phase: z.enum(['planning', 'executing', 'reviewing', 'complete']),

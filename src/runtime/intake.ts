@@ -94,8 +94,9 @@ export class Intake {
     // activated the first time.
     if (fresh && message.deliveries === 1) {
       const progress = task.plan === undefined ? null : 0;
-      const status = { run, at: message.at, state: 'idle.accepted', progress, can_cancel: true, task_seq: message.seq };
-      this.tell(agent.name, user, status);
+      const { at, seq } = message;
+      const told = { run, at, accepted_at: at, state: 'idle.accepted', progress, can_cancel: true, task_seq: seq };
+      this.tell(agent.name, user, told);
     } else await this.tellAgain(message, run);
     await publishActivation(this.deps, birth, { first: fresh });
     this.deps.faults.hit('intake.activated');

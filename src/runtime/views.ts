@@ -28,6 +28,7 @@ export function statusOf(fold: RunFold, steps: StepSummary[] = []): StatusEvent 
     agent: context.agent,
     user: context.user,
     at: protocol.at,
+    accepted_at: context.accepted_at,
     state: path,
     phase: phaseOf(path),
     step: context.steps,

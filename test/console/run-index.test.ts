@@ -30,7 +30,7 @@ function expected(rows: RunRow[], { text, states, needs, sort, offset, limit }: 
   const matching = rows.filter((row) => words.every((word) => textOf(row).includes(word)));
   const counts: Record<string, number> = {};
   for (const { state } of matching) counts[topOf(state)] = (counts[topOf(state)] ?? 0) + 1;
-  const newest = (a: RunRow, b: RunRow) => (a.run < b.run ? 1 : -1);
+  const newest = (a: RunRow, b: RunRow) => b.accepted_at - a.accepted_at || (a.run < b.run ? 1 : -1);
   const by: Record<RunQuery['sort'], (a: RunRow, b: RunRow) => number> = {
     newest,
     age: (a, b) => Number(isOver(a.state)) - Number(isOver(b.state)) || a.since - b.since || newest(a, b),
@@ -90,6 +90,14 @@ class Changing {
 }
 
 describe('the index of runs', () => {
+  it('tells the newest by when they were accepted, whatever their ids are like', () => {
+    const index = new RunIndex();
+    const [made] = madeRuns(1, NOW).statuses as [StatusEvent];
+    const ids = ['20260101-b-z', '20260101-kff00', '20260101-b-10', '20260101-d0011'];
+    for (const [i, run] of ids.entries()) index.push({ ...made, run, accepted_at: NOW + i, at: NOW + 9 - i });
+    expect(index.query(ALL).rows.map(({ run }) => run)).toEqual(ids.toReversed());
+  });
+
   it('answers as if it sorted and counted everything each time, after few changes and after many', () => {
     const changing = new Changing(1_500);
     changing.check();

@@ -148,6 +148,7 @@ function rowOf(status: StatusEvent, before: RunRow | null): RunRow {
     state: status.state,
     since: before?.state === status.state ? before.since : status.at,
     at: status.at,
+    accepted_at: status.accepted_at ?? before?.accepted_at ?? status.at,
     step: status.step,
     progress: status.progress,
     cost_usd: budget?.cost_usd ?? before?.cost_usd ?? 0,

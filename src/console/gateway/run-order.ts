@@ -17,14 +17,16 @@ export interface IndexedRun {
 
 type Compare = (a: IndexedRun, b: IndexedRun) => number;
 
-const byRun: Compare = ({ row: a }, { row: b }) => (a.run < b.run ? 1 : a.run > b.run ? -1 : 0);
+/** Ids do not tell which run is newer: their numbers have no leading zeros, and some are hashes. */
+const newest: Compare = ({ row: a }, { row: b }) =>
+  b.accepted_at - a.accepted_at || (a.run < b.run ? 1 : a.run > b.run ? -1 : 0);
 
 export const COMPARE: Record<RunSort, Compare> = {
-  newest: byRun,
+  newest,
   // What has ended does not age.
-  age: (a, b) => Number(a.over) - Number(b.over) || a.row.since - b.row.since || byRun(a, b),
-  cost: (a, b) => b.row.cost_usd - a.row.cost_usd || byRun(a, b),
-  steps: (a, b) => b.row.step - a.row.step || byRun(a, b),
+  age: (a, b) => Number(a.over) - Number(b.over) || a.row.since - b.row.since || newest(a, b),
+  cost: (a, b) => b.row.cost_usd - a.row.cost_usd || newest(a, b),
+  steps: (a, b) => b.row.step - a.row.step || newest(a, b),
 };
 
 /** Up to this part of all is moved one by one. */
