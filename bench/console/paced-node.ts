@@ -7,6 +7,7 @@ import { ToolDefinition } from '../../src/core/tool.ts';
 import { childOptions, hearParent, say } from '../support/children.ts';
 import { silent } from '../support/log.ts';
 import { seeded } from '../support/random.ts';
+import { TRUSTING } from '../support/trusting.ts';
 import { AGENT, type PacedNodeOptions } from './paced-wire.ts';
 
 /** A node whose runs go on for as long as it is there, each with a step now and then. */
@@ -57,6 +58,7 @@ await startSupervisor({
       call: () => delay(stepMs * (0.5 + random.next()), 'nothing new'),
     },
   ],
+  firstPolicy: TRUSTING,
   settings: { slots, queue_limit: 1_000_000, user_queue_limit: 1_000_000 },
 });
 hearParent(() => {});

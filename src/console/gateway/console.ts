@@ -110,7 +110,8 @@ export async function startConsole(options: ConsoleOptions): Promise<RunningCons
   return {
     url,
     stop: async () => {
-      await list?.stop();
+      // A server that does not answer keeps nobody waiting.
+      void list?.stop();
       tabs.stop();
       follows.stop();
       cluster?.state.stop();
