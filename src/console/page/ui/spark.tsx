@@ -1,5 +1,8 @@
+import { memo } from 'react';
 import type { SeriesPoint } from '../../wire.ts';
 import { clock } from '../lib/format.ts';
+
+const height = 44;
 
 /** A small series of bars, with a part of each in another colour. */
 export function Spark({
@@ -16,7 +19,6 @@ export function Spark({
   const shown = points.slice(-60);
   const max = Math.max(1e-9, ...shown.map(of));
   const width = 240;
-  const height = 44;
   const step = width / 60;
   const from = 60 - shown.length;
   const total = shown.reduce((sum, point) => sum + of(point), 0);
@@ -33,14 +35,28 @@ export function Spark({
         const tall = (of(point) / max) * (height - 4);
         const bad = part === undefined ? 0 : (part(point) / max) * (height - 4);
         const x = (from + index) * step;
-        return (
-          <g key={point.at}>
-            <title>{`${clock(point.at)}: ${Math.round(of(point) * 1e5) / 1e5}`}</title>
-            {tall > 0 && <rect x={x} y={height - 1 - tall} width={step - 1} height={tall} className="spark-bar" />}
-            {bad > 0 && <rect x={x} y={height - 1 - bad} width={step - 1} height={bad} className="spark-bad" />}
-          </g>
-        );
+        return <Bar key={point.at} at={point.at} value={of(point)} x={x} width={step - 1} tall={tall} bad={bad} />;
       })}
     </svg>
   );
 }
+
+interface BarProps {
+  at: number;
+  value: number;
+  x: number;
+  width: number;
+  tall: number;
+  bad: number;
+}
+
+/** Drawn again only when it has changed: mostly the last one has. */
+const Bar = memo(function Bar({ at, value, x, width, tall, bad }: BarProps) {
+  return (
+    <g>
+      <title>{`${clock(at)}: ${Math.round(value * 1e5) / 1e5}`}</title>
+      {tall > 0 && <rect x={x} y={height - 1 - tall} width={width} height={tall} className="spark-bar" />}
+      {bad > 0 && <rect x={x} y={height - 1 - bad} width={width} height={bad} className="spark-bad" />}
+    </g>
+  );
+});
