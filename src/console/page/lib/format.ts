@@ -38,6 +38,11 @@ export function count(n: number): string {
   return NUMBERS.format(n);
 }
 
+/** `1 run`, `1,204 runs`. */
+export function several(n: number, what: string): string {
+  return `${count(n)} ${what}${n === 1 ? '' : 's'}`;
+}
+
 /** The end of a run id: what tells it from its neighbours. */
 export function shortId(run: string): string {
   const parts = run.split('-');

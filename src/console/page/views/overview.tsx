@@ -1,5 +1,5 @@
 import type { Cluster, Overview as Figures, RunRow } from '../../wire.ts';
-import { asked, count, usd } from '../lib/format.ts';
+import { asked, count, several, usd } from '../lib/format.ts';
 import { useLatest } from '../lib/live.ts';
 import { Empty, Link, Loading, Panel, Tag, When } from '../ui/bits.tsx';
 import { StateMark, StateName } from '../ui/mark.tsx';
@@ -100,7 +100,10 @@ function Health({ cluster }: { cluster: Cluster | null }) {
         <Check good={nodes.length > 0} to="/nodes" name="Nodes">
           {nodes.length === 0
             ? 'none answers'
-            : `${nodes.length} up, ${nodes.reduce((sum, node) => sum + node.active_runs, 0)} runs in work`}
+            : `${nodes.length} up, ${several(
+                nodes.reduce((sum, node) => sum + node.active_runs, 0),
+                'run',
+              )} in work`}
         </Check>
         <Check good={waiting < 100} to="/nodes" name="Queue">
           {waiting === 0 ? 'empty' : `${count(waiting)} wait`}

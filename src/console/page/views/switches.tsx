@@ -1,7 +1,7 @@
 import { useId, useState } from 'react';
 import type { Cluster } from '../../wire.ts';
 import { post } from '../lib/api.ts';
-import { count, exact } from '../lib/format.ts';
+import { exact, several } from '../lib/format.ts';
 import { useLatest } from '../lib/live.ts';
 import { useGet } from '../lib/use.ts';
 import { Empty, FaultBox, Loading, Panel, Tag, When } from '../ui/bits.tsx';
@@ -152,7 +152,7 @@ function hitsOf({ hits }: Switch): string {
     [hits.calls, 'call'],
     [hits.tasks, 'task'],
   ] as const;
-  const told = parts.filter(([n]) => n > 0).map(([n, what]) => `${count(n)} ${what}${n === 1 ? '' : 's'}`);
+  const told = parts.filter(([n]) => n > 0).map(([n, what]) => several(n, what));
   return told.length === 0 ? 'nothing yet' : told.join(', ');
 }
 

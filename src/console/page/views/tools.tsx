@@ -1,7 +1,7 @@
 import { useState } from 'react';
 import type { BreakerInfo, ToolDetails, ToolInfo } from '../../wire.ts';
 import { post } from '../lib/api.ts';
-import { count, span, text } from '../lib/format.ts';
+import { count, several, span, text } from '../lib/format.ts';
 import { useGet } from '../lib/use.ts';
 import { Countdown, Empty, FaultBox, Link, Loading, Panel, Tag } from '../ui/bits.tsx';
 import { useMay } from '../ui/me.ts';
@@ -103,9 +103,7 @@ export function Tools({ chosen }: { chosen: string | null }) {
                       {tool.requires_approval && <Tag tone="warn">approval</Tag>}
                     </td>
                     <td>{tool.idempotent ? 'yes' : 'no'}</td>
-                    <td>
-                      {tool.from === 'node' ? 'the nodes' : `${tool.workers} worker${tool.workers === 1 ? '' : 's'}`}
-                    </td>
+                    <td>{tool.from === 'node' ? 'the nodes' : several(tool.workers, 'worker')}</td>
                     <td className="right num">{tool.from === 'node' ? '–' : count(tool.calls)}</td>
                     <td className="right num">
                       {tool.errors === 0 ? '–' : <span className="tone-bad">{count(tool.errors)}</span>}
