@@ -18,22 +18,6 @@ interface Outcome {
 }
 
 const PROTOCOL: ReadonlySet<string> = new Set(['claimed', 'parked', 'handed_over', 'quarantined', 'released']);
-/** Told within the block of their step. */
-const WITHIN_STEP: ReadonlySet<string> = new Set([
-  'call_started',
-  'call_done',
-  'call_failed',
-  'call_retry',
-  'outcome_unknown',
-  'resolved',
-  'approval_asked',
-  'approval_decided',
-  'approval_expired',
-  'delegated',
-  'child_ended',
-  'member_stopped',
-]);
-
 export function traceText(io: Io, entries: JournalEntry[]): string {
   const paint = paintFor(io);
   const outcomes = outcomesOf(entries);
@@ -44,7 +28,8 @@ export function traceText(io: Io, entries: JournalEntry[]): string {
   for (const { n, at, events } of entries) {
     const head = `${String(n).padStart(5)}  ${timeOfDay(at)}  ${since(at, began)}  `;
     for (const event of events) {
-      if (WITHIN_STEP.has(event.type)) continue;
+      // Told within the block of its step.
+      if ('c' in event) continue;
       if (event.type === 'decided' || event.type === 'think_failed') {
         step++;
         lines.push('', paint.bold(`step ${step}`), ...stepLines(head, n, event, outcomes, paint));

@@ -84,25 +84,8 @@ const CONCLUDING: ReadonlySet<string> = new Set<Concluding['type']>([
   'using_fallback',
 ]);
 
-/** Events that cut off no model call. Of any other it is taken that it may have. */
-const CUTS_NOTHING: ReadonlySet<string> = new Set<RunEvent['type']>([
-  'claimed',
-  'resume',
-  'released',
-  'timer',
-  'call_started',
-  'call_done',
-  'call_failed',
-  'call_retry',
-  'outcome_unknown',
-  'resolved',
-  'approval_asked',
-  'approval_decided',
-  'approval_expired',
-  'delegated',
-  'child_ended',
-  'member_stopped',
-]);
+/** Beside what is told of tool calls, what cuts off no model call. Of anything else it is taken that it may have. */
+const CUTS_NOTHING: ReadonlySet<string> = new Set<RunEvent['type']>(['claimed', 'resume', 'released', 'timer']);
 
 export interface Traces {
   /** What the journal says of the calls of that claim. */
@@ -129,13 +112,14 @@ export function tracesOf(entries: readonly JournalEntry[], epoch: number, thinki
     for (const { usage } of concluding) used = plus(used, amountOf(usage));
     // What stands in one entry with an outcome was journalled before anything more could begin.
     if (concluding.length > 0) open = false;
-    else if (entry.events.some(({ type }) => !CUTS_NOTHING.has(type))) open = true;
+    else if (entry.events.some((event) => !('c' in event) && !CUTS_NOTHING.has(event.type))) open = true;
   }
   return { used, open: open || thinking };
 }
 
 function isConcluding(event: RunEvent): event is Concluding {
-  return CONCLUDING.has(event.type);
+  // Time that is over cuts a call off, whoever takes the run over then.
+  return CONCLUDING.has(event.type) && !(event.type === 'using_fallback' && event.kind === 'time');
 }
 
 /** What a slice is charged whose owner is gone: what its calls used, and the estimate of the one that may be under way. */

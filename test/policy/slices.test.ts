@@ -19,6 +19,8 @@ function entriesOf(events: RunEvent[][], epoch = EPOCH): JournalEntry[] {
 const decided = (tokens: number): RunEvent =>
   ({ type: 'decided', decision: { action: 'think', thought: 'x' }, usage: usage(tokens), model: 'm', ms: 1 }) as never;
 const retried = (tokens: number): RunEvent => ({ ...decided(tokens), type: 'think_retry' }) as never;
+const fellBack = (kind: string): RunEvent =>
+  ({ ...decided(0), type: 'using_fallback', kind, link: { to: 'person' } }) as never;
 const done = { type: 'call_done', c: '1-0', result: 1, ms: 1 } as RunEvent;
 const pause = { type: 'pause', by: 'op', why: 'x' } as RunEvent;
 const resume = { type: 'resume', by: 'op', why: 'x' } as RunEvent;
@@ -71,6 +73,8 @@ describe('what a journal tells of a slice', () => {
     expect(traces([[decided(5), pause]]).open).toBe(false);
     expect(traces([[pause], [decided(5)]]).open).toBe(false);
     expect(traces([[decided(5)], [{ type: 'kill', by: 'op', why: '' }]]).open).toBe(true);
+    expect(traces([[decided(5)], [fellBack('time')]]).open).toBe(true);
+    expect(traces([[pause], [fellBack('model')]]).open).toBe(false);
   });
 
   it('ends with the next claim: what that used is not its own', () => {
