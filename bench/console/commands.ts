@@ -122,7 +122,7 @@ async function watched(options: WatchedCommandOptions): Promise<void> {
   endAfter(PATIENCE_MS + 2 * (settings.blocks + settings.warmup) * 5 * blockMs);
   const found = await watchedRuns(settings, cpus().length);
   const notes =
-    'ratios of blocks with one tab on each run to blocks with none, by turns on one node at a load that leaves the machine some: mean over pairs of blocks and its standard error; speed: durable steps a second; each process by its own CPU time';
+    'ratios of blocks with one tab on each run to blocks with none, beside which another process spends what watching costs gateway, tabs and server, by turns on one node at a load that leaves the machine some: mean over pairs of blocks and its standard error; speed: durable steps a second; each process by its own CPU time';
   const figures = { ...found, ...settings, notes };
   finish('bench-watched', 'Runs that are watched', figures, faultsOfWatching(found), options);
 }

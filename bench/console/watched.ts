@@ -13,13 +13,15 @@ import { progress } from '../support/report.ts';
 import { startServer } from '../support/server.ts';
 import { takeTurns } from '../support/turns.ts';
 import { startGateway } from './gateway-wire.ts';
+import type { StandIn } from './stand-in-wire.ts';
 import type { AskFrames, TabsOptions, WatchRuns } from './tabs-wire.ts';
 
 /**
  * What it costs a node that its runs are watched: blocks of so many runs, by turns with nobody looking and with a tab on
  * each of them, which hears of every entry. The tool of the runs takes its time, so that all of it together leaves the
  * machine some: how fast a full machine is would tell what gateway and tabs spend, who share it, and not what the node
- * does. Where it can be, the node has a core of its own.
+ * does. Where it can be, the node has a core of its own. A core is slower when another one works, so while nobody looks a
+ * process that does nothing else spends what gateway, tabs and server spend more on watching.
  */
 
 export interface WatchedOptions {
@@ -112,16 +114,20 @@ export async function watchedRuns(options: WatchedOptions, cores: number): Promi
     started(gateway);
     const tabs = started(startChild(import.meta.url, './tabs', { url, tabs: runs } satisfies TabsOptions));
     await tabs.until((line) => line === 'up' || null);
+    const standIn = started(startChild(import.meta.url, './stand-in', {}));
+    await standIn.until((line) => line === 'up' || null);
     const entries = await entriesOf(createOperator({ bus, subjects, by: 'bench' }), client, steps);
     const all = { client, entries, begun: begunRuns(bus, subjects), server: server.pid, node, gateway, tabs };
-    const others = [server.pid, gateway.pid, tabs.pid, process.pid];
+    const others = [server.pid, gateway.pid, tabs.pid, standIn.pid, process.pid];
     const hasOwnCore = keepApart(node.pid, others, cores);
     if (!hasOwnCore) progress('the node shares its core: what it spends a step depends on what others do');
     const kinds: [Kind, Kind] = [
       { watch: false, found: [] },
       { watch: true, found: [] },
     ];
+    const [nobody, somebody] = kinds;
     await takeTurns(warmup + blocks, kinds, async ({ watch, found }) => {
+      await spend(standIn, watch ? 0 : spentBeside(somebody.found.at(-1)) - spentBeside(nobody.found.at(-1)));
       const block = await play(all, watch, options, cores);
       found.push(block);
       progress(`block ${found.length}, ${watch ? 'watched' : 'alone'}: ${JSON.stringify(shown(block))}`);
@@ -179,6 +185,18 @@ async function play(
     machineBusyPct: (100 * busy) / (ms * cores),
     frames,
   };
+}
+
+/** By gateway, tabs and server, CPU milliseconds a second. */
+function spentBeside(block: Block | undefined): number {
+  if (block === undefined) return 0;
+  const { gatewayMsPerSecond, tabsMsPerSecond, serverUsPerStep, stepsPerSecond } = block;
+  return gatewayMsPerSecond + tabsMsPerSecond + (serverUsPerStep * stepsPerSecond) / 1_000;
+}
+
+async function spend(standIn: Child, cpuMsPerSecond: number): Promise<void> {
+  standIn.tell({ cpuMsPerSecond: Math.max(0, cpuMsPerSecond) } satisfies StandIn);
+  await standIn.until((line) => line === 'spending' || null);
 }
 
 /** A run that has not begun cannot be watched. */

@@ -6,8 +6,11 @@ import { Outcome, ReasonCode } from './reasons.ts';
 import { StepSummary } from './result.ts';
 import { CallStatus } from './run-state.ts';
 
-/** What `evt.<agent>.<user>.<run>` carries: where the run stands, and the steps finished since the last one. */
-export const StatusEvent = z.strictObject({
+/**
+ * What `evt.<agent>.<user>.<run>` carries: where the run stands, and the steps finished since the last one. What newer
+ * nodes say besides is passed over.
+ */
+export const StatusEvent = z.object({
   v: z.literal(1),
   run: RunId,
   agent: z.string(),

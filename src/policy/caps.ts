@@ -35,7 +35,7 @@ export function capsOf(quotas: Quotas, target: string): CapOfCall[] {
  * What a tool call moves, nanos of USD, rounded up. Throws AppError `amount_unknown` where that cannot be told for sure.
  * @param field the argument that says so; undefined: neither the cap nor the tool names one
  */
-export function amountOf(tool: string, field: string | undefined, args: Record<string, Json>): number {
+export function amountMoved(tool: string, field: string | undefined, args: Record<string, Json>): number {
   if (field === undefined) {
     const text = `${tool} is not called: a cap in USD holds for it, and no argument is its amount. Name one in the tool's definition or in the cap (amount_field), or cap its calls`;
     throw new AppError('amount_unknown', text);

@@ -96,12 +96,15 @@ export interface BucketsOfCall {
 export function bucketsOf(quotas: Quotas, target: string, user: string, tokens: () => number): BucketsOfCall {
   const found: BucketsOfCall = { calls: [], tokens: [] };
   const taken = new Set<string>();
+  const seen = new Set<string>();
   for (const rate of quotas.rates) {
-    const { unit = 'calls', capacity, refill = 1, every_ms } = rate;
+    const { unit = 'calls', per, capacity, refill = 1, every_ms } = rate;
     if (!matches(rate.for, target)) continue;
+    const terms = JSON.stringify([unit, per, capacity, refill, every_ms]);
+    // The same one twice is one.
+    if (seen.has(terms)) continue;
+    seen.add(terms);
     const scope = bucketName(rate, target, user, taken);
-    // Written down twice.
-    if (taken.has(scope)) continue;
     taken.add(scope);
     found[unit].push({
       scope,
@@ -113,7 +116,10 @@ export function bucketsOf(quotas: Quotas, target: string, user: string, tokens: 
   return found;
 }
 
-/** Two rates of one target, such as one a minute and one a day, are two buckets: the second is told apart by its terms. */
+/**
+ * Two rates of one target, such as one a minute and one a day, are two buckets. The first has the plain name, which nodes
+ * that know of no second one use as well; the others are told apart by their terms.
+ */
 function bucketName(
   { unit, per, capacity, refill = 1, every_ms }: Rate,
   target: string,

@@ -59,7 +59,7 @@ export function isSame(a: Amount, b: Amount): boolean {
 }
 
 /** What a model call is charged. */
-export function amountOf({ input_tokens, output_tokens, cost_usd }: Usage): Amount {
+export function amountCharged({ input_tokens, output_tokens, cost_usd }: Usage): Amount {
   return { nanos: nanosOf(cost_usd), tokens: input_tokens + output_tokens, count: 0 };
 }
 
@@ -109,7 +109,7 @@ export function tracesOf(entries: readonly JournalEntry[], epoch: number, thinki
     // Where the run stood when another took it is not known here.
     if (isOthers && i < entries.length - 1) return { used, open: true };
     const concluding = isOthers ? [] : entry.events.filter(isConcluding);
-    for (const { usage } of concluding) used = plus(used, amountOf(usage));
+    for (const { usage } of concluding) used = plus(used, amountCharged(usage));
     // What stands in one entry with an outcome was journalled before anything more could begin.
     if (concluding.length > 0) open = false;
     else if (entry.events.some((event) => !('c' in event) && !CUTS_NOTHING.has(event.type))) open = true;

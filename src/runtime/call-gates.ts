@@ -2,10 +2,12 @@ import type { Usage } from '../core/decision.ts';
 import { type AppError, toAppError } from '../core/errors.ts';
 import type { Amount, LedgerEntryOf } from '../core/ledger-wire.ts';
 import { type CapOfCall, capsOf } from '../policy/caps.ts';
+import { NOTHING } from '../policy/ledger/accounts.ts';
 import type { Taken } from '../policy/ledger/buckets.ts';
-import { type BucketsOfCall, breakerOf, bucketsOf, isTheirFault, nanosOf } from '../policy/quotas.ts';
+import { type BucketsOfCall, breakerOf, bucketsOf, isTheirFault } from '../policy/quotas.ts';
+import { amountCharged } from '../policy/slices.ts';
 import { capReached, circuitOpen, rateLimited, type Stopped } from './call-refusals.ts';
-import { type EffectScope, stepTime } from './effects.ts';
+import { type EffectScope, SETTLE_MS, stepTime } from './effects.ts';
 
 /**
  * The gates of TOOL-12 that all nodes share: cap, then rate, then breaker, asked right before a tool or a model is
@@ -14,9 +16,6 @@ import { type EffectScope, stepTime } from './effects.ts';
 
 /** A wait up to this long is waited here, milliseconds; a longer one is journalled, and may park the run. */
 const WAIT_HERE_MS = 2_000;
-/** How long after its time a call may still tell how it went, milliseconds. */
-const SETTLE_MS = 600_000;
-
 /** How a call went; `not_made`: it was not sent after all; `cut`: it was, and nobody waited for what came of it. */
 export type CallOutcome = 'ok' | 'not_made' | 'cut' | AppError;
 
@@ -39,8 +38,6 @@ interface Held {
   amount: Amount;
 }
 
-const NOTHING: Amount = { nanos: 0, tokens: 0, count: 0 };
-
 /** Throws AppError `ledger_unavailable`, and what `nanos` throws. @param target `tool:NAME` or `model:NAME` */
 export async function passGates(scope: EffectScope, target: string, foreseen: Foreseen): Promise<Passed | Stopped> {
   const { deps, accepted } = scope;
@@ -52,8 +49,8 @@ export async function passGates(scope: EffectScope, target: string, foreseen: Fo
   if (breaker?.state === 'open' && deps.clock.now() < breaker.until) return circuitOpen(target, breaker.until);
 
   const held: Held[] = [];
-  const settle = (amountOf: (held: Held) => Amount): void => {
-    for (const one of held) tell(scope, { v: 1, kind: 'settle', id: one.id, amount: amountOf(one) });
+  const settle = (amountFor: (held: Held) => Amount): void => {
+    for (const one of held) tell(scope, { v: 1, kind: 'settle', id: one.id, amount: amountFor(one) });
   };
   const giveBack = (): void => settle(() => NOTHING);
   try {
@@ -125,8 +122,11 @@ async function reserve(
   if (unit !== null) return capReached(target, account, unit, null);
   const id = newId(scope, target);
   const until = deps.clock.now() + stepTime(scope) + SETTLE_MS;
-  const entry = { v: 1, kind: 'reserve', id, run: accepted.run, epoch, until, amount, accounts: [account] } as const;
-  const verdict = await deps.ledger.reserve({ ...entry, accounts: [account] });
+  const entry: LedgerEntryOf<'reserve'> = {
+    ...{ v: 1, kind: 'reserve', id, run: accepted.run, epoch, until },
+    ...{ amount, accounts: [account] },
+  };
+  const verdict = await deps.ledger.reserve(entry);
   if (!verdict.granted) return capReached(target, account, verdict.unit, verdict.until);
   held.push({ id, amount });
   return null;
@@ -140,19 +140,18 @@ async function take(scope: EffectScope, target: string, buckets: BucketsOfCall, 
   if (first === undefined) return deps.ledger.take({ v: 1, kind: 'take', id, buckets: calls });
   const until = deps.clock.now() + stepTime(scope) + SETTLE_MS;
   // A run makes one model call at a time.
-  const entry = { v: 2, kind: 'draw', id, who: accepted.run, until, buckets: calls, estimated } as const;
-  const verdict = await deps.ledger.draw({ ...entry });
+  const verdict = await deps.ledger.draw({
+    ...{ v: 2, kind: 'draw', id, who: accepted.run, until },
+    ...{ buckets: calls, estimated },
+  });
   if (verdict.granted) held.push({ id, amount: { ...NOTHING, tokens: first.take } });
   return verdict;
 }
 
 /** What a model call used, in the units in which it was foreseen. */
 function amountUsed({ nanos, tokens, count }: Amount, used: Usage): Amount {
-  return {
-    nanos: nanos === 0 ? 0 : nanosOf(used.cost_usd),
-    tokens: tokens === 0 ? 0 : used.input_tokens + used.output_tokens,
-    count,
-  };
+  const charged = amountCharged(used);
+  return { nanos: nanos === 0 ? 0 : charged.nanos, tokens: tokens === 0 ? 0 : charged.tokens, count };
 }
 
 function newId({ deps, accepted }: EffectScope, target: string): string {

@@ -6,7 +6,7 @@ import type { RunEvent } from '../core/events.ts';
 import { exceedsBytes, isJson, type Json, MAX_DEPTH, MAX_RESULT_BYTES } from '../core/json.ts';
 import type { RunCall } from '../core/run-state.ts';
 import { toolScope } from '../core/switch-scope.ts';
-import { amountOf } from '../policy/caps.ts';
+import { amountMoved } from '../policy/caps.ts';
 import { afterFailedCall, suggestionFor } from '../policy/retry.ts';
 import { UNKNOWN_EFFECT } from '../ports/tools.ts';
 import { missingApproval } from './approval-check.ts';
@@ -85,9 +85,9 @@ function foreseenFor({ deps }: EffectScope, { tool }: RunCall, args: Record<stri
   return {
     tokens: () => 0,
     async nanos(field) {
-      if (field !== undefined) return amountOf(tool, field, args);
+      if (field !== undefined) return amountMoved(tool, field, args);
       const definition = await deps.tools.find(tool);
-      if (definition !== null) return amountOf(tool, definition.amount_field, args);
+      if (definition !== null) return amountMoved(tool, definition.amount_field, args);
       const text = `no worker announces the tool ${tool} now, so nobody knows what a cap in USD is to count`;
       throw new AppError('unknown_tool', text, { retryable: true });
     },

@@ -52,6 +52,9 @@ export type Permit = 'go' | 'wait' | { off: AppError };
 
 export type WantOf<K extends Want['kind']> = Extract<Want, { kind: K }>;
 
+/** How long after the end of a call what was reserved for it may be settled, milliseconds. */
+export const SETTLE_MS = 600_000;
+
 /** Time that one model or tool call may take: the step limit, and never more than the run has left (RUN-5). */
 export function stepTime(scope: EffectScope): number {
   const { context, deps } = scope;

@@ -8,7 +8,6 @@ import { withdrawAll } from './approval-requests.ts';
 import { childMessageId, childOf, taintFrom, tellToStop } from './delegate.ts';
 import type { NodeDeps } from './deps.ts';
 import type { RunFold } from './fold.ts';
-
 import { queueForPerson, tellAnswer } from './human-log.ts';
 import { chargeByJournal } from './left-open.ts';
 import type { OwnedRun } from './owned-run.ts';

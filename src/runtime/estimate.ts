@@ -23,25 +23,23 @@ export function isPaid({ deps, accepted }: Spender, context: RunContext): boolea
   return isPriced(deps.price(modelOf(accepted.agent, context)));
 }
 
-/**
- * What the next model call of a run may use: tokens also where they are free. Throws AppError `unknown_price`.
- * @param chars as `charsOf` says, for those who ask again and again
- */
-export function estimateFor(
-  { deps, accepted }: Spender,
-  context: RunContext,
-  maxOutputTokens: number,
-  chars = charsOf(accepted),
-): Amount {
+/** What the next model call of a run may use: tokens also where they are free. Throws AppError `unknown_price`. */
+export function estimateFor({ deps, accepted }: Spender, context: RunContext, maxOutputTokens: number): Amount {
   return estimateOf(deps.price(modelOf(accepted.agent, context)), {
-    chars,
+    chars: charsOf(accepted),
     inputTokens: context.input_tokens,
-    calls: context.thinks,
+    // Waits at a gate count as thoughts, and used nothing. Too few rather than too many: the estimate grows by it.
+    calls: context.steps,
     maxOutputTokens,
   });
 }
 
-/** Characters of what a run's models are told first. */
-export function charsOf({ agent, task }: RunEventOf<'accepted'>): number {
-  return (agent.instructions ?? '').length + JSON.stringify(task).length;
+const chars = new WeakMap<RunEventOf<'accepted'>, number>();
+
+/** Characters of what a run's models are told first: the same all its life. */
+function charsOf(accepted: RunEventOf<'accepted'>): number {
+  const { agent, task } = accepted;
+  const known = chars.get(accepted) ?? (agent.instructions ?? '').length + JSON.stringify(task).length;
+  chars.set(accepted, known);
+  return known;
 }

@@ -3,7 +3,7 @@ import { AppError, describeFaults, toAppError } from '../core/errors.ts';
 import { type Amount, LedgerEntry, type LedgerEntryOf, type Reservation } from '../core/ledger-wire.ts';
 import { streamsOf } from '../core/streams.ts';
 import type { Subjects } from '../core/subjects.ts';
-import type { Reserved } from '../policy/ledger/accounts.ts';
+import { NOTHING, type Reserved } from '../policy/ledger/accounts.ts';
 import type { Probed } from '../policy/ledger/breakers.ts';
 import type { Taken } from '../policy/ledger/buckets.ts';
 import { Ledger, type LedgerVerdict } from '../policy/ledger/ledger.ts';
@@ -52,10 +52,10 @@ export interface Left {
   reservation: Reservation;
 }
 
-/** What is charged of each by its id, and who looks at the state behind that; one without an amount is charged whole. */
+/** What is charged of each by its id, null for all of it, and who looks at the state behind that. */
 export type Charge = (
   left: readonly Left[],
-) => Promise<ReadonlyMap<string, { amount: Amount; look: (ledger: Ledger) => void } | null>>;
+) => Promise<ReadonlyMap<string, { amount: Amount | null; look: (ledger: Ledger) => void }>>;
 
 export class LedgerLog {
   private readonly options: LedgerLogOptions;
@@ -213,7 +213,7 @@ export class LedgerLog {
   }
 
   private release(id: string): void {
-    this.tell({ v: 1, kind: 'settle', id, amount: { nanos: 0, tokens: 0, count: 0 } }).catch((thrown: unknown) => {
+    this.tell({ v: 1, kind: 'settle', id, amount: NOTHING }).catch((thrown: unknown) => {
       this.notTold('settle', id, thrown);
     });
   }
@@ -236,9 +236,8 @@ export class LedgerLog {
       left.map(async ({ id, reservation }) => {
         // Its owner may be alive, and have settled it meanwhile.
         if (this.openOf(id).length === 0) return;
-        const found = charges.get(id) ?? null;
-        if (found === null || isSame(found.amount, reservation.amount)) return this.lose(id, why);
-        const { amount, look } = found;
+        const { amount = null, look } = charges.get(id) ?? {};
+        if (amount === null || isSame(amount, reservation.amount)) return this.lose(id, why, look);
         const consequence = 'charged: what the journal tells of, and the estimate of a call that may be under way';
         const { nanos, tokens } = amount;
         this.options.log.warn('ledger.reservation_lost', { id, why, consequence, nanos, tokens });
@@ -249,9 +248,9 @@ export class LedgerLog {
     );
   }
 
-  private async lose(id: string, why: string): Promise<void> {
+  private async lose(id: string, why: string, look?: (ledger: Ledger) => void): Promise<void> {
     this.options.log.warn('ledger.reservation_lost', { id, why, consequence: 'all of it is charged' });
-    await this.tell({ v: 1, kind: 'lost', id, why }).catch((thrown: unknown) => this.notTold('lost', id, thrown));
+    await this.tell({ v: 1, kind: 'lost', id, why }, look).catch((thrown: unknown) => this.notTold('lost', id, thrown));
   }
 
   private notTold(kind: string, id: string, thrown: unknown): void {

@@ -1,6 +1,8 @@
 import type { Want } from '../../machines/agent-run/wanted.ts';
 import type { JournalEntry } from '../core/journal-entry.ts';
+import type { Amount } from '../core/ledger-wire.ts';
 import type { RunContext } from '../core/run-state.ts';
+import type { Ledger } from '../policy/ledger/ledger.ts';
 import { accountsOf } from '../policy/quotas.ts';
 import { chargeOf, sliceStart, tracesOf } from '../policy/slices.ts';
 import { tellMarks } from './budget-words.ts';
@@ -23,6 +25,7 @@ export function chargeByJournal(run: Spender, fold: Pick<RunFold, 'context' | 'p
     const inOrder = left
       .map((one) => ({ one, start: sliceStart(one.id, run.accepted.run) }))
       .sort((a, b) => (a.start ?? -1) - (b.start ?? -1));
+    const refs = accountsOf(run.deps.quotas(), spenderOf(run.accepted));
     const found = await Promise.all(
       inOrder.map(({ one, start }, i) => {
         if (start === null) return null;
@@ -32,7 +35,13 @@ export function chargeByJournal(run: Spender, fold: Pick<RunFold, 'context' | 'p
         return charged(run, one, { start, to, context, want: next === undefined ? want : undefined });
       }),
     );
-    return new Map(inOrder.map(({ one }, i) => [one.id, found[i] ?? null]));
+    return new Map(
+      inOrder.map(({ one: { id, reservation } }, i) => {
+        const amount = found[i] ?? null;
+        const look = (ledger: Ledger) => tellMarks(run.log, ledger, refs, reservation.at, amount ?? reservation.amount);
+        return [id, { amount, look }];
+      }),
+    );
   };
 }
 
@@ -45,18 +54,17 @@ interface Stretch {
   want: Extract<Want, { kind: 'think' }> | undefined;
 }
 
-async function charged(run: Spender, { reservation }: Left, { start, to, context, want }: Stretch) {
-  const { deps, accepted, log } = run;
+/** Null: nobody knows. */
+async function charged(
+  run: Spender,
+  { reservation }: Left,
+  { start, to, context, want }: Stretch,
+): Promise<Amount | null> {
   const entries = await entriesOf(run, start + 1, to);
   // A price that is gone, or a journal with a gap: then nobody knows.
   if (!isPaid(run, context) || entries === null) return null;
-  const estimate = estimateFor(run, context, maxOutputOf(accepted, context, want?.phase ?? 'deciding'));
-  const amount = chargeOf(reservation.amount, tracesOf(entries, reservation.epoch, want !== undefined), estimate);
-  const refs = accountsOf(deps.quotas(), spenderOf(accepted));
-  return {
-    amount,
-    look: (ledger: Parameters<typeof tellMarks>[1]) => tellMarks(log, ledger, refs, reservation.at, amount),
-  };
+  const estimate = estimateFor(run, context, maxOutputOf(run.accepted, context, want?.phase ?? 'deciding'));
+  return chargeOf(reservation.amount, tracesOf(entries, reservation.epoch, want !== undefined), estimate);
 }
 
 async function entriesOf({ deps, accepted }: Spender, from: number, to: number): Promise<JournalEntry[] | null> {

@@ -180,7 +180,8 @@ export class Policies {
 
   private async putFirst({ policy, text = JSON.stringify(policy), lines = {}, source = '', by, why }: FirstPolicy) {
     try {
-      const order = { policy: Policy.parse(policy), text, lines, source, by, why, running: false, expect: 0 };
+      // Also for runs at work: that no policy was in force was nobody's decision.
+      const order = { policy: Policy.parse(policy), text, lines, source, by, why, running: true, expect: 0 };
       this.putByMe = (await this.apply(order)).version;
     } catch (thrown) {
       // Somebody else was faster: theirs is in force.

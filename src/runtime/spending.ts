@@ -4,11 +4,11 @@ import type { AccountRef, Amount, LedgerEntryOf } from '../core/ledger-wire.ts';
 import type { Quotas } from '../core/quotas.ts';
 import { NOTHING, plus, spanOf } from '../policy/ledger/accounts.ts';
 import { accountsOf } from '../policy/quotas.ts';
-import { amountOf, callsOfSlice, fitsIn, isSame, leftOf, SLICE_MS, sliceId, times } from '../policy/slices.ts';
+import { amountCharged, callsOfSlice, fitsIn, isSame, leftOf, SLICE_MS, sliceId, times } from '../policy/slices.ts';
 import type { Cancel } from '../ports/clock.ts';
 import { refused, tellMarks } from './budget-words.ts';
-import { type EffectScope, type Hold, stepTime } from './effects.ts';
-import { charsOf, estimateFor, isPaid, type Spender, spenderOf } from './estimate.ts';
+import { type EffectScope, type Hold, SETTLE_MS, stepTime } from './effects.ts';
+import { estimateFor, isPaid, type Spender, spenderOf } from './estimate.ts';
 import type { RunFold } from './fold.ts';
 import { chargeByJournal } from './left-open.ts';
 
@@ -22,8 +22,6 @@ import { chargeByJournal } from './left-open.ts';
  * from it, and before the run is parked, handed over or acked. So whoever owns the run next knows what to charge.
  */
 
-/** How long after the end of a call it may take to settle it, milliseconds. */
-const SETTLE_MS = 600_000;
 /** How soon an account is asked again whose rest is held by other calls, milliseconds: doubled each time, at most the second. */
 const AGAIN_MS = 250;
 const LONGEST_AGAIN_MS = 4_000;
@@ -70,14 +68,12 @@ export class Spending {
   /** What older claims left open is being charged; null once it is. */
   private leftOver: Promise<void> | null = null;
   private over = false;
-  private readonly chars: number;
   /** Of the quotas that were asked last. */
   private known: { quotas: Quotas; refs: AccountRef[] } | null = null;
 
   constructor(run: Spender, fold: RunFold) {
     this.run = run;
     this.fold = fold;
-    this.chars = charsOf(run.accepted);
   }
 
   /** Called once, when the claim is folded. */
@@ -99,7 +95,7 @@ export class Spending {
       await this.end();
       return null;
     }
-    const amount = estimateFor(this.run, scope.context, maxOutputTokens, this.chars);
+    const amount = estimateFor(this.run, scope.context, maxOutputTokens);
     if (this.leftOver !== null) await this.leftOver;
     const asked: Asked = { amount, accounts, until: deps.clock.now() + stepTime(scope) };
     if (this.slice !== null && !this.mayDraw(this.slice, think, asked)) await this.end();
@@ -200,13 +196,14 @@ export class Spending {
     const now = clock.now();
     const ends = entry.accounts.map(({ period }) => spanOf(period, at).until ?? Number.POSITIVE_INFINITY);
     const drawUntil = Math.min(now + SLICE_MS, ...ends);
+    const idle = { used: NOTHING, drawn: null, last: null, ended: null, isGuessed: false };
+    const slice: Slice = { entry, at, drawUntil, isSingle, ...idle, cancel: () => {} };
     const isOver = (): void => {
       // A call that is not over ends it itself.
-      if (this.slice?.drawn === null) this.end().catch((thrown: unknown) => this.notTold(thrown));
+      if (slice.drawn === null) this.end(slice).catch((thrown: unknown) => this.notTold(thrown));
     };
-    const cancel = isSingle ? () => {} : clock.after(Math.max(0, drawUntil - now), isOver);
-    const idle = { used: NOTHING, drawn: null, last: null, ended: null, isGuessed: false };
-    this.slice = { entry, at, drawUntil, isSingle, ...idle, cancel };
+    if (!isSingle) slice.cancel = clock.after(Math.max(0, drawUntil - now), isOver);
+    this.slice = slice;
   }
 
   private draw(think: string, amount: Amount): Hold {
@@ -219,7 +216,7 @@ export class Spending {
         // Charged meanwhile: it was waited for, and did not say what it used.
         if (slice.drawn !== drawn) return;
         if (usage === null) this.guess(slice, amount);
-        const used = usage === null ? amount : amountOf(usage);
+        const used = usage === null ? amount : amountCharged(usage);
         slice.used = plus(slice.used, used);
         slice.last = { think, amount: used };
         slice.drawn = null;
@@ -230,16 +227,18 @@ export class Spending {
           (told || isSame(used, NOTHING)) &&
           this.run.deps.clock.now() < slice.drawUntil &&
           fitsIn(amount, leftOf(slice.entry.amount, slice.used));
-        if (!goesOn) await this.end();
+        if (!goesOn) await this.end(slice);
       },
     };
   }
 
-  /** Resolves when the slice, if there is one, is settled. */
-  private async end(): Promise<void> {
-    const { slice } = this;
+  /** Resolves when the slice, if there is one, is settled; where that fails it may be tried again. */
+  private async end(slice = this.slice): Promise<void> {
     if (slice === null) return;
-    slice.ended ??= this.settle(slice);
+    slice.ended ??= this.settle(slice).catch((thrown: unknown) => {
+      slice.ended = null;
+      throw thrown;
+    });
     await slice.ended;
   }
 

@@ -128,7 +128,7 @@ async function toolsOf(scope: EffectScope): Promise<ToolDefinition[]> {
 
 /**
  * A model does not ask for what it is not shown, so nothing else would tell why an agent leaves a tool alone: said once a
- * run, at its first step.
+ * run, before its model is asked for the first time.
  */
 function tellWithheld(
   { context, log }: EffectScope,
@@ -136,7 +136,7 @@ function tellWithheld(
   agents: string[],
   tools: ToolDefinition[],
 ) {
-  if (context.steps > 0) return;
+  if (context.thinks > 0) return;
   const [first, ...more] = tools.filter((definition) => !isTrusted({ policy, agents, definition }));
   if (first === undefined) return;
   // Whoever applied a policy knows what it keeps from whom.

@@ -161,7 +161,10 @@ export function activeIn({ value }: { value: unknown }): string[] {
 }
 
 function eventOf({ at, event }: { at: number; event: { type: string } }): ActorEvent {
-  const { type, ...brought } = event;
-  const data = Object.keys(brought).length === 0 ? '' : JSON.stringify(preview(brought, { most: 32 }));
+  // Its getters run in `preview` alone, which lets none of them throw.
+  const read = preview(event, { most: 33 });
+  const { type = '', ...brought } =
+    typeof read === 'object' && !Array.isArray(read) && read !== null ? read : { type: read };
+  const data = Object.keys(brought).length === 0 ? '' : JSON.stringify(brought);
   return { at: Math.round(at), type: clip(String(type), 256), data: clip(data, MAX_EVENT_DATA) };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { quotasFrom } from '../../src/core/quotas.ts';
-import { amountOf, capsOf } from '../../src/policy/caps.ts';
+import { amountMoved, capsOf } from '../../src/policy/caps.ts';
 
 describe('caps', () => {
   it('TOOL-13: are accounts of the full hour, one for each tool that a pattern matches', () => {
@@ -43,10 +43,10 @@ describe('caps', () => {
 
 describe('what a call moves', () => {
   it('is its amount, in nanos of USD, rounded up', () => {
-    expect(amountOf('pay', 'order.total', { order: { total: 12.5 } })).toBe(12_500_000_000);
-    expect(amountOf('pay', 'n', { n: 0.000_000_000_1 })).toBe(1);
-    expect(amountOf('pay', 'n', { n: 0 })).toBeCloseTo(0);
-    expect(amountOf('pay', 'n', { n: 1e300 })).toBeGreaterThan(1e15);
+    expect(amountMoved('pay', 'order.total', { order: { total: 12.5 } })).toBe(12_500_000_000);
+    expect(amountMoved('pay', 'n', { n: 0.000_000_000_1 })).toBe(1);
+    expect(amountMoved('pay', 'n', { n: 0 })).toBeCloseTo(0);
+    expect(amountMoved('pay', 'n', { n: 1e300 })).toBeGreaterThan(1e15);
   });
 
   it.each([
@@ -60,7 +60,7 @@ describe('what a call moves', () => {
     [{ order: { total: -0.01 } }, 'is -0.01'],
   ])('cannot be told from %j, so the call is refused', (args, words) => {
     try {
-      amountOf('pay', 'order.total', args);
+      amountMoved('pay', 'order.total', args);
       expect.fail('not refused');
     } catch (thrown) {
       const message = `pay is not called: a cap in USD holds for it, and its amount order.total ${words}; expected a number of USD, 0 or more`;
@@ -69,10 +69,12 @@ describe('what a call moves', () => {
   });
 
   it('cannot be told where neither tool nor cap name an argument: whoever configures is told what to do', () => {
-    expect(() => amountOf('pay', undefined, { amount: 5 })).toThrow(/Name one in the tool's definition or in the cap/);
+    expect(() => amountMoved('pay', undefined, { amount: 5 })).toThrow(
+      /Name one in the tool's definition or in the cap/,
+    );
   });
 
   it('is not taken from what objects have by nature', () => {
-    expect(() => amountOf('pay', 'constructor.length', {})).toThrow(/is missing/);
+    expect(() => amountMoved('pay', 'constructor.length', {})).toThrow(/is missing/);
   });
 });

@@ -78,6 +78,7 @@ describe('quotas', () => {
     const day = { for: 'model:*', capacity: 1_000, refill: 1_000, every_ms: 86_400_000 };
     const { calls } = bucketsOf(quotasFrom({ rates: [minute, day, day] }), 'model:m', 'bob', () => 0);
     expect(calls.map(({ scope }) => scope)).toEqual(['model:m', 'model:m 1000+1000/86400000ms']);
+    expect(bucketsOf(quotasFrom({ rates: [day, day] }), 'model:m', 'bob', () => 0).calls).toHaveLength(1);
   });
 
   it.each([

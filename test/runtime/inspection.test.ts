@@ -158,6 +158,11 @@ describe('a machine of a user', () => {
     expect(heard).toHaveLength(1);
     expect(JSON.stringify(heard).length).toBeLessThan(64 * 1024);
     expect(heard[0]?.context).toMatchObject({ trap: '[unreadable]' });
+    const trap = { type: 'MORE' as const };
+    Object.defineProperty(trap, 'what', Object.getOwnPropertyDescriptor(endless, 'trap') ?? {});
+    actor.send(trap);
+    await cluster.clock.advance(TELL_EVERY_MS);
+    expect(heard[1]?.events).toMatchObject([{ type: 'MORE', data: '{"what":"[unreadable]"}' }]);
   });
 
   it('of 60 states, parallel ones among them, is told whole, and its end as well', async () => {

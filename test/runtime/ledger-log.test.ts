@@ -5,6 +5,7 @@ import { SimulatedClock } from '../../src/adapters/memory/simulated-clock.ts';
 import type { AccountRef } from '../../src/core/ledger-wire.ts';
 import { streamsOf } from '../../src/core/streams.ts';
 import { Subjects } from '../../src/core/subjects.ts';
+import type { Ledger } from '../../src/policy/ledger/ledger.ts';
 import { codeOf } from '../adapters/nats/support.ts';
 import { ensureLedger, participant, reserveOf, settleOf } from './ledger-support.ts';
 
@@ -139,6 +140,20 @@ describe('the ledger of a node', () => {
     expect(spent(next)).toMatchObject({ spent: { nanos: 30 }, held: { nanos: 10 } });
     expect(next.lines.filter(({ event }) => event === 'ledger.reservation_lost')).toHaveLength(2);
     next.ledger.left('run-1', 7);
+  });
+
+  it('shows whoever charges the state behind it, also where all of it is charged', async () => {
+    const [dying, next] = [await join(), await join()];
+    for (const id of ['a', 'b']) await dying.ledger.reserve(reserveOf(id, 10, ALICE, 'run-1', 3));
+    const seen: number[] = [];
+    const look = (ledger: Ledger) => void seen.push(ledger.accounts.read(ALICE, clock.now()).spent.nanos);
+    const charges = new Map([
+      ['a', { amount: null, look }],
+      ['b', { amount: { nanos: 4, tokens: 0, count: 0 }, look }],
+    ]);
+    void next.ledger.claimed('run-1', 7, () => Promise.resolve(charges));
+    await clock.settle();
+    expect(seen).toEqual([10, 14]);
   });
 
   it('charges what nobody can settle any more once its time is over', async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { EffectScope } from '../../src/runtime/effects.ts';
 import { Effort } from '../../src/runtime/effort.ts';
 import { BUDGET_POINTS, FAULT_POINTS, type FaultPoint } from '../../src/runtime/fault-points.ts';
@@ -78,6 +78,20 @@ async function scenario(dieAt?: FaultPoint, hit = 1) {
     open: last.deps.ledger.ledger.accounts.open,
     estimates,
   };
+}
+
+/** The spending of a run, without its owner. */
+async function spender() {
+  const one = new PayingCluster(() => answer);
+  const { deps } = await one.node('n1', { quotas: WIDE, settings });
+  await one.submit({ input: 'x' }, 'a');
+  const { run } = await one.result();
+  const fold = await deps.journal.load(run);
+  const [accepted] = (await one.entries(run))[0]?.events ?? [];
+  if (fold === null || accepted?.type !== 'accepted') throw new Error('no journal');
+  const spending = new Spending({ deps, accepted, log: silent }, fold);
+  const scope = { deps, accepted, log: silent, context: fold.context, effort: new Effort() } as EffectScope;
+  return { one, deps, spending, scope };
 }
 
 describe('a slice whose owner dies', () => {
@@ -173,15 +187,7 @@ describe('a slice whose owner is cut off from the run', () => {
   });
 
   it('is drawn from by no call after one that was charged and that the journal does not tell of', async () => {
-    const one = new PayingCluster(() => answer);
-    const { deps } = await one.node('n1', { quotas: WIDE, settings });
-    await one.submit({ input: 'x' }, 'a');
-    const { run } = await one.result();
-    const fold = await deps.journal.load(run);
-    const [accepted] = (await one.entries(run))[0]?.events ?? [];
-    if (fold === null || accepted?.type !== 'accepted') throw new Error('no journal');
-    const spending = new Spending({ deps, accepted, log: silent }, fold);
-    const scope = { deps, accepted, log: silent, context: fold.context, effort: new Effort() } as EffectScope;
+    const { one, deps, spending, scope } = await spender();
     const call = async (think: string) => {
       const hold = await spending.hold(scope, think, 1_000);
       if (hold === null || 'type' in hold) throw new Error('not held');
@@ -194,6 +200,18 @@ describe('a slice whose owner is cut off from the run', () => {
     await call('think-8');
     expect(await one.reserved()).toHaveLength(before + 2);
     await spending.close();
+    expect([...deps.ledger.ledger.accounts.open]).toEqual([]);
+  });
+
+  it('is settled when the ledger takes entries again, after it has refused one', async () => {
+    const { deps, spending, scope } = await spender();
+    const told = vi.spyOn(deps.ledger, 'tell').mockRejectedValueOnce(new Error('the disk is full'));
+    const hold = await spending.hold(scope, 'think-7', 1_000);
+    if (hold === null || 'type' in hold) throw new Error('not held');
+    await hold.settle(used(10), true);
+    await expect(spending.close()).rejects.toThrow('the disk is full');
+    await spending.close();
+    expect(told).toHaveBeenCalledTimes(2);
     expect([...deps.ledger.ledger.accounts.open]).toEqual([]);
   });
 

@@ -148,7 +148,7 @@ export function promotionText(input: Pick<PolicyInput, 'policy' | 'agents' | 'de
   const level = input.definition.effect === 'read' ? 'read_only' : 'supervised';
   const agent = leastOf(input);
   const instead = level === 'supervised' ? '; autonomous instead of supervised needs no approvals' : '';
-  return `An operator promotes it with: proctor policy promote ${agent} ${level} --why TEXT (in the policy: autonomy: [{ agent: ${agent}, level: ${level} }]${instead})`;
+  return `An operator promotes it with: proctor policy promote ${agent} ${level} --why TEXT, and --running for runs at work (in the policy: autonomy: [{ agent: ${agent}, level: ${level} }]${instead})`;
 }
 
 function levelText({ policy, agents }: PolicyInput): string {

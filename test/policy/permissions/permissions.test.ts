@@ -206,7 +206,7 @@ describe('levels of autonomy (SEC-4)', () => {
   it('a run that was delegated is trusted no more than those above it', () => {
     const { refused } = judged(at('observe'), { agents: ['b', 'a'] });
     expect(refused?.message).toBe(
-      't is not allowed: agent a above it only observes, and calls no tools (rule one in line 9 of policy 3). An operator promotes it with: proctor policy promote a read_only --why TEXT (in the policy: autonomy: [{ agent: a, level: read_only }])',
+      't is not allowed: agent a above it only observes, and calls no tools (rule one in line 9 of policy 3). An operator promotes it with: proctor policy promote a read_only --why TEXT, and --running for runs at work (in the policy: autonomy: [{ agent: a, level: read_only }])',
     );
   });
 
@@ -317,7 +317,7 @@ describe('the policy that is built in', () => {
     expect(refused).toEqual({
       code: 'autonomy_level',
       message:
-        'pay is not allowed: agent desk only reads (rule built-in-level in line 6 of the built-in policy). An operator promotes it with: proctor policy promote desk supervised --why TEXT (in the policy: autonomy: [{ agent: desk, level: supervised }]; autonomous instead of supervised needs no approvals)',
+        'pay is not allowed: agent desk only reads (rule built-in-level in line 6 of the built-in policy). An operator promotes it with: proctor policy promote desk supervised --why TEXT, and --running for runs at work (in the policy: autonomy: [{ agent: desk, level: supervised }]; autonomous instead of supervised needs no approvals)',
       retryable: false,
     });
   });

@@ -1,0 +1,4 @@
+/** What the process that spends CPU time for others is told; it answers `spending`. */
+export interface StandIn {
+  cpuMsPerSecond: number;
+}
