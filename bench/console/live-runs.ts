@@ -1,15 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Browser } from 'playwright-core';
 import type { NatsBus } from '../../src/adapters/nats/bus.ts';
-import { connectBus } from '../../src/app.ts';
 import { createClient } from '../../src/client/client.ts';
-import { Subjects } from '../../src/core/subjects.ts';
-import { type Child, startChild } from '../support/children.ts';
-import { silent } from '../support/log.ts';
+import type { Subjects } from '../../src/core/subjects.ts';
+import { type Drill, PREFIX, withDrill } from '../support/drill.ts';
 import { mean, quantile, round, slopeOf } from '../support/numbers.ts';
 import { cpuMsFine, rssMb } from '../support/proc.ts';
 import { progress } from '../support/report.ts';
-import { startServer } from '../support/server.ts';
 import { startBrowser } from './browser.ts';
 import { type Gateway, startGateway, TOKEN } from './gateway-wire.ts';
 import { AGENT, type PacedNodeOptions } from './paced-wire.ts';
@@ -32,7 +29,6 @@ export interface LiveRunsOptions {
   warmupSeconds: number;
 }
 
-const PREFIX = 'bench';
 const USERS = 100;
 const SAMPLE_MS = 10_000;
 /** Of each sample: the rest of the time no trace is taken, which costs the pages something as well. */
@@ -62,25 +58,23 @@ interface Sample {
   pages: Record<PageName, number>;
 }
 
-export async function liveRuns(options: LiveRunsOptions) {
+export function liveRuns(options: LiveRunsOptions) {
+  return withDrill((drill) => liveOn(drill, options));
+}
+
+async function liveOn({ server, subjects, bus, start, keep }: Drill, options: LiveRunsOptions) {
   const { runs, nodes, stepMs, minutes, warmupSeconds } = options;
-  const server = await startServer();
-  const subjects = new Subjects(PREFIX);
-  const bus = await connectBus({ url: server.url }, 'bench-driver', subjects, silent);
-  const children: Child[] = [];
   let browser: Browser | null = null;
   try {
     const slots = Math.ceil(runs / nodes) + 64;
     for (let n = 1; n <= nodes; n++) {
       const settings: PacedNodeOptions = { url: server.url, prefix: PREFIX, name: `node-${n}`, slots, stepMs, seed: n };
-      const node = startChild(import.meta.url, './paced-node', settings);
-      children.push(node);
-      await node.until((line) => line === 'up' || null);
+      await start(import.meta.url, './paced-node', settings);
     }
     const counted = await begin(bus, subjects, runs);
     progress(`${counted.live()} runs are live`);
     const gateway = await startGateway({ url: server.url, prefix: PREFIX, dir: server.dir, assets: options.assets });
-    children.push(gateway.child);
+    keep(gateway.child);
     browser = await startBrowser();
     const meters = await openPages(browser, gateway);
     // Cleaning up makes a process smaller than it is at work, so that happens long before memory is looked at.
@@ -108,9 +102,6 @@ export async function liveRuns(options: LiveRunsOptions) {
     };
   } finally {
     await browser?.close();
-    await bus.close();
-    await Promise.all(children.map((child) => child.end('SIGKILL')));
-    await server.stop();
   }
 }
 

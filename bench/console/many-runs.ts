@@ -1,16 +1,14 @@
 import type { Page } from 'playwright-core';
 import type { NatsBus } from '../../src/adapters/nats/bus.ts';
-import { connectBus } from '../../src/app.ts';
 import type { RunPage, RunQuery } from '../../src/console/wire.ts';
 import type { StatusEvent } from '../../src/core/status.ts';
 import { streamsOf } from '../../src/core/streams.ts';
-import { Subjects } from '../../src/core/subjects.ts';
-import { silent } from '../support/log.ts';
+import type { Subjects } from '../../src/core/subjects.ts';
+import { type Drill, PREFIX, withDrill } from '../support/drill.ts';
 import { median, quantile, round } from '../support/numbers.ts';
 import { cpuMsFine, peakMb, rssMb } from '../support/proc.ts';
 import { type Random, seeded } from '../support/random.ts';
 import { progress } from '../support/report.ts';
-import { startServer } from '../support/server.ts';
 import { startBrowser } from './browser.ts';
 import { GatewayApi } from './gateway-api.ts';
 import { type Gateway, startGateway, TOKEN } from './gateway-wire.ts';
@@ -31,62 +29,55 @@ export interface ManyRunsOptions {
   rounds: number;
 }
 
-const PREFIX = 'bench';
 const READY_MS = 120_000;
 const IN_FLIGHT = 1_000;
 const TICK_MS = 50;
 
-export async function manyRuns(options: ManyRunsOptions) {
-  const server = await startServer();
-  const subjects = new Subjects(PREFIX);
-  const bus = await connectBus({ url: server.url }, 'bench-driver', subjects, silent);
-  const gateways: Gateway[] = [];
+export function manyRuns(options: ManyRunsOptions) {
+  return withDrill((drill) => manyOn(drill, options));
+}
+
+async function manyOn({ server, subjects, bus, keep }: Drill, options: ManyRunsOptions) {
   const open = async () => {
     const began = performance.now();
     const gateway = await startGateway({ url: server.url, prefix: PREFIX, dir: server.dir, assets: options.assets });
-    gateways.push(gateway);
+    keep(gateway.child);
     return { gateway, began };
   };
-  try {
-    await bus.ensureStream(streamsOf(subjects).events);
-    // A gateway with nothing to know, for comparison.
-    const empty = await open();
-    const startEmptyMs = performance.now() - empty.began;
-    const emptyHeapMb = await empty.gateway.heapMb();
-    await empty.gateway.child.end('SIGKILL');
+  await bus.ensureStream(streamsOf(subjects).events);
+  // A gateway with nothing to know, for comparison.
+  const empty = await open();
+  const startEmptyMs = performance.now() - empty.began;
+  const emptyHeapMb = await empty.gateway.heapMb();
+  await empty.gateway.child.end('SIGKILL');
 
-    const made = madeRuns(options.runs, Date.now());
-    const filling = performance.now();
-    await fill(bus, subjects, made.statuses);
-    const fillMs = performance.now() - filling;
-    progress(`${options.runs} runs after ${Math.round(fillMs)} ms`);
+  const made = madeRuns(options.runs, Date.now());
+  const filling = performance.now();
+  await fill(bus, subjects, made.statuses);
+  const fillMs = performance.now() - filling;
+  progress(`${options.runs} runs after ${Math.round(fillMs)} ms`);
 
-    const { gateway, began } = await open();
-    const api = await GatewayApi.open(gateway.url, TOKEN);
-    await knowsAll(api, options.runs);
-    const startMs = performance.now() - began;
-    const startCpuMs = cpuMsFine(gateway.child.pid);
-    const heapMb = await gateway.heapMb();
-    progress(`the gateway knows them after ${Math.round(startMs)} ms, ${Math.round(heapMb)} MB of heap`);
+  const { gateway, began } = await open();
+  const api = await GatewayApi.open(gateway.url, TOKEN);
+  await knowsAll(api, options.runs);
+  const startMs = performance.now() - began;
+  const startCpuMs = cpuMsFine(gateway.child.pid);
+  const heapMb = await gateway.heapMb();
+  progress(`the gateway knows them after ${Math.round(startMs)} ms, ${Math.round(heapMb)} MB of heap`);
 
-    const used = await use(gateway, api, made, { ...options, bus, subjects });
-    return {
-      runs: options.runs,
-      startMs: round(startMs),
-      startEmptyMs: round(startEmptyMs),
-      startCpuMs: round(startCpuMs),
-      heapMb: round(heapMb),
-      bytesARun: Math.round(((heapMb - emptyHeapMb) * 2 ** 20) / options.runs),
-      rssMb: round(rssMb(gateway.child.pid)),
-      peakMb: round(peakMb(gateway.child.pid)),
-      ...used,
-      fillSeconds: round(fillMs / 1_000),
-    };
-  } finally {
-    await bus.close();
-    await Promise.all(gateways.map(({ child }) => child.end('SIGKILL')));
-    await server.stop();
-  }
+  const used = await use(gateway, api, made, { ...options, bus, subjects });
+  return {
+    runs: options.runs,
+    startMs: round(startMs),
+    startEmptyMs: round(startEmptyMs),
+    startCpuMs: round(startCpuMs),
+    heapMb: round(heapMb),
+    bytesARun: Math.round(((heapMb - emptyHeapMb) * 2 ** 20) / options.runs),
+    rssMb: round(rssMb(gateway.child.pid)),
+    peakMb: round(peakMb(gateway.child.pid)),
+    ...used,
+    fillSeconds: round(fillMs / 1_000),
+  };
 }
 
 async function fill(bus: NatsBus, subjects: Subjects, statuses: StatusEvent[]): Promise<void> {

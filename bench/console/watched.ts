@@ -1,16 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NatsBus } from '../../src/adapters/nats/bus.ts';
-import { connectBus } from '../../src/app.ts';
 import { type Client, createClient } from '../../src/client/client.ts';
 import { createOperator, type Operator } from '../../src/client/operator.ts';
-import { Subjects } from '../../src/core/subjects.ts';
+import type { Subjects } from '../../src/core/subjects.ts';
 import { AGENT, type StepProcessOptions } from '../steps/wire.ts';
-import { type Child, startChild } from '../support/children.ts';
-import { silent } from '../support/log.ts';
+import type { Child } from '../support/children.ts';
+import { type Drill, PREFIX, withDrill } from '../support/drill.ts';
 import { mean, type Ratio, ratioOf, round } from '../support/numbers.ts';
 import { cpuMsFine, keepApart, machineCpuMs } from '../support/proc.ts';
 import { progress } from '../support/report.ts';
-import { startServer } from '../support/server.ts';
 import { takeTurns } from '../support/turns.ts';
 import { startGateway } from './gateway-wire.ts';
 import type { StandIn } from './stand-in-wire.ts';
@@ -95,64 +93,52 @@ interface Processes {
   tabs: Child;
 }
 
-export async function watchedRuns(options: WatchedOptions, cores: number): Promise<Watched> {
+export function watchedRuns(options: WatchedOptions, cores: number): Promise<Watched> {
+  return withDrill((drill) => watchedOn(drill, options, cores));
+}
+
+async function watchedOn(drill: Drill, options: WatchedOptions, cores: number): Promise<Watched> {
+  const { server, subjects, bus, start, keep } = drill;
   const { runs, steps, toolMs, blocks, warmup } = options;
-  const server = await startServer();
-  const settings: StepProcessOptions = { url: server.url, prefix: 'bench', slots: runs, steps, tool: 'local', toolMs };
-  const children: Child[] = [];
-  const started = (child: Child): Child => {
-    children.push(child);
-    return child;
-  };
-  const subjects = new Subjects('bench');
-  const bus = await connectBus({ url: server.url }, 'bench-driver', subjects, silent);
+  const settings: StepProcessOptions = { url: server.url, prefix: PREFIX, slots: runs, steps, tool: 'local', toolMs };
   const client = createClient({ bus, subjects, user: 'watched' });
-  try {
-    const node = started(startChild(import.meta.url, '../steps/node', settings));
-    await node.until((line) => line === 'up' || null);
-    const { child: gateway, url } = await startGateway({ url: server.url, prefix: 'bench', dir: server.dir });
-    started(gateway);
-    const tabs = started(startChild(import.meta.url, './tabs', { url, tabs: runs } satisfies TabsOptions));
-    await tabs.until((line) => line === 'up' || null);
-    const standIn = started(startChild(import.meta.url, './stand-in', {}));
-    await standIn.until((line) => line === 'up' || null);
-    const entries = await entriesOf(createOperator({ bus, subjects, by: 'bench' }), client, steps);
-    const all = { client, entries, begun: begunRuns(bus, subjects), server: server.pid, node, gateway, tabs };
-    const others = [server.pid, gateway.pid, tabs.pid, standIn.pid, process.pid];
-    const hasOwnCore = keepApart(node.pid, others, cores);
-    if (!hasOwnCore) progress('the node shares its core: what it spends a step depends on what others do');
-    const kinds: [Kind, Kind] = [
-      { watch: false, found: [] },
-      { watch: true, found: [] },
-    ];
-    const [nobody, somebody] = kinds;
-    await takeTurns(warmup + blocks, kinds, async ({ watch, found }) => {
-      await spend(standIn, watch ? 0 : spentBeside(somebody.found.at(-1)) - spentBeside(nobody.found.at(-1)));
-      const block = await play(all, watch, options, cores);
-      found.push(block);
-      progress(`block ${found.length}, ${watch ? 'watched' : 'alone'}: ${JSON.stringify(shown(block))}`);
-    });
-    const [alone, watched] = kinds.map(({ found }) => found.slice(warmup)) as [Block[], Block[]];
-    const ratio = (key: keyof Block) => ratioOf(watched.map((one, i) => one[key] / (alone[i]?.[key] ?? Number.NaN)));
-    const [before, after] = [average(alone), average(watched)];
-    const seconds = (2 * runs * steps) / after.stepsPerSecond;
-    return {
-      speed: ratio('stepsPerSecond'),
-      nodeCpu: ratio('nodeUsPerStep'),
-      serverCpu: ratio('serverUsPerStep'),
-      gatewayUsPerFrame: round(
-        ((after.gatewayMsPerSecond - before.gatewayMsPerSecond) * seconds * 1_000) / Math.max(1, after.frames),
-      ),
-      hasOwnCore,
-      heard: round(after.frames / (runs * entries)),
-      alone: shown(before),
-      watched: shown(after),
-    };
-  } finally {
-    await bus.close();
-    await Promise.all(children.map((child) => child.end('SIGKILL')));
-    await server.stop();
-  }
+  const node = await start(import.meta.url, '../steps/node', settings);
+  const { child: gateway, url } = await startGateway({ url: server.url, prefix: PREFIX, dir: server.dir });
+  keep(gateway);
+  const tabs = await start(import.meta.url, './tabs', { url, tabs: runs } satisfies TabsOptions);
+  const standIn = await start(import.meta.url, './stand-in', {});
+  const entries = await entriesOf(createOperator({ bus, subjects, by: 'bench' }), client, steps);
+  const all = { client, entries, begun: begunRuns(bus, subjects), server: server.pid, node, gateway, tabs };
+  const others = [server.pid, gateway.pid, tabs.pid, standIn.pid, process.pid];
+  const hasOwnCore = keepApart(node.pid, others, cores);
+  if (!hasOwnCore) progress('the node shares its core: what it spends a step depends on what others do');
+  const kinds: [Kind, Kind] = [
+    { watch: false, found: [] },
+    { watch: true, found: [] },
+  ];
+  const [nobody, somebody] = kinds;
+  await takeTurns(warmup + blocks, kinds, async ({ watch, found }) => {
+    await spend(standIn, watch ? 0 : spentBeside(somebody.found.at(-1)) - spentBeside(nobody.found.at(-1)));
+    const block = await play(all, watch, options, cores);
+    found.push(block);
+    progress(`block ${found.length}, ${watch ? 'watched' : 'alone'}: ${JSON.stringify(shown(block))}`);
+  });
+  const [alone, watched] = kinds.map(({ found }) => found.slice(warmup)) as [Block[], Block[]];
+  const ratio = (key: keyof Block) => ratioOf(watched.map((one, i) => one[key] / (alone[i]?.[key] ?? Number.NaN)));
+  const [before, after] = [average(alone), average(watched)];
+  const seconds = (2 * runs * steps) / after.stepsPerSecond;
+  return {
+    speed: ratio('stepsPerSecond'),
+    nodeCpu: ratio('nodeUsPerStep'),
+    serverCpu: ratio('serverUsPerStep'),
+    gatewayUsPerFrame: round(
+      ((after.gatewayMsPerSecond - before.gatewayMsPerSecond) * seconds * 1_000) / Math.max(1, after.frames),
+    ),
+    hasOwnCore,
+    heard: round(after.frames / (runs * entries)),
+    alone: shown(before),
+    watched: shown(after),
+  };
 }
 
 async function play(

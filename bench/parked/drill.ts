@@ -1,14 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NatsBus } from '../../src/adapters/nats/bus.ts';
-import { connectBus } from '../../src/app.ts';
 import type { StatusEvent } from '../../src/core/status.ts';
 import { Subjects } from '../../src/core/subjects.ts';
-import { type Child, startChild } from '../support/children.ts';
-import { silent } from '../support/log.ts';
+import type { Child } from '../support/children.ts';
+import { type Drill, PREFIX, withDrill } from '../support/drill.ts';
 import { quantile, round } from '../support/numbers.ts';
 import { cpuMsFine, rssMb } from '../support/proc.ts';
 import { progress } from '../support/report.ts';
-import { startServer } from '../support/server.ts';
 import { AGENT, type ParkedNodeOptions } from './wire.ts';
 
 /**
@@ -23,7 +21,6 @@ export interface ParkedDrillOptions {
   seconds: number;
 }
 
-const PREFIX = 'bench';
 const USERS = 20;
 /** Runs that the process which parks them has in work at once. */
 const SLOTS = 64;
@@ -45,16 +42,13 @@ interface Waiting {
   c: string | undefined;
 }
 
-export async function parkedDrill({ parked, wakes, seconds }: ParkedDrillOptions) {
-  const server = await startServer();
-  const children: Child[] = [];
-  const start = async (name: string, slots: number): Promise<Child> => {
-    const options: ParkedNodeOptions = { url: server.url, prefix: PREFIX, name, slots };
-    const child = startChild(import.meta.url, './node', options);
-    children.push(child);
-    await child.until((line) => line === 'up' || null);
-    return child;
-  };
+export function parkedDrill(options: ParkedDrillOptions) {
+  return withDrill((drill) => parkedOn(drill, options));
+}
+
+async function parkedOn({ server, bus, start: startNode }: Drill, { parked, wakes, seconds }: ParkedDrillOptions) {
+  const start = (name: string, slots: number): Promise<Child> =>
+    startNode(import.meta.url, './node', { url: server.url, prefix: PREFIX, name, slots } satisfies ParkedNodeOptions);
   /** Its figures, and the process, which goes on. */
   const fresh = async (name: string): Promise<Idle & { child: Child }> => {
     const began = performance.now();
@@ -66,39 +60,32 @@ export async function parkedDrill({ parked, wakes, seconds }: ParkedDrillOptions
     const cpuMsPerSecond = ((cpuMsFine(child.pid) - cpuBefore) * 1_000) / (performance.now() - from);
     return { child, startMs, rssMb: rssMb(child.pid), cpuMsPerSecond };
   };
-  try {
-    // The first of all makes the streams; it is not measured.
-    const parker = await start('parker', SLOTS);
-    await parker.end('SIGKILL');
-    const without = await fresh('without');
-    await without.child.end('SIGKILL');
+  // The first of all makes the streams; it is not measured.
+  const parker = await start('parker', SLOTS);
+  await parker.end('SIGKILL');
+  const without = await fresh('without');
+  await without.child.end('SIGKILL');
 
-    const bus = await connectBus({ url: server.url }, 'bench', new Subjects(PREFIX), silent);
-    const second = await start('parker-2', SLOTS);
-    const waiting = await park(bus, parked);
-    await second.end('SIGKILL');
-    progress(`${waiting.length} runs parked`);
+  const second = await start('parker-2', SLOTS);
+  const waiting = await park(bus, parked);
+  await second.end('SIGKILL');
+  progress(`${waiting.length} runs parked`);
 
-    const beside = await fresh('with');
-    const wakeMs = await wakeSome(bus, waiting, wakes);
-    await bus.close();
-    return {
-      parked: waiting.length,
-      waitForPerson: waiting.filter(({ c }) => c !== undefined).length,
-      rssMbWithout: round(without.rssMb),
-      rssMbWith: round(beside.rssMb),
-      cpuMsPerSecondWithout: round(without.cpuMsPerSecond),
-      cpuMsPerSecondWith: round(beside.cpuMsPerSecond),
-      startMsWithout: round(without.startMs),
-      startMsWith: round(beside.startMs),
-      wakes: wakeMs.filter(Number.isFinite).length,
-      wakeP50Ms: round(quantile(wakeMs, 0.5)),
-      wakeP99Ms: round(quantile(wakeMs, 0.99)),
-    };
-  } finally {
-    await Promise.all(children.map((child) => child.end('SIGKILL')));
-    await server.stop();
-  }
+  const beside = await fresh('with');
+  const wakeMs = await wakeSome(bus, waiting, wakes);
+  return {
+    parked: waiting.length,
+    waitForPerson: waiting.filter(({ c }) => c !== undefined).length,
+    rssMbWithout: round(without.rssMb),
+    rssMbWith: round(beside.rssMb),
+    cpuMsPerSecondWithout: round(without.cpuMsPerSecond),
+    cpuMsPerSecondWith: round(beside.cpuMsPerSecond),
+    startMsWithout: round(without.startMs),
+    startMsWith: round(beside.startMs),
+    wakes: wakeMs.filter(Number.isFinite).length,
+    wakeP50Ms: round(quantile(wakeMs, 0.5)),
+    wakeP99Ms: round(quantile(wakeMs, 0.99)),
+  };
 }
 
 /** Submits so many tasks, every other one for tomorrow, and resolves with the runs when all are parked. */

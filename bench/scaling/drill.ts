@@ -1,12 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NatsBus } from '../../src/adapters/nats/bus.ts';
-import { connectBus } from '../../src/app.ts';
 import { laneOf, Subjects } from '../../src/core/subjects.ts';
-import { type Child, startChild } from '../support/children.ts';
-import { silent } from '../support/log.ts';
+import type { Child } from '../support/children.ts';
+import { PREFIX, withDrill } from '../support/drill.ts';
 import { median, quantile, round } from '../support/numbers.ts';
 import { progress } from '../support/report.ts';
-import { startServer } from '../support/server.ts';
 import { AGENT, type ScalingNodeOptions } from './wire.ts';
 
 /**
@@ -25,7 +23,6 @@ export interface ScalingOptions {
   ones: number;
 }
 
-const PREFIX = 'bench';
 const WARMUP_MS = 2_000;
 /** Nodes while users are compared. */
 const FAIR_NODES = 2;
@@ -55,24 +52,15 @@ export async function scalingDrill({ counts, slots, seconds, many, ones }: Scali
   return { slotsPerNode: slots, ...fair, nodes };
 }
 
-async function withNodes<T>(count: number, slots: number, work: (cluster: Cluster) => Promise<T>): Promise<T> {
-  const server = await startServer();
-  const nodes: Child[] = [];
-  try {
+function withNodes<T>(count: number, slots: number, work: (cluster: Cluster) => Promise<T>): Promise<T> {
+  return withDrill(async ({ server, bus, start }) => {
+    const nodes: Child[] = [];
     for (let i = 0; i < count; i++) {
       const options: ScalingNodeOptions = { url: server.url, prefix: PREFIX, name: `n${i}`, slots };
-      const node = startChild(import.meta.url, './node', options);
-      nodes.push(node);
-      await node.until((line) => line === 'up' || null);
+      nodes.push(await start(import.meta.url, './node', options));
     }
-    const bus = await connectBus({ url: server.url }, 'bench', new Subjects(PREFIX), silent);
-    const done = await work({ bus, nodes });
-    await bus.close();
-    return done;
-  } finally {
-    await Promise.all(nodes.map((node) => node.end('SIGKILL')));
-    await server.stop();
-  }
+    return work({ bus, nodes });
+  });
 }
 
 /** Steps a second while more runs wait than there are places. */
