@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ChartDefinition } from './chart-wire.ts';
 import { Json } from './json.ts';
+import { encodeToken } from './tokens.ts';
 
 /**
  * State charts of what lives on a node, told only while somebody watches: of its supervisors, and of machines that a
@@ -25,10 +26,23 @@ export const MAX_WATCHED = 32;
 const Id = z.string().min(1).max(256);
 const StatePath = z.string().max(512);
 
+/**
+ * What the ids of an address may take as tokens of a subject, in bytes. nats-server ends the connection that names a longer
+ * subject than fits its control line of 4,096 bytes; a machine of the longest name takes 1,152.
+ */
+const MAX_ENCODED = 2_048;
+const encodedLength = (path: string[]) => path.reduce((sum, id) => sum + (id === '' ? 0 : encodeToken(id).length), 0);
+
 /** `supervisor`: the ids that lead to it from the root, which has none. `machine`: the name that it is shown under. */
 export const ActorAddress = z.object({
   kind: z.enum(['supervisor', 'machine']),
-  path: z.array(Id).max(8),
+  path: z
+    .array(Id)
+    .max(8)
+    .refine(
+      (path) => encodedLength(path) <= MAX_ENCODED,
+      `expected ids that take at most ${MAX_ENCODED} bytes encoded`,
+    ),
 });
 export type ActorAddress = z.infer<typeof ActorAddress>;
 

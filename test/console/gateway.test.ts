@@ -291,6 +291,19 @@ describe('the stream', () => {
     expect(data.frames[0]?.n).toBe(3);
     again.end();
   });
+
+  it('watches no actor whose address would make a subject that is too long for the server', async () => {
+    const { post } = await session('viewer');
+    const watch = { n: 1, overview: false, cluster: false, approvals: false, runs: [], run: null };
+    const status = async (path: string[]) => {
+      const actor = { node: 'node-1', kind: 'supervisor', path };
+      return (await post('/api/stream/tab-of-nobody-0123/watch', { ...watch, actor })).status;
+    };
+    expect(await status(Array.from({ length: 8 }, () => 'ä'.repeat(256)))).toBe(400);
+    expect(await status([...'12345678'].map((id) => id.repeat(256)))).toBe(404);
+    expect(await status(['字'.repeat(128)])).toBe(404);
+    expect(await status([''])).toBe(400);
+  });
 });
 
 describe('who may listen where', () => {
