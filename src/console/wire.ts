@@ -248,7 +248,7 @@ export interface ActorAt extends ActorAddress {
 }
 
 export interface LoggedEvent extends ActorEvent {
-  /** Counts up, as the gateway heard them. */
+  /** Counts up, as the gateway heard them, from the time at which it began to listen: later ones are greater whoever counts. */
   k: number;
 }
 

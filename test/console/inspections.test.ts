@@ -19,13 +19,14 @@ const stateOf = (part: Partial<ActorState>): ActorState => ({
 });
 
 /** A node behind a bus, which answers with what it is told to. */
-function stage(answer: () => ActorState) {
+function stage(answer: () => ActorState, now = () => 1_000) {
   const asked: { chart: boolean }[] = [];
   const ears = new Set<(message: { subject: string; data: string; headers: object }) => void>();
   const subjects = new Subjects();
   const inspections = new Inspections({
     subjects,
     charts: new Charts(),
+    now,
     bus: {
       flush: () => Promise.resolve(),
       publish: () => Promise.reject(new Error('it writes nothing')),
@@ -84,8 +85,27 @@ it('tells every event once and in order, and passes over what is late or no word
   tell('no JSON');
   const last = views.at(-1);
   expect(last?.state).toMatchObject({ n: 2, active: ['off'], heard: 3 });
-  expect(last?.events.map(({ k, type }) => `${k} ${type}`)).toEqual(['1 A', '2 B', '3 C']);
+  expect(last?.events.map(({ k, type }) => `${k} ${type}`)).toEqual(['1001 A', '1002 B', '1003 C']);
   inspections.stop();
+});
+
+it('numbers the events of a later watch beyond those of an earlier one, so that a page keeps both', async () => {
+  let at = 1_000;
+  const { inspections, tell, settled } = stage(
+    () => stateOf({}),
+    () => at,
+  );
+  const numbers: number[] = [];
+  for (const events of [3, 5]) {
+    const views: ActorView[] = [];
+    const end = inspections.watch(AT, (view) => views.push(view));
+    await settled();
+    tell({ n: 1, heard: events, events: Array.from({ length: events }, () => ({ at: 1, type: 'X', data: '' })) });
+    numbers.push(...(views.at(-1)?.events.map(({ k }) => k) ?? []));
+    end();
+    at += 60_000;
+  }
+  expect(numbers).toEqual([1_001, 1_002, 1_003, 61_001, 61_002, 61_003, 61_004, 61_005]);
 });
 
 it('shows the actor that has taken the address, with its own chart', async () => {

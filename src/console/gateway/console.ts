@@ -134,7 +134,7 @@ function clusterParts(
   const state = new ClusterState(operatorOf('console'), now);
   const open = openApprovals({ bus, subjects });
   const approvals = new ApprovalsState({ bus, subjects, open, operator: operatorOf('console'), now });
-  const inspections = new Inspections({ bus, subjects, charts });
+  const inspections = new Inspections({ bus, subjects, charts, now });
   return { runs: clusterRuns(bus, subjects, log), operatorOf, state, approvals, inspections };
 }
 

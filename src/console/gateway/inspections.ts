@@ -22,6 +22,8 @@ export interface InspectionsParts {
   bus: Pick<ConsoleBus, 'publish' | 'request' | 'subscribe' | 'flush'>;
   subjects: Subjects;
   charts: Charts;
+  /** Epoch milliseconds. */
+  now(): number;
 }
 
 type Listener = (view: ActorView) => void;
@@ -70,11 +72,14 @@ class FollowedActor {
   private actor: string | null = null;
   private asking = false;
   private stopped = false;
-  private counted = 0;
+  /** Number of the event that was logged last. */
+  private counted: number;
 
   constructor(parts: InspectionsParts, at: ActorAt) {
     this.parts = parts;
     this.at = at;
+    // A tab that comes back knows the numbers that were given before: those of now are greater.
+    this.counted = parts.now();
     this.view = { ...at, chart: null, state: null, events: [], error: null };
     const subject = parts.subjects.inspection(at.node, at.kind, at.path);
     this.ear = parts.bus.subscribe(subject, ({ data }) => this.hear(data));

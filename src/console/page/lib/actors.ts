@@ -27,8 +27,7 @@ export function useActor(at: ActorAt): ActorView | null {
       // A stream that began anew tells all that it has once more.
       setView((before) => {
         const last = before?.events.at(-1)?.k ?? 0;
-        const isAnew = fresh.events.length > 0 && (fresh.events.at(-1)?.k ?? 0) <= last;
-        const events = isAnew ? fresh.events : [...(before?.events ?? []), ...fresh.events.filter(({ k }) => k > last)];
+        const events = [...(before?.events ?? []), ...fresh.events.filter(({ k }) => k > last)];
         return { ...fresh, events: events.slice(-KEPT) };
       });
     });
