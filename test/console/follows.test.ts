@@ -2,6 +2,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vite
 import { SILENT } from '../../src/app/local.ts';
 import { Follows } from '../../src/console/gateway/follows.ts';
 import type { RunSource } from '../../src/console/gateway/run-source.ts';
+import { AppError } from '../../src/core/errors.ts';
 import type { JournalEntry } from '../../src/core/journal-entry.ts';
 import { Cluster, chain } from '../runtime/support.ts';
 
@@ -27,11 +28,16 @@ class Source implements RunSource {
   stored = 3;
   /** What was asked for: the first entry, and how many; no number: all that there are. */
   readonly asked: { from: number; max: number | undefined }[] = [];
+  /** The entry that cannot be read. */
+  broken = Number.POSITIVE_INFINITY;
   private readonly ears = new Set<(n: number) => void>();
 
   async *entries(_run: string, from: number, max?: number): AsyncGenerator<JournalEntry> {
     this.asked.push({ from, max });
-    yield* journal.slice(from, Math.min(this.stored, from + (max ?? this.stored)));
+    for (const entry of journal.slice(from, Math.min(this.stored, from + (max ?? this.stored)))) {
+      if (entry.n === this.broken) throw new AppError('unavailable', 'the server is away');
+      yield entry;
+    }
   }
 
   hear(_run: string, ring: (n: number) => void): { stop(): void } {
@@ -104,6 +110,20 @@ describe('a run that is watched', () => {
     follows.stop();
   });
 
+  it('is told up to where a reading broke off, and from there once it can be read', async () => {
+    const source = new Source();
+    const follows = new Follows(source, SILENT);
+    const { heard } = await listen(follows, 0);
+    source.broken = 5;
+    source.write(4);
+    await pass(100);
+    expect(heard).toEqual([3, 4]);
+    source.broken = Number.POSITIVE_INFINITY;
+    await pass(1_000);
+    expect(heard).toEqual([3, 4, 5, 6]);
+    follows.stop();
+  });
+
   it('is left alone after a while when an entry that was heard of is never stored, and goes on with the next', async () => {
     const source = new Source();
     const follows = new Follows(source, SILENT);
@@ -151,6 +171,20 @@ describe('a run that nobody watches any more', () => {
     await follows.get(runId(0));
     await follows.get(runId(59));
     expect(source.asked.map(({ from }) => from)).toEqual([0, 3]);
+    follows.stop();
+  });
+
+  it('is kept however many others are watched', async () => {
+    const source = new Source();
+    const follows = new Follows(source, SILENT);
+    for (let i = 0; i < 40; i++) await listen(follows, i);
+    for (const i of [50, 51]) {
+      await follows.get(runId(i));
+      await pass(1);
+    }
+    source.asked.length = 0;
+    await follows.get(runId(50));
+    expect(source.asked.map(({ from }) => from)).toEqual([3]);
     follows.stop();
   });
 });

@@ -9,6 +9,7 @@ import type { RunSource } from './run-source.ts';
  * while: whoever reloads the page finds it read already.
  */
 
+/** Runs that nobody watches. */
 const KEPT = 24;
 /** Entries that are folded before others get a turn, and watchers hear of them. */
 const BATCH = 400;
@@ -137,13 +138,18 @@ export class Follow {
 
   private async readOn(max: number | undefined): Promise<void> {
     const { view } = this;
-    let frames: Frame[] = [];
-    for await (const entry of this.source.entries(this.run, view.next, max)) {
-      frames.push(view.push(entry));
-      if (frames.length < BATCH) continue;
-      await this.tell(frames);
-      frames = [];
-      await new Promise((resolve) => setImmediate(resolve));
+    const frames: Frame[] = [];
+    try {
+      for await (const entry of this.source.entries(this.run, view.next, max)) {
+        frames.push(view.push(entry));
+        if (frames.length < BATCH) continue;
+        await this.tell(frames.splice(0));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    } catch (thrown) {
+      // What is folded is not read again: watchers hear of it now or never.
+      if (frames.length > 0) await this.tell(frames);
+      throw thrown;
     }
     const first = this.reading;
     this.reading = false;
@@ -210,10 +216,8 @@ export class Follows {
   }
 
   private makeRoom(): void {
-    for (const [run, follow] of this.open) {
-      if (this.open.size <= KEPT) return;
-      if (!follow.isWanted) this.drop(run);
-    }
+    const unwatched = [...this.open.values()].filter(({ isWanted }) => !isWanted);
+    for (const { run } of unwatched.slice(0, -KEPT)) this.drop(run);
   }
 
   private drop(run: string): void {
