@@ -1,3 +1,4 @@
+import { type AppError, toAppError } from '../../core/errors.ts';
 import type { ActorView, Approvals, Frame, RunRow, StreamEvents, Watch } from '../wire.ts';
 import type { ApprovalsState } from './approvals.ts';
 import type { ClusterState } from './cluster-state.ts';
@@ -146,17 +147,18 @@ export class Tab {
     this.eventsTo = 0;
   }
 
-  private async startFollow({ id, from }: { id: string; from: number }): Promise<void> {
+  private async startFollow(run: NonNullable<Watch['run']>): Promise<void> {
+    // Until the journal is read the tab may have gone on to another run, or be closed.
+    const isWatched = () => this.watched.run === run;
     try {
-      const follow = await this.sources.follows.get(id);
-      if (this.watched.run?.id !== id) return;
-      this.endFollow();
+      const follow = await this.sources.follows.get(run.id);
+      if (!isWatched()) return;
       this.follow = follow;
       follow.listeners.add(this.hearRun);
       follow.failed.add(this.hearEnd);
-      this.tellFrom(follow, from);
+      this.tellFrom(follow, run.from);
     } catch (thrown) {
-      this.hearEnd(thrown as { code: string; message: string });
+      if (isWatched()) this.hearEnd(toAppError(thrown));
     }
   }
 
@@ -175,7 +177,7 @@ export class Tab {
     this.schedule();
   };
 
-  private readonly hearEnd = ({ code, message }: { code: string; message: string }) => {
+  private readonly hearEnd = ({ code, message }: AppError) => {
     const { run } = this.watched;
     if (run !== null) this.sink?.send('gone', { id: run.id, code, message });
   };
@@ -251,6 +253,7 @@ export class Tab {
     this.endApprovals();
     this.unwatchActor();
     this.endFollow();
+    this.watched = NOTHING;
     this.sink = null;
   }
 }
