@@ -283,7 +283,8 @@ export interface StreamEvents {
   overview: Overview;
   cluster: Cluster;
   approvals: Approvals;
-  runs: { rows: RunRow[] /** Raised whenever any run anywhere changed. */; version: number };
+  /** Rows that the tab shows and that changed; none when others came or went. */
+  runs: { rows: RunRow[] };
   run: { id: string; head: RunHead; frames: Frame[]; steps: TraceStep[] };
   /** The run cannot be shown. */
   gone: { id: string; code: string; message: string };

@@ -221,7 +221,7 @@ export class Tab {
       sink.send('overview', this.sources.figures.overview());
     }
     if (this.changed.size > 0 || (this.listChanged && this.rows.size > 0)) {
-      sink.send('runs', { rows: [...this.changed.values()], version: this.sources.index.version });
+      sink.send('runs', { rows: [...this.changed.values()] } satisfies StreamEvents['runs']);
       this.changed.clear();
     }
     this.listChanged = false;

@@ -1,12 +1,13 @@
 // biome-ignore-all lint/a11y/useSemanticElements: of a table whose rows exist only while they are in view
 // biome-ignore-all lint/a11y/useFocusableInteractive: rows are read, their links are followed
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { memo, useCallback, useEffect, useRef, useState } from 'react';
 import type { Fault, RunPage, RunQuery, RunRow, RunSort } from '../../wire.ts';
 import { faultOf, post } from '../lib/api.ts';
 import { asked, count, usd } from '../lib/format.ts';
 import { live } from '../lib/live.ts';
 import { go, setQuery } from '../lib/router.ts';
+import { PAGE, RunRows } from '../lib/run-rows.ts';
 import { Empty, FaultBox, Link, Loading, When } from '../ui/bits.tsx';
 import { StateMark, StateName } from '../ui/mark.tsx';
 
@@ -14,10 +15,9 @@ import { StateMark, StateName } from '../ui/mark.tsx';
 
 const STATES = ['idle', 'thinking', 'executing', 'waiting', 'completed', 'failed'];
 const SORTS: Record<RunSort, string> = { newest: 'Newest', age: 'Longest in its state', cost: 'Cost', steps: 'Steps' };
-const PAGE = 100;
-/** Rows that are kept for scrolling back. */
-const KEPT = 2_000;
 const ROW = 38;
+/** So long after a fault, or after others came or went, what is in view is asked for again, milliseconds. */
+const AGAIN_MS = 1_500;
 
 export function Runs({ query }: { query: URLSearchParams }) {
   const text = query.get('q') ?? '';
@@ -131,86 +131,62 @@ interface RunList {
 function useRunList(filter: Pick<RunQuery, 'text' | 'states' | 'needs' | 'sort'>): RunList {
   const [page, setPage] = useState<RunPage | null>(null);
   const [fault, setFault] = useState<Fault | null>(null);
-  const rows = useRef(new Map<number, RunRow>());
-  const asked = useRef(new Set<number>());
-  const range = useRef({ from: 0, to: PAGE });
+  const [rows] = useState(() => new RunRows());
   const [, redraw] = useState(0);
   const key = JSON.stringify(filter);
 
   const ask = useCallback(
-    async (offset: number) => {
-      try {
-        const answer = await post<RunPage>('/api/runs/query', {
-          ...(JSON.parse(key) as typeof filter),
-          offset,
-          limit: PAGE,
-        });
-        for (const [index, row] of answer.rows.entries()) rows.current.set(offset + index, row);
-        setFault(null);
-        setPage(answer);
-      } catch (thrown) {
-        asked.current.delete(offset);
-        setFault(faultOf(thrown));
+    (pages: number[]) => {
+      for (const offset of pages) {
+        const query = { ...(JSON.parse(key) as typeof filter), offset, limit: PAGE };
+        post<RunPage>('/api/runs/query', query).then(
+          (answer) => {
+            if (!rows.take(key, offset, answer.rows)) return;
+            setFault(null);
+            setPage(answer);
+          },
+          (thrown: unknown) => {
+            if (rows.isOfNow(key)) setFault(faultOf(thrown));
+          },
+        );
       }
     },
-    [key],
+    [key, rows],
   );
-  const again = useCallback(() => {
-    const { from, to } = range.current;
-    asked.current = new Set();
-    for (let at = Math.floor(from / PAGE) * PAGE; at <= to; at += PAGE) {
-      asked.current.add(at);
-      void ask(at);
-    }
-  }, [ask]);
+  const again = useCallback(() => ask(rows.again()), [ask, rows]);
   useEffect(() => {
-    const timer = setTimeout(() => {
-      rows.current = new Map();
-      range.current = { from: 0, to: PAGE - 1 };
-      again();
-    }, 120);
+    rows.filterBy(key);
+    const timer = setTimeout(() => ask(rows.restart()), 120);
     return () => clearTimeout(timer);
-  }, [again]);
+  }, [key, rows, ask]);
+  // Not at once: whoever does not answer would be asked as fast as it refuses.
+  useEffect(() => {
+    if (fault === null) return;
+    const timer = setTimeout(again, AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [fault, again]);
   // Rows in view change in place; when others came or went, what is in view is read again.
   useEffect(() => {
     let timer = 0;
     const end = live.on('runs', (data) => {
-      const changed = new Map(data.rows.map((row) => [row.run, row]));
-      for (let index = range.current.from; index <= range.current.to; index++) {
-        const row = changed.get(rows.current.get(index)?.run ?? '');
-        if (row !== undefined) rows.current.set(index, row);
-      }
-      redraw((n) => n + 1);
+      if (rows.change(data.rows)) redraw((n) => n + 1);
       if (timer === 0) {
         timer = window.setTimeout(() => {
           timer = 0;
           again();
-        }, 1_500);
+        }, AGAIN_MS);
       }
     });
     return () => {
       clearTimeout(timer);
       end();
     };
-  }, [again]);
+  }, [rows, again]);
   return {
     page,
     fault,
-    row: (index) => rows.current.get(index),
-    need: (from, to) => {
-      range.current = { from, to };
-      if (rows.current.size > KEPT) {
-        // What is far from here is read again when it comes into view.
-        for (const index of rows.current.keys())
-          if (index < from - PAGE || index > to + PAGE) rows.current.delete(index);
-        for (const at of asked.current) if (at < from - 2 * PAGE || at > to + PAGE) asked.current.delete(at);
-      }
-      for (let at = Math.floor(from / PAGE) * PAGE; at <= to; at += PAGE) {
-        if (asked.current.has(at)) continue;
-        asked.current.add(at);
-        void ask(at);
-      }
-    },
+    row: (index) => rows.at(index),
+    need: (from, to) => ask(rows.show(from, to)),
     again,
   };
 }
@@ -271,7 +247,7 @@ function Table({ list, total }: { list: RunList; total: number }) {
   );
 }
 
-function Row({ row }: { row: RunRow }) {
+const Row = memo(function Row({ row }: { row: RunRow }) {
   return (
     <>
       <span role="cell" className="col-state">
@@ -302,4 +278,4 @@ function Row({ row }: { row: RunRow }) {
       </span>
     </>
   );
-}
+});
