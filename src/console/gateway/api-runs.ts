@@ -1,6 +1,7 @@
 import { Hono } from 'hono';
 import { AppError } from '../../core/errors.ts';
 import { RunId } from '../../core/events.ts';
+import { MAX_ACTIVE } from '../../core/inspect-wire.ts';
 import { redact } from '../../core/redact.ts';
 import type { ChartDetail } from '../chart.ts';
 import type { RunView } from '../wire.ts';
@@ -74,7 +75,7 @@ export function runsApi({ index, follows, charts, now }: RunsApiOptions): Hono<E
     return c.json(layout);
   });
   app.get('/charts/:hash/svg', async (c) => {
-    const active = (c.req.query('active') ?? '').slice(0, 500).split(',').filter(Boolean);
+    const active = (c.req.query('active') ?? '').split(',', MAX_ACTIVE).filter(Boolean);
     const layout = await charts.layout(
       c.req.param('hash'),
       directionOf(c.req.query('direction')),

@@ -11,7 +11,7 @@ const FEWEST_WAITING = 1_000;
 export class RunIndex {
   private readonly rows = new Map<string, Indexed>();
   private readonly listeners = new Set<(now: RunRow, before: RunRow | null) => void>();
-  private readonly orders = new Map<RunSort, RunOrder>();
+  private readonly orders = new Map<RunSort, RunOrder<Indexed>>();
   private readonly totals = new Map<string, number>();
   /** Those that wait for a person. */
   private readonly asking = new Set<Indexed>();
@@ -93,7 +93,7 @@ export class RunIndex {
       order = new RunOrder(sort, this.rows.values());
       this.orders.set(sort, order);
     }
-    return order.runs() as readonly Indexed[];
+    return order.runs();
   }
 }
 

@@ -32,13 +32,13 @@ export const COMPARE: Record<RunSort, Compare> = {
 /** Up to this part of all is moved one by one. */
 const FEW = 1 / 256;
 
-export class RunOrder {
+export class RunOrder<T extends IndexedRun> {
   private readonly compare: Compare;
-  private sorted: IndexedRun[];
-  private stale: IndexedRun[] = [];
-  private fresh: IndexedRun[] = [];
+  private sorted: T[];
+  private stale: T[] = [];
+  private fresh: T[] = [];
 
-  constructor(sort: RunSort, runs: Iterable<IndexedRun>) {
+  constructor(sort: RunSort, runs: Iterable<T>) {
     this.compare = COMPARE[sort];
     this.sorted = [...runs].sort(this.compare);
   }
@@ -48,13 +48,13 @@ export class RunOrder {
     return this.fresh.length;
   }
 
-  change(before: IndexedRun | undefined, now: IndexedRun): void {
+  change(before: T | undefined, now: T): void {
     if (before !== undefined) this.stale.push(before);
     this.fresh.push(now);
   }
 
   /** All of them, in order; until the next change. */
-  runs(): readonly IndexedRun[] {
+  runs(): readonly T[] {
     const { stale } = this;
     const fresh = this.fresh.filter(({ gone }) => !gone);
     if (stale.length + fresh.length <= this.sorted.length * FEW) {
@@ -71,27 +71,27 @@ export class RunOrder {
   }
 
   /** Where it stands, or would. */
-  private placeOf(run: IndexedRun): number {
+  private placeOf(run: T): number {
     let [low, high] = [0, this.sorted.length];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.compare(this.sorted[middle] as IndexedRun, run) < 0) low = middle + 1;
+      if (this.compare(this.sorted[middle] as T, run) < 0) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  private merged(fresh: IndexedRun[]): IndexedRun[] {
-    const merged: IndexedRun[] = [];
+  private merged(fresh: T[]): T[] {
+    const merged: T[] = [];
     let next = 0;
     for (const run of this.sorted) {
       if (run.gone) continue;
-      for (; next < fresh.length && this.compare(fresh[next] as IndexedRun, run) < 0; next++) {
-        merged.push(fresh[next] as IndexedRun);
+      for (; next < fresh.length && this.compare(fresh[next] as T, run) < 0; next++) {
+        merged.push(fresh[next] as T);
       }
       merged.push(run);
     }
-    for (; next < fresh.length; next++) merged.push(fresh[next] as IndexedRun);
+    for (; next < fresh.length; next++) merged.push(fresh[next] as T);
     return merged;
   }
 }

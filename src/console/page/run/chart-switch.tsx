@@ -1,9 +1,7 @@
 import type { ReactNode } from 'react';
 import type { ChartDetail } from '../../chart.ts';
 
-export type Detail = ChartDetail;
-
-const DETAILS: Record<Detail, string> = { outline: 'Outline', full: 'Every transition' };
+const DETAILS: Record<ChartDetail, string> = { outline: 'Outline', full: 'Every transition' };
 
 /** How much of a chart is drawn, and the chart as a file. */
 export function ChartSwitch({
@@ -15,15 +13,15 @@ export function ChartSwitch({
 }: {
   chart: string;
   active: string[];
-  detail: Detail;
-  choose: (detail: Detail) => void;
+  detail: ChartDetail;
+  choose: (detail: ChartDetail) => void;
   /** More that can be saved. */
   children?: ReactNode;
 }) {
   const base = `/api/charts/${chart}`;
   return (
     <>
-      {(Object.keys(DETAILS) as Detail[]).map((one) => (
+      {(Object.keys(DETAILS) as ChartDetail[]).map((one) => (
         <button
           key={one}
           type="button"

@@ -1,9 +1,10 @@
 import { useState } from 'react';
+import type { ChartDetail } from '../../chart.ts';
 import type { ActorAt, ActorView } from '../../wire.ts';
 import { actorPath, useActor } from '../lib/actors.ts';
 import { clock, count, exact, text } from '../lib/format.ts';
 import { Chart } from '../run/chart.tsx';
-import { ChartSwitch, type Detail } from '../run/chart-switch.tsx';
+import { ChartSwitch } from '../run/chart-switch.tsx';
 import { Empty, FaultBox, Link, Loading, Panel, Tag, When } from '../ui/bits.tsx';
 
 /** What lives on a node as a chart, live: a supervisor, or a machine that a program there shows. */
@@ -55,7 +56,7 @@ function Way({ at: { node, path } }: { at: ActorAt }) {
 }
 
 function Shown({ view: { state, chart, events } }: { view: ActorView }) {
-  const [detail, setDetail] = useState<Detail>('full');
+  const [detail, setDetail] = useState<ChartDetail>('full');
   if (state === null || chart === null) return null;
   const { active, via, heard, at, context } = state;
   return (

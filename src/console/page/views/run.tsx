@@ -1,8 +1,9 @@
 import { useContext, useState } from 'react';
+import type { ChartDetail } from '../../chart.ts';
 import { text } from '../lib/format.ts';
 import { setQuery } from '../lib/router.ts';
 import { Chart } from '../run/chart.tsx';
-import { ChartSwitch, type Detail } from '../run/chart-switch.tsx';
+import { ChartSwitch } from '../run/chart-switch.tsx';
 import { Context } from '../run/context.tsx';
 import { Events } from '../run/events.tsx';
 import { RunHeader } from '../run/header.tsx';
@@ -47,7 +48,7 @@ function Shown({
 }) {
   const { head, frames, steps } = run;
   const file = useContext(MeContext)?.file !== null;
-  const [detail, setDetail] = useState<Detail>('outline');
+  const [detail, setDetail] = useState<ChartDetail>('outline');
   const last = frames.at(-1);
   const frame = at === null ? last : (frames.find(({ n }) => n === at) ?? last);
   const choose = (n: number | null) => setQuery({ n: n === null ? null : String(n) });
