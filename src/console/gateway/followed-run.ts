@@ -30,6 +30,12 @@ export class FollowedRun {
   private readonly fold: RunFold;
   private readonly work = new WorkLog();
   private via: string[] = [];
+  /** After the last entry. */
+  private wants: Want[] = [];
+  /** The head as it was made since the last entry. */
+  private told: RunHead | null = null;
+  /** Contexts without secrets that were shown lately, the last one last: all who look on look at the same ones. */
+  private readonly shown = new Map<RunContext, RunContext>();
   /** First entry of the step that began last, and how many steps began before it. */
   private open = { from: 0, steps: 0 };
   private readonly peers: CallPeer;
@@ -59,7 +65,9 @@ export class FollowedRun {
   push(entry: JournalEntry): Frame {
     this.via = [];
     this.fold.fold(entry);
-    this.work.folded(this.fold, entry);
+    this.wants = this.fold.wants();
+    this.work.folded(this.wants, entry);
+    this.told = null;
     this.entries.push(entry);
     const { context, path, protocol } = this.fold;
     this.contexts.push(context);
@@ -76,7 +84,7 @@ export class FollowedRun {
       since: protocol.since,
       via: this.via,
       events,
-      moments: momentsOf(this.fold.wants()),
+      moments: momentsOf(this.wants),
       cost_usd: context.cost_usd,
       step: context.steps,
       failed: events.some(({ tone }) => tone === 'bad'),
@@ -117,17 +125,35 @@ export class FollowedRun {
     return {
       n,
       state: this.frames[n]?.state ?? '',
-      context: shown(context),
-      before: before === undefined ? null : shown(before),
+      context: this.shownContext(context),
+      before: before === undefined ? null : this.shownContext(before),
     };
   }
 
+  private shownContext(context: RunContext): RunContext {
+    const shown = this.shown.get(context) ?? (redact(context) as RunContext);
+    this.shown.delete(context);
+    this.shown.set(context, shown);
+    for (const oldest of this.shown.keys()) {
+      if (this.shown.size <= MAX_CONTEXTS) break;
+      this.shown.delete(oldest);
+    }
+    return shown;
+  }
+
+  /** Made once for all who look, until the next entry. */
   head(reading: boolean): RunHead | null {
-    const { accepted, fold } = this;
+    const { accepted } = this;
     if (accepted === undefined) return null;
+    if (this.told?.reading !== reading) this.told = this.headOf(accepted, reading);
+    return this.told;
+  }
+
+  private headOf(accepted: RunEventOf<'accepted'>, reading: boolean): RunHead {
+    const { fold } = this;
     const { context, protocol, path } = fold;
     const { end } = context;
-    const working = this.work.now(fold, accepted.agent);
+    const working = this.work.now(fold, this.wants, accepted.agent);
     return {
       run: context.run,
       agent: context.agent,
@@ -167,7 +193,7 @@ export class FollowedRun {
             },
       answer: this.answer(),
       // A call that is made again is under way, or will be: it stands there.
-      moments: momentsOf(fold.wants()).filter(({ kind }) => kind !== 'retry' || working.length === 0),
+      moments: momentsOf(this.wants).filter(({ kind }) => kind !== 'retry' || working.length === 0),
       working,
       asks: this.asks(),
       quarantine: protocol.quarantine === null ? null : text(protocol.quarantine.error.message),
@@ -207,6 +233,8 @@ export class FollowedRun {
 }
 
 const MAX_SHOWN = 64 * 1024;
+/** A copy without secrets shares nothing with the next one: only a few are kept. */
+const MAX_CONTEXTS = 16;
 
 /** A value that fits the page; of a larger one the beginning of its text. */
 function bounded(value: unknown): Json {
@@ -216,10 +244,6 @@ function bounded(value: unknown): Json {
 
 function text(value: string, max = 2_048): string {
   return clip(String(redact(value)), max);
-}
-
-function shown(context: RunContext): RunContext {
-  return redact(context) as RunContext;
 }
 
 function beginsStep(event: RunEvent): boolean {

@@ -18,18 +18,17 @@ export class WorkLog {
   /** When each effect came to be wanted as it is. */
   private began = new Map<string, number>();
 
-  /** Called with every entry, once it is folded. */
-  folded(fold: RunFold, { at, events }: JournalEntry): void {
+  /** Called with every entry, and what the run wants once it is folded. */
+  folded(wants: Want[], { at, events }: JournalEntry): void {
     const isTaken = events.some(({ type }) => type === 'claimed');
     const before = isTaken ? new Map<string, number>() : this.began;
-    this.began = new Map(effectsOf(fold).map((want) => [keyOf(want), before.get(keyOf(want)) ?? at]));
+    this.began = new Map(effectsIn(wants).map((want) => [keyOf(want), before.get(keyOf(want)) ?? at]));
   }
 
   /** Nothing while no node has the run. */
-  now(fold: RunFold, agent: AgentDefinition): Working[] {
-    const { context, protocol } = fold;
+  now({ context, protocol }: RunFold, wants: Want[], agent: AgentDefinition): Working[] {
     if (protocol.node === null || protocol.released) return [];
-    return effectsOf(fold)
+    return effectsIn(wants)
       .slice(0, MOST)
       .map((want): Working => {
         const due = want.kind === 'retry' ? want.at : 0;
@@ -50,8 +49,8 @@ export class WorkLog {
   }
 }
 
-function effectsOf(fold: RunFold): Effect[] {
-  return fold.wants().filter((want): want is Effect => {
+function effectsIn(wants: Want[]): Effect[] {
+  return wants.filter((want): want is Effect => {
     return want.kind === 'think' || want.kind === 'call' || want.kind === 'retry' || want.kind === 'delegate';
   });
 }

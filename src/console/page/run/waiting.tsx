@@ -6,12 +6,13 @@ import { useGet, useNow } from '../lib/use.ts';
 import { Countdown, When } from '../ui/bits.tsx';
 import { StateName } from '../ui/mark.tsx';
 import { useMay } from '../ui/me.ts';
+import { whyPath } from './why-path.ts';
 
 /** Where the run stands: what it waits for, since when, until when, and who can unblock it. */
 export function Standing({ head, file }: { head: RunHead; file: boolean }) {
   const over = head.ended_at !== null;
-  // Asked anew whenever it moves; what is known without asking stands here at once.
-  const why = useGet<Why>(file || over ? null : `/api/runs/${head.run}/why?n=${head.n}`);
+  const now = useNow();
+  const why = useGet<Why>(file ? null : whyPath(head, now));
   const line = why.data;
   return (
     <section className={`standing st-${head.state.split('.')[0]}`} aria-label="Where it stands">
