@@ -213,13 +213,16 @@ export interface Overview {
   counts: Record<string, number>;
   total: number;
   needs: number;
-  /** Longest in its state first, of those that wait for a person. */
+  /** As many as are shown, of those that wait for a person; longest in its state first. */
   attention: RunRow[];
   recent: RunRow[];
+  /** As many as are shown, of `agents`; most live runs first. */
   byAgent: { agent: string; live: number; ended: number; failed: number; cost_usd: number }[];
-  /** Since the gateway started. */
+  agents: number;
+  /** Of all runs. */
+  cost_usd: number;
+  /** Every ten seconds, of the last ten minutes; since the gateway started. */
   series: SeriesPoint[];
-  since: number;
 }
 
 export interface Cluster {

@@ -123,11 +123,38 @@ describe('the index of runs', () => {
     const { index, figures, rows } = new Changing(300);
     const overview = figures.overview();
     expect(figures.overview()).toBe(overview);
-    const needing = expected(rows, { ...ALL, needs: true, sort: 'age', limit: 50 });
+    const needing = expected(rows, { ...ALL, needs: true, sort: 'age', limit: 8 });
+    expect(needing.needs).toBeGreaterThan(8);
     expect(overview).toMatchObject({ total: 300, counts: needing.counts, needs: needing.needs });
     expect(overview.attention).toEqual(needing.rows);
     expect(overview.recent).toEqual(expected(rows, { ...ALL, limit: 12 }).rows);
+    const agents = new Set(rows.map(({ agent }) => agent));
+    const live = (of: string) => rows.filter(({ agent, state }) => agent === of && !isOver(state)).length;
+    const most = [...agents].map(live).sort((a, b) => b - a);
+    expect(agents.size).toBeGreaterThan(8);
+    expect(overview.agents).toBe(agents.size);
+    expect(overview.byAgent.map((one) => one.live)).toEqual(most.slice(0, 8));
+    expect(overview.cost_usd).toBeCloseTo(rows.reduce((sum, { cost_usd }) => sum + cost_usd, 0));
     index.push({ ...(madeRuns(1, NOW + 1).statuses[0] as StatusEvent), run: '20260102-new-1' });
     expect(figures.overview()).toMatchObject({ total: 301 });
+  });
+
+  it('tells of the last ten minutes, those included in which nothing happened, and no longer', () => {
+    let now = NOW;
+    const index = new RunIndex();
+    const figures = new Figures(index, () => now);
+    figures.live = true;
+    const begin = (i: number) =>
+      index.push({ ...(madeRuns(1, now).statuses[0] as StatusEvent), run: `20260102-new-${i}`, at: now });
+    begin(0);
+    now += 20_000;
+    begin(1);
+    expect(figures.overview().series.map(({ started }) => started)).toEqual([1, 0, 1]);
+    now += 600_000 - 20_000;
+    begin(2);
+    const { series } = figures.overview();
+    expect(series).toHaveLength(60);
+    expect([series[0]?.at, series.at(-1)?.at]).toEqual([NOW + 10_000, NOW + 600_000]);
+    expect(series.reduce((sum, { started }) => sum + started, 0)).toBe(2);
   });
 });

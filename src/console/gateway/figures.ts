@@ -4,15 +4,16 @@ import { isOver, type RunIndex, topOf } from './run-index.ts';
 /** Figures over all runs, kept up to date change by change; the series begins when the gateway does. */
 
 const BUCKET_MS = 10_000;
-const BUCKETS = 180;
-const ATTENTION = 50;
+/** As many of each as the page shows. */
+const BUCKETS = 60;
+const ATTENTION = 8;
 const RECENT = 12;
+const AGENTS = 8;
 
 export class Figures {
   private readonly index: RunIndex;
   private readonly agents = new Map<string, { live: number; ended: number; failed: number; cost_usd: number }>();
   private readonly series: SeriesPoint[] = [];
-  private readonly since: number;
   private readonly now: () => number;
   private last: { version: number; at: number; overview: Overview } | null = null;
   /** What was there before the gateway counts into no bucket. */
@@ -21,7 +22,6 @@ export class Figures {
   constructor(index: RunIndex, now: () => number) {
     this.index = index;
     this.now = now;
-    this.since = now();
     index.onChange((row, before) => this.change(row, before));
   }
 
@@ -75,9 +75,10 @@ export class Figures {
       byAgent: [...this.agents]
         .map(([agent, figures]) => ({ agent, ...figures }))
         .sort((a, b) => b.live - a.live || b.ended - a.ended)
-        .slice(0, 50),
+        .slice(0, AGENTS),
+      agents: this.agents.size,
+      cost_usd: [...this.agents.values()].reduce((sum, { cost_usd }) => sum + cost_usd, 0),
       series: this.filled(),
-      since: this.since,
     };
     this.last = { version: index.version, at, overview };
     return overview;

@@ -3,6 +3,8 @@ import type { SeriesPoint } from '../../wire.ts';
 import { clock } from '../lib/format.ts';
 
 const height = 44;
+/** Bars that there is room for. */
+const PLACES = 60;
 
 /** A small series of bars, with a part of each in another colour. */
 export function Spark({
@@ -16,12 +18,11 @@ export function Spark({
   part?: (p: SeriesPoint) => number;
   label: string;
 }) {
-  const shown = points.slice(-60);
-  const max = Math.max(1e-9, ...shown.map(of));
+  const max = Math.max(1e-9, ...points.map(of));
   const width = 240;
-  const step = width / 60;
-  const from = 60 - shown.length;
-  const total = shown.reduce((sum, point) => sum + of(point), 0);
+  const step = width / PLACES;
+  const from = PLACES - points.length;
+  const total = points.reduce((sum, point) => sum + of(point), 0);
   return (
     <svg
       className="spark"
@@ -31,7 +32,7 @@ export function Spark({
       preserveAspectRatio="none"
     >
       <line x1="0" y1={height - 0.5} x2={width} y2={height - 0.5} className="spark-axis" />
-      {shown.map((point, index) => {
+      {points.map((point, index) => {
         const tall = (of(point) / max) * (height - 4);
         const bad = part === undefined ? 0 : (part(point) / max) * (height - 4);
         const x = (from + index) * step;

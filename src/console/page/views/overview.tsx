@@ -53,16 +53,20 @@ function States({ figures }: { figures: Figures }) {
   );
 }
 
+function shownOf(shown: number, all: number): string | undefined {
+  return all > shown ? `${shown} of ${count(all)}` : undefined;
+}
+
 function Attention({ rows, needs }: { rows: RunRow[]; needs: number }) {
   return (
-    <Panel title="Waiting for a person" aside={needs > rows.length ? `${rows.length} of ${count(needs)}` : undefined}>
+    <Panel title="Waiting for a person" aside={shownOf(rows.length, needs)}>
       {rows.length === 0 ? (
         <Empty title="Nobody is waited for">
           Runs that need an approval, an answer or a word on a call stand here, the oldest first.
         </Empty>
       ) : (
         <ul className="rows">
-          {rows.slice(0, 8).map((row) => (
+          {rows.map((row) => (
             <li key={row.run}>
               <Link to={`/runs/${row.run}`} className="row">
                 <StateName state={row.state} />
@@ -152,7 +156,6 @@ function Check({ good, name, to, children }: { good: boolean; name: string; to: 
 function Throughput({ figures }: { figures: Figures }) {
   const last = figures.series.slice(-6);
   const sum = (of: (point: Figures['series'][number]) => number) => last.reduce((total, point) => total + of(point), 0);
-  const allCost = figures.byAgent.reduce((total, agent) => total + agent.cost_usd, 0);
   return (
     <Panel title="Last 10 minutes" aside={<span className="dim">figures of the last minute</span>}>
       <div className="sparks">
@@ -162,7 +165,11 @@ function Throughput({ figures }: { figures: Figures }) {
         <Meter name="Steps" value={`${count(sum(({ steps }) => steps))}/min`}>
           <Spark points={figures.series} of={({ steps }) => steps} label="Steps" />
         </Meter>
-        <Meter name="Cost" value={`${usd(sum(({ cost_usd }) => cost_usd))}/min`} more={`${usd(allCost)} for all runs`}>
+        <Meter
+          name="Cost"
+          value={`${usd(sum(({ cost_usd }) => cost_usd))}/min`}
+          more={`${usd(figures.cost_usd)} for all runs`}
+        >
           <Spark points={figures.series} of={({ cost_usd }) => cost_usd} label="Cost in USD" />
         </Meter>
       </div>
@@ -195,7 +202,7 @@ function Meter({
 
 function ByAgent({ figures }: { figures: Figures }) {
   return (
-    <Panel title="Agents">
+    <Panel title="Agents" aside={shownOf(figures.byAgent.length, figures.agents)}>
       {figures.byAgent.length === 0 ? (
         <Empty title="No run yet">Publish a task, and its agent appears here.</Empty>
       ) : (
@@ -219,7 +226,7 @@ function ByAgent({ figures }: { figures: Figures }) {
               </tr>
             </thead>
             <tbody>
-              {figures.byAgent.slice(0, 8).map(({ agent, live, ended, failed, cost_usd }) => (
+              {figures.byAgent.map(({ agent, live, ended, failed, cost_usd }) => (
                 <tr key={agent}>
                   <td className="clip">
                     <Link to={`/runs?q=${encodeURIComponent(agent)}`}>{agent}</Link>
