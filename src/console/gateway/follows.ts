@@ -17,8 +17,8 @@ const BATCH = 400;
 const LOOK_MS = 5_000;
 
 /**
- * So long after a reading began the next one may, milliseconds: tabs are told no more often anyway, and what comes
- * meanwhile is read, folded and told together.
+ * So long after a round of readings began the next one may, milliseconds: tabs are told no more often anyway, and what
+ * comes meanwhile is read, folded and told together.
  */
 const PACE_MS = 50;
 /** What belongs together gets the moment to arrive together, milliseconds. */
@@ -27,6 +27,31 @@ const GATHER_MS = 8;
 const AGAIN_MS = 10;
 
 export type FollowListener = (update: { frames: Frame[]; stepsFrom: number }) => void;
+
+/**
+ * The readings of all runs, in rounds: what they ask of the server goes to it in one piece, and so do its answers. For
+ * each run by itself both would be written and read by themselves, which is most of what watching many costs the server.
+ */
+class Rounds {
+  private readonly due = new Set<Follow>();
+  private timer: NodeJS.Timeout | null = null;
+  /** When the last one began. */
+  private began = 0;
+
+  /** The run is read in the next round. */
+  join(follow: Follow): void {
+    this.due.add(follow);
+    this.timer ??= setTimeout(() => this.begin(), Math.max(GATHER_MS, this.began + PACE_MS - performance.now()));
+  }
+
+  private begin(): void {
+    this.timer = null;
+    this.began = performance.now();
+    const due = [...this.due];
+    this.due.clear();
+    for (const follow of due) void follow.read();
+  }
+}
 
 export class Follow {
   readonly run: string;
@@ -39,6 +64,7 @@ export class Follow {
   /** How many have asked for it who may be about to listen. */
   asked = 0;
   private readonly source: RunSource;
+  private readonly rounds: Rounds;
   private readonly ear: { stop(): void };
   private readonly timer: NodeJS.Timeout;
   /** The newest entry that was heard of. */
@@ -46,18 +72,17 @@ export class Follow {
   /** Whether it is to be looked what comes, heard of or not. */
   private looking = false;
   private busy: Promise<void> | null = null;
-  private again: { at: number; timer: NodeJS.Timeout } | null = null;
+  private again: NodeJS.Timeout | null = null;
   private againMs = AGAIN_MS;
-  /** When reading began last. */
-  private began = 0;
   private stopped = false;
 
-  constructor(source: RunSource, run: string) {
+  constructor(source: RunSource, rounds: Rounds, run: string) {
     this.source = source;
+    this.rounds = rounds;
     this.run = run;
     this.ear = source.hear(run, (n) => {
       this.heard = Math.max(this.heard, n);
-      if (this.busy === null) this.readAt(Math.max(performance.now() + GATHER_MS, this.began + PACE_MS));
+      if (this.busy === null && this.canRead) rounds.join(this);
     });
     this.timer = setInterval(() => {
       if (this.isWanted) void this.look();
@@ -76,8 +101,8 @@ export class Follow {
     return this.read();
   }
 
-  /** One reader at a time. */
-  private read(): Promise<void> {
+  /** What is heard of, or looked for. One reader at a time. */
+  read(): Promise<void> {
     this.busy ??= Promise.resolve().then(() => this.readAll());
     return this.busy;
   }
@@ -86,7 +111,6 @@ export class Follow {
     const { view } = this;
     const before = view.next;
     let isDue = true;
-    this.began = performance.now();
     try {
       while (!this.isOver && (this.looking || (isDue && this.heard >= view.next))) {
         // Exactly what was heard of: asking for more would find nothing.
@@ -111,25 +135,22 @@ export class Follow {
    */
   private readLater(gotSome: boolean): void {
     this.againMs = gotSome ? AGAIN_MS : this.againMs * 2;
-    if (this.againMs <= LOOK_MS) this.readAt(gotSome ? this.began + PACE_MS : performance.now() + this.againMs);
+    if (!this.canRead) return;
+    if (gotSome) this.rounds.join(this);
+    else if (this.againMs <= LOOK_MS) this.readAfter(this.againMs);
     else {
       this.heard = -1;
       this.againMs = AGAIN_MS;
     }
   }
 
-  /** @param at by the clock of `performance.now` */
-  private readAt(at: number): void {
-    if (this.isOver || !this.isWanted || (this.again !== null && this.again.at <= at)) return;
-    clearTimeout(this.again?.timer);
-    const timer = setTimeout(
-      () => {
-        this.again = null;
-        void this.read();
-      },
-      Math.max(0, at - performance.now()),
-    );
-    this.again = { at, timer };
+  private readAfter(ms: number): void {
+    clearTimeout(this.again ?? undefined);
+    this.again = setTimeout(() => void this.read(), ms);
+  }
+
+  private get canRead(): boolean {
+    return !this.isOver && this.isWanted;
   }
 
   private get isOver(): boolean {
@@ -174,7 +195,7 @@ export class Follow {
   stop(): void {
     this.stopped = true;
     clearInterval(this.timer);
-    clearTimeout(this.again?.timer);
+    clearTimeout(this.again ?? undefined);
     this.ear.stop();
     this.view.stop();
     this.listeners.clear();
@@ -184,6 +205,7 @@ export class Follow {
 export class Follows {
   private readonly source: RunSource;
   private readonly log: Log;
+  private readonly rounds = new Rounds();
   /** In the order of their last use. */
   private readonly open = new Map<string, Follow>();
 
@@ -197,7 +219,7 @@ export class Follows {
    * `journal_newer`, `journal_corrupt`, and `unavailable` while they cannot be read.
    */
   async get(run: string): Promise<Follow> {
-    const follow = this.open.get(run) ?? new Follow(this.source, run);
+    const follow = this.open.get(run) ?? new Follow(this.source, this.rounds, run);
     this.open.delete(run);
     this.open.set(run, follow);
     follow.asked++;
