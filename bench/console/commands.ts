@@ -42,7 +42,7 @@ interface ConsoleOptions extends ReportOptions {
 interface WatchedCommandOptions extends ReportOptions {
   runs: string;
   steps: string;
-  toolMs: string;
+  rivals: string;
   blocks: string;
   warmup: string;
 }
@@ -54,6 +54,8 @@ interface ManyRunsCommandOptions extends ReportOptions {
   rounds: string;
 }
 
+/** Of watched runs, with all that goes on beside it. */
+const MOST_STEP_MS = 5;
 /** For everything beside the measurement itself, of a command that gives itself an end. */
 const PATIENCE_MS = 600_000;
 
@@ -71,10 +73,14 @@ export function addConsoleCommands(program: Command): void {
       .command('watched')
       .description('what a node spends on runs that are watched in the console, against one that nobody looks at')
       .option('--runs <n>', 'runs at a time, each with a tab of its own', '40')
-      .option('--steps <n>', 'tool steps of each', '40')
-      .option('--tool-ms <n>', 'how long the tool takes: with less the machine is full', '100')
-      .option('--blocks <n>', 'blocks of each kind', '20')
-      .option('--warmup <n>', 'blocks of each kind before them', '2'),
+      .option('--steps <n>', 'tool steps of each', '100')
+      .option(
+        '--rivals <n>',
+        'processes that share the core of the node, so that it is full and the others are not',
+        '2',
+      )
+      .option('--blocks <n>', 'blocks of each kind', '130')
+      .option('--warmup <n>', 'blocks of each kind before them', '5'),
   ).action(watched);
   reporting(
     program
@@ -110,19 +116,19 @@ async function page(options: ConsoleOptions): Promise<void> {
 }
 
 async function watched(options: WatchedCommandOptions): Promise<void> {
-  const { runs, steps, toolMs, blocks, warmup } = options;
+  const { runs, steps, rivals, blocks, warmup } = options;
   const settings = {
     runs: Number(runs),
     steps: Number(steps),
-    toolMs: Number(toolMs),
+    rivals: Number(rivals),
     blocks: Number(blocks),
     warmup: Number(warmup),
   };
-  const blockMs = settings.steps * settings.toolMs;
-  endAfter(PATIENCE_MS + 2 * (settings.blocks + settings.warmup) * 5 * blockMs);
+  const all = 2 * (settings.blocks + settings.warmup) * settings.runs * settings.steps;
+  endAfter(PATIENCE_MS + all * MOST_STEP_MS);
   const found = await watchedRuns(settings, cpus().length);
   const notes =
-    'ratios of blocks with one tab on each run to blocks with none, beside which another process spends what watching costs gateway, tabs and server, by turns on one node at a load that leaves the machine some: mean over pairs of blocks and its standard error; speed: durable steps a second; each process by its own CPU time';
+    'ratios of blocks with one tab on each run to blocks with none, beside which another process spends what watching costs gateway, tabs and server, by turns on one node that is full, as rivals share its core: mean over pairs of blocks and its standard error; speed: durable steps a second; each process by its own CPU time';
   const figures = { ...found, ...settings, notes };
   finish('bench-watched', 'Runs that are watched', figures, faultsOfWatching(found), options);
 }

@@ -7,7 +7,7 @@ import { AGENT, type StepProcessOptions } from '../steps/wire.ts';
 import type { Child } from '../support/children.ts';
 import { type Drill, PREFIX, withDrill } from '../support/drill.ts';
 import { mean, type Ratio, ratioOf, round } from '../support/numbers.ts';
-import { cpuMsFine, keepApart, machineCpuMs } from '../support/proc.ts';
+import { coresCpuMs, cpuMsFine, keepApart, yieldToOthers } from '../support/proc.ts';
 import { progress } from '../support/report.ts';
 import { takeTurns } from '../support/turns.ts';
 import { startGateway } from './gateway-wire.ts';
@@ -16,10 +16,10 @@ import type { AskFrames, TabsOptions, WatchRuns } from './tabs-wire.ts';
 
 /**
  * What it costs a node that its runs are watched: blocks of so many runs, by turns with nobody looking and with a tab on
- * each of them, which hears of every entry. The tool of the runs takes its time, so that all of it together leaves the
- * machine some: how fast a full machine is would tell what gateway and tabs spend, who share it, and not what the node
- * does. Where it can be, the node has a core of its own. A core is slower when another one works, so while nobody looks a
- * process that does nothing else spends what gateway, tabs and server spend more on watching.
+ * each of them, which hears of every entry. The node has a core to itself, of which rivals take the most, so that it is
+ * full while server, gateway and tabs have room on the others: what it does a second is then what it can do. A core is
+ * slower when another one works, so while nobody looks a process that does nothing else spends what gateway, tabs and
+ * server spend more on watching, on work of their kind.
  */
 
 export interface WatchedOptions {
@@ -27,21 +27,23 @@ export interface WatchedOptions {
   runs: number;
   /** Tool steps of each. */
   steps: number;
-  /** How long the tool takes, milliseconds. */
-  toolMs: number;
+  /** Processes that do nothing but share the core of the node. */
+  rivals: number;
   /** Blocks of each kind, after `warmup` of each. */
   blocks: number;
   warmup: number;
 }
 
-/** Most that watching may cost a node: of the steps a second, and of its CPU time a step. */
+/** Most that watching may cost a node: of the steps a second that it can do. */
 export const MOST_COST_OF_WATCHING = 0.05;
 
 /** How long the tabs get to hear of the last entries, milliseconds. */
 const LAST_WORD_MS = 3_000;
 
-/** With more, what others do on the machine decides how fast the runs are. */
+/** With more, server, gateway and tabs wait for each other, and decide how fast the runs are. */
 const MOST_BUSY_PCT = 80;
+/** With less, the node is not full. */
+const LEAST_BUSY_PCT = 95;
 
 /** Of the entries; the rest may come after a run has ended, on a machine that is full. */
 const FEWEST_HEARD = 0.9;
@@ -55,8 +57,9 @@ interface Block {
   /** CPU time a second, milliseconds. */
   gatewayMsPerSecond: number;
   tabsMsPerSecond: number;
-  /** Of the whole machine with all that runs on it, percent of all its cores. */
-  machineBusyPct: number;
+  /** Of the node's core, and of all others, with all that runs there. */
+  nodeCoreBusyPct: number;
+  otherCoresBusyPct: number;
   /** Entries that the tabs heard of. */
   frames: number;
 }
@@ -99,19 +102,27 @@ export function watchedRuns(options: WatchedOptions, cores: number): Promise<Wat
 
 async function watchedOn(drill: Drill, options: WatchedOptions, cores: number): Promise<Watched> {
   const { server, subjects, bus, start, keep } = drill;
-  const { runs, steps, toolMs, blocks, warmup } = options;
-  const settings: StepProcessOptions = { url: server.url, prefix: PREFIX, slots: runs, steps, tool: 'local', toolMs };
+  const { runs, steps, rivals, blocks, warmup } = options;
+  const settings: StepProcessOptions = { url: server.url, prefix: PREFIX, slots: runs, steps, tool: 'local' };
   const client = createClient({ bus, subjects, user: 'watched' });
   const node = await start(import.meta.url, '../steps/node', settings);
   const { child: gateway, url } = await startGateway({ url: server.url, prefix: PREFIX, dir: server.dir });
   keep(gateway);
   const tabs = await start(import.meta.url, './tabs', { url, tabs: runs } satisfies TabsOptions);
   const standIn = await start(import.meta.url, './stand-in', {});
+  const sharers: Child[] = [];
+  for (let i = 0; i < rivals; i++) sharers.push(await start(import.meta.url, './stand-in', {}));
   const entries = await entriesOf(createOperator({ bus, subjects, by: 'bench' }), client, steps);
   const all = { client, entries, begun: begunRuns(bus, subjects), server: server.pid, node, gateway, tabs };
   const others = [server.pid, gateway.pid, tabs.pid, standIn.pid, process.pid];
-  const hasOwnCore = keepApart(node.pid, others, cores);
-  if (!hasOwnCore) progress('the node shares its core: what it spends a step depends on what others do');
+  const hasOwnCore = keepApart(
+    [node, ...sharers].map(({ pid }) => pid),
+    others,
+    cores,
+  );
+  // Where they are, they would keep the server from the node.
+  yieldToOthers([gateway.pid, tabs.pid, standIn.pid]);
+  for (const sharer of sharers) await spend(sharer, 1_000);
   const kinds: [Kind, Kind] = [
     { watch: false, found: [] },
     { watch: true, found: [] },
@@ -119,7 +130,7 @@ async function watchedOn(drill: Drill, options: WatchedOptions, cores: number): 
   const [nobody, somebody] = kinds;
   await takeTurns(warmup + blocks, kinds, async ({ watch, found }) => {
     await spend(standIn, watch ? 0 : spentBeside(somebody.found.at(-1)) - spentBeside(nobody.found.at(-1)));
-    const block = await play(all, watch, options, cores);
+    const block = await play(all, watch, options);
     found.push(block);
     progress(`block ${found.length}, ${watch ? 'watched' : 'alone'}: ${JSON.stringify(shown(block))}`);
   });
@@ -145,17 +156,16 @@ async function play(
   { client, begun, entries, server, node, gateway, tabs }: Processes,
   watch: boolean,
   { runs, steps }: WatchedOptions,
-  cores: number,
 ): Promise<Block> {
   const pids = [server, node.pid, gateway.pid, tabs.pid];
   const before = pids.map(cpuMsFine);
-  const [machine, began] = [machineCpuMs(), performance.now()];
+  const [cores, began] = [coresCpuMs(), performance.now()];
   const started = await Promise.all(Array.from({ length: runs }, () => client.submit({ input: steps }, AGENT)));
   await begun(started.map(({ run }) => run));
   if (watch) await look(tabs, { watch: started.map(({ run }) => run) });
   const results = await Promise.all(started.map(({ run }) => client.result(run, { wait: true })));
   const ms = performance.now() - began;
-  const busy = machineCpuMs() - machine;
+  const [nodeCore = 0, ...otherCores] = coresCpuMs().map((spent, i) => (100 * (spent - (cores[i] ?? 0))) / ms);
   const [serverMs = 0, nodeMs = 0, gatewayMs = 0, tabsMs = 0] = pids.map((pid, i) => cpuMsFine(pid) - (before[i] ?? 0));
   const bad = results.find(({ status }) => status !== 'completed');
   if (bad !== undefined) throw new Error(`run ${bad.run} ended ${bad.code}`);
@@ -168,7 +178,8 @@ async function play(
     serverUsPerStep: (serverMs * 1_000) / durable,
     gatewayMsPerSecond: gatewayMs / (ms / 1_000),
     tabsMsPerSecond: tabsMs / (ms / 1_000),
-    machineBusyPct: (100 * busy) / (ms * cores),
+    nodeCoreBusyPct: nodeCore,
+    otherCoresBusyPct: mean(otherCores),
     frames,
   };
 }
@@ -239,20 +250,23 @@ function mapped(block: Block, of: (key: keyof Block) => number): Block {
 }
 
 /** What these figures say against the cost of watching. As with telemetry, a bound within two standard errors is not kept. */
-export function faultsOfWatching({ alone, speed, nodeCpu, heard }: Watched): string[] {
-  const costs = [
-    { what: 'steps a second', cost: 1 - speed.mean, error: speed.error },
-    { what: "node's CPU time a step", cost: nodeCpu.mean - 1, error: nodeCpu.error },
+export function faultsOfWatching({ alone, watched, speed, hasOwnCore, heard }: Watched): string[] {
+  const faults: string[] = [];
+  const cost = 1 - speed.mean;
+  const [said, most] = [
+    `watching costs ${percent(cost)} (standard error ${percent(speed.error)}) of the steps a second`,
+    percent(MOST_COST_OF_WATCHING),
   ];
-  const faults = costs.flatMap(({ what, cost, error }) => {
-    const said = `watching costs ${percent(cost)} (standard error ${percent(error)}) of the ${what}`;
-    if (cost > MOST_COST_OF_WATCHING) return [`${said}; it may cost ${percent(MOST_COST_OF_WATCHING)}`];
-    const isShown = cost + 2 * error <= MOST_COST_OF_WATCHING;
-    return isShown ? [] : [`${said}: not shown to be under ${percent(MOST_COST_OF_WATCHING)}; take more blocks`];
-  });
-  if (alone.machineBusyPct > MOST_BUSY_PCT) {
-    faults.push(`the machine was ${alone.machineBusyPct} % busy with nobody looking: steps a second show nothing`);
-  }
+  if (cost > MOST_COST_OF_WATCHING) faults.push(`${said}; it may cost ${most}`);
+  else if (!(cost + 2 * speed.error <= MOST_COST_OF_WATCHING))
+    faults.push(`${said}: not shown to be under ${most}; take more blocks`);
+  if (!hasOwnCore) faults.push('the node had no core to itself: that needs a second one, and taskset (util-linux)');
+  if (!(Math.min(alone.nodeCoreBusyPct, watched.nodeCoreBusyPct) >= LEAST_BUSY_PCT))
+    faults.push(`the node's core was not full: ${alone.nodeCoreBusyPct} and ${watched.nodeCoreBusyPct} % busy`);
+  if (!(watched.otherCoresBusyPct <= MOST_BUSY_PCT))
+    faults.push(
+      `the other cores were ${watched.otherCoresBusyPct} % busy: take more --rivals, so that the node does less`,
+    );
   if (!(heard >= FEWEST_HEARD))
     faults.push(`the tabs heard of ${percent(heard)} of the entries: they were not watched`);
   return faults;

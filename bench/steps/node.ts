@@ -1,5 +1,4 @@
 import { openSync, writeSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { scripted } from '../../src/adapters/model/scripted.ts';
 import { logTo } from '../../src/app/local.ts';
 import { startTelemetry } from '../../src/app/telemetry.ts';
@@ -36,7 +35,7 @@ const model: Model = {
 
 const localTool: ToolSource = {
   find: (name) => Promise.resolve(name === TOOL ? TOOL_DEFINITION : null),
-  call: options.toolMs === undefined ? () => Promise.resolve(RESULT) : () => delay(options.toolMs, RESULT),
+  call: () => Promise.resolve(RESULT),
 };
 
 const subjects = new Subjects(options.prefix);

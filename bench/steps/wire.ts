@@ -7,8 +7,6 @@ export interface StepProcessOptions {
   steps: number;
   /** Where the tool lives. */
   tool: 'local' | 'worker';
-  /** How long a local tool takes, milliseconds; default no time. */
-  toolMs?: number;
   /** Send traces and figures as the OTEL_ variables say. */
   telemetry?: boolean;
   /** Put the whole policy of the benchmark into force; and let the model have a price. */

@@ -44,7 +44,7 @@ describe('the benchmark of live runs', () => {
 describe('the benchmark of watched runs', () => {
   it('has tabs that hear of every entry, and none while nobody looks', { timeout: 240_000 }, async () => {
     // More runs than the gateway keeps that nobody watches.
-    const size = ['--runs', '30', '--steps', '6', '--tool-ms', '50', '--blocks', '2', '--warmup', '1'];
+    const size = ['--runs', '30', '--steps', '6', '--rivals', '1', '--blocks', '2', '--warmup', '1'];
     const { figures, said } = await drills.run('main', ['watched', ...size]);
     expect(figures, said).toMatchObject({ alone: { frames: 0 } });
     expect(figures.heard).toBe(1);

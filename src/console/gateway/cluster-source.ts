@@ -4,6 +4,7 @@ import type { Subjects } from '../../core/subjects.ts';
 import type { Bus, StoredMessage } from '../../ports/bus.ts';
 import type { Log } from '../../ports/telemetry.ts';
 import { Journal } from '../../runtime/journal.ts';
+import { HeardEntries } from './heard-entries.ts';
 import type { RunIndex } from './run-index.ts';
 import type { RunSource } from './run-source.ts';
 
@@ -14,15 +15,45 @@ export type ConsoleBus = Pick<
   'publish' | 'request' | 'subscribe' | 'flush' | 'last' | 'scan' | 'follow' | 'connected' | 'close'
 >;
 
+/** So many entries are read at once, at most. */
+const WINDOW = 32;
+
 export function clusterRuns(bus: ConsoleBus, subjects: Subjects, log: Log): RunSource {
   // It only reads: the streams are made by the nodes.
   const journal = new Journal(bus as Bus, subjects, log);
+  const heard = new Map<string, HeardEntries>();
   return {
-    entries: (run, from, max) => journal.entries(run, from, max),
-    hear: (run, ring) =>
-      bus.subscribe(subjects.journal(run, 0).replace(/\d+$/, '*'), ({ subject }) =>
-        ring(Number(subject.slice(subject.lastIndexOf('.') + 1))),
-      ),
+    async *entries(run, from, max) {
+      const sent = heard.get(run);
+      if (sent === undefined || max === undefined || max > WINDOW) return yield* journal.entries(run, from, max);
+      const last = await journal.entry(run, from + max - 1);
+      if (last === null) return yield* journal.entries(run, from, max);
+      const before = Array.from(
+        { length: max - 1 },
+        (_, i) => sent.sentBy(last, from + i) ?? journal.entry(run, from + i),
+      );
+      for (const entry of await Promise.all(before)) {
+        if (entry === null) return;
+        yield entry;
+      }
+      yield last;
+      sent.forget(last.n);
+    },
+    hear(run, ring) {
+      const sent = new HeardEntries(run);
+      heard.set(run, sent);
+      const ear = bus.subscribe(subjects.journal(run, 0).replace(/\d+$/, '*'), ({ subject, data }) => {
+        const n = Number(subject.slice(subject.lastIndexOf('.') + 1));
+        sent.add(n, data);
+        ring(n);
+      });
+      return {
+        stop() {
+          if (heard.get(run) === sent) heard.delete(run);
+          ear.stop();
+        },
+      };
+    },
   };
 }
 

@@ -20,7 +20,7 @@ const LOOK_MS = 5_000;
  * So long after a round of readings began the next one may, milliseconds: tabs are told no more often anyway, and what
  * comes meanwhile is read, folded and told together.
  */
-const PACE_MS = 50;
+const PACE_MS = 100;
 /** What belongs together gets the moment to arrive together, milliseconds. */
 const GATHER_MS = 8;
 /** What was heard of and is not there yet is asked for again after twice as long, then four times, milliseconds. */
