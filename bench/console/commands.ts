@@ -77,9 +77,9 @@ export function addConsoleCommands(program: Command): void {
       .option(
         '--rivals <n>',
         'processes that share the core of the node, so that it is full and the others are not',
-        '2',
+        '4',
       )
-      .option('--blocks <n>', 'blocks of each kind', '130')
+      .option('--blocks <n>', 'blocks of each kind', '60')
       .option('--warmup <n>', 'blocks of each kind before them', '5'),
   ).action(watched);
   reporting(

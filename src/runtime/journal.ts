@@ -16,7 +16,6 @@ import { parseSnapshot, RunFold, type RunMachine } from './fold.ts';
 
 const CACHE_BYTES = 8 * 1024 * 1024;
 const WINDOWS = [2, 8, 32];
-const WIDEST = WINDOWS.length - 1;
 
 export type Appended = 'stored' | 'fenced';
 
@@ -101,9 +100,8 @@ export class Journal {
   /** The entries from n on, in order, until the first that is not written; at most `max`. */
   async *entries(run: string, from = 0, max = Number.POSITIVE_INFINITY): AsyncGenerator<JournalEntry> {
     let given = 0;
-    // Whoever says how many there are gets them at once; else the windows grow, so that little is asked for in vain.
-    for (let next = from, round = Number.isFinite(max) ? WIDEST : 0; given < max; round++) {
-      const width = Math.min(WINDOWS[Math.min(round, WIDEST)] ?? 1, max - given);
+    for (let next = from, round = 0; given < max; round++) {
+      const width = Math.min(WINDOWS[Math.min(round, WINDOWS.length - 1)] ?? 32, max - given);
       const window = await Promise.all(Array.from({ length: width }, (_, i) => this.entry(run, next + i)));
       for (const entry of window) {
         if (entry === null) return;

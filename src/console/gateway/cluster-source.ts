@@ -50,7 +50,7 @@ export function clusterRuns(bus: ConsoleBus, subjects: Subjects, log: Log): RunS
       return {
         stop() {
           if (heard.get(run) === sent) heard.delete(run);
-          ear.stop();
+          void ear.stop();
         },
       };
     },
