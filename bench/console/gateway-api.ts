@@ -36,7 +36,15 @@ export class GatewayApi {
   }
 
   async watch(tab: string, watch: Partial<Watch> & { n: number }): Promise<void> {
-    const nothing = { overview: false, cluster: false, approvals: false, runs: [], run: null, actor: null };
+    const nothing = {
+      overview: false,
+      cluster: false,
+      approvals: false,
+      list: false,
+      runs: [],
+      run: null,
+      actor: null,
+    };
     await this.post(`/api/stream/${tab}/watch`, { ...nothing, ...watch } satisfies Watch);
   }
 }

@@ -273,7 +273,8 @@ export interface Watch {
   overview: boolean;
   cluster: boolean;
   approvals: boolean;
-  /** Rows that it shows. */
+  /** Whether it shows the list of runs, and which rows of it. */
+  list: boolean;
   runs: string[];
   /** The run that it shows, and the first entry that it does not have. */
   run: { id: string; from: number } | null;

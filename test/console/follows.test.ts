@@ -45,6 +45,10 @@ class Source implements RunSource {
     return { stop: () => void this.ears.delete(ring) };
   }
 
+  get listening(): number {
+    return this.ears.size;
+  }
+
   ring(n: number): void {
     for (const ear of this.ears) ear(n);
   }
@@ -172,6 +176,19 @@ describe('a run that nobody watches any more', () => {
     await follows.get(runId(59));
     expect(source.asked.map(({ from }) => from)).toEqual([0, 3]);
     follows.stop();
+  });
+
+  it('is forgotten after a while also when nobody asks for another', async () => {
+    const source = new Source();
+    const follows = new Follows(source, SILENT);
+    const all = await Promise.all(Array.from({ length: 60 }, (_, i) => listen(follows, i)));
+    await pass(1);
+    expect(source.listening).toBe(60);
+    for (const { stop } of all) stop();
+    await pass(10_000);
+    expect(source.listening).toBe(24);
+    follows.stop();
+    expect(source.listening).toBe(0);
   });
 
   it('is kept however many others are watched', async () => {

@@ -294,7 +294,7 @@ describe('the stream', () => {
 
   it('watches no actor whose address would make a subject that is too long for the server', async () => {
     const { post } = await session('viewer');
-    const watch = { n: 1, overview: false, cluster: false, approvals: false, runs: [], run: null };
+    const watch = { n: 1, overview: false, cluster: false, approvals: false, list: false, runs: [], run: null };
     const status = async (path: string[]) => {
       const actor = { node: 'node-1', kind: 'supervisor', path };
       return (await post('/api/stream/tab-of-nobody-0123/watch', { ...watch, actor })).status;

@@ -53,7 +53,7 @@ describe('the rows of a list of runs', () => {
     expect(rows.take('new', 0, ALL.slice(500, 600))).toBe(true);
     expect(rows.take('old', 0, ALL.slice(0, 100))).toBe(false);
     expect(rows.at(0)).toBe(ALL[500]);
-    expect([rows.isOfNow('old'), rows.isOfNow('new')]).toEqual([false, true]);
+    expect([rows.fail('old', 0), rows.retry()]).toEqual([false, []]);
     expect(rows.show(0, 37)).toEqual([]);
   });
 
@@ -63,6 +63,18 @@ describe('the rows of a list of runs', () => {
     expect(rows.show(100, 137)).toEqual([]);
     expect(rows.again()).toEqual([100]);
     expect(rows.show(80, 117)).toEqual([0]);
+  });
+
+  it('are asked for again when they did not come, whatever else came meanwhile', () => {
+    const { rows, answer } = opened();
+    expect(rows.show(180, 217)).toEqual([100, 200]);
+    expect(rows.fail('all', 200)).toBe(true);
+    answer([100]);
+    // Not by looking: that would be as fast as it fails.
+    expect(rows.show(180, 218)).toEqual([]);
+    expect(rows.retry()).toEqual([200]);
+    answer([200]);
+    expect([rows.retry(), rows.at(200)]).toEqual([[], ALL[200]]);
   });
 
   it('are drawn anew only when one in view has changed', () => {

@@ -23,6 +23,7 @@ export const WatchBody = z.strictObject({
   overview: z.boolean(),
   cluster: z.boolean(),
   approvals: z.boolean(),
+  list: z.boolean(),
   runs: z.array(RunId).max(500),
   run: z.strictObject({ id: RunId, from: z.int().min(0) }).nullable(),
   actor: z.strictObject({ node: Name, ...ActorAddress.shape }).nullable(),

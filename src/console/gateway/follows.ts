@@ -208,10 +208,14 @@ export class Follows {
   private readonly rounds = new Rounds();
   /** In the order of their last use. */
   private readonly open = new Map<string, Follow>();
+  private readonly timer: NodeJS.Timeout;
 
   constructor(source: RunSource, log: Log) {
     this.source = source;
     this.log = log;
+    // Also when all tabs are closed at once, and nobody asks for a run after that.
+    this.timer = setInterval(() => this.makeRoom(), LOOK_MS);
+    this.timer.unref();
   }
 
   /**
@@ -248,6 +252,7 @@ export class Follows {
   }
 
   stop(): void {
+    clearInterval(this.timer);
     for (const run of [...this.open.keys()]) this.drop(run);
   }
 }

@@ -36,7 +36,10 @@ export interface TabSink {
   behind(): number;
 }
 
-const NOTHING: Watch = { n: 0, overview: false, cluster: false, approvals: false, runs: [], run: null, actor: null };
+const NOTHING: Watch = {
+  ...{ n: 0, overview: false, cluster: false, approvals: false },
+  ...{ list: false, runs: [], run: null, actor: null },
+};
 
 export class Tab {
   readonly id: string;
@@ -53,6 +56,8 @@ export class Tab {
   private stepsFrom: number | null = null;
   private headChanged = false;
   private follow: Follow | null = null;
+  /** Why the run that it watches cannot be shown. */
+  private gone: AppError | null = null;
   private timer: NodeJS.Timeout | null = null;
   private sentAt = 0;
   private endCluster: () => void = () => {};
@@ -81,6 +86,7 @@ export class Tab {
     this.sentAt = 0;
     this.tellAll();
     this.watchActor();
+    this.tellGone();
     if (this.follow !== null) this.tellFrom(this.follow, fromId(lastId, this.follow.run));
   }
 
@@ -170,22 +176,32 @@ export class Tab {
   }
 
   private readonly hearRun: FollowListener = ({ frames, stepsFrom }) => {
-    this.frames.push(...frames);
+    // One that began to listen while these were folded has some of them already.
+    const last = this.frames.at(-1)?.n ?? -1;
+    this.frames.push(...frames.filter(({ n }) => n > last));
     if (this.frames.length > MAX_FRAMES) this.frames = this.frames.slice(-MAX_FRAMES);
     this.stepsFrom = Math.min(this.stepsFrom ?? stepsFrom, stepsFrom);
     this.headChanged = true;
     this.schedule();
   };
 
-  private readonly hearEnd = ({ code, message }: AppError) => {
-    const { run } = this.watched;
-    if (run !== null) this.sink?.send('gone', { id: run.id, code, message });
+  private readonly hearEnd = (error: AppError) => {
+    this.gone = error;
+    this.tellGone();
   };
+
+  private tellGone(): void {
+    const { run } = this.watched;
+    if (run === null || this.gone === null) return;
+    const { code, message } = this.gone;
+    this.sink?.send('gone', { id: run.id, code, message } satisfies StreamEvents['gone']);
+  }
 
   private endFollow(): void {
     this.follow?.listeners.delete(this.hearRun);
     this.follow?.failed.delete(this.hearEnd);
     this.follow = null;
+    this.gone = null;
     this.frames = [];
     this.stepsFrom = null;
     this.headChanged = false;
@@ -196,7 +212,14 @@ export class Tab {
     this.overviewChanged ||= this.watched.overview;
     this.listChanged = true;
     if (this.rows.has(row.run)) this.changed.set(row.run, row);
-    if (this.overviewChanged || this.changed.size > 0 || this.rows.size > 0) this.schedule();
+    if (this.overviewChanged || this.changed.size > 0 || this.watched.list) this.schedule();
+  }
+
+  /** Time has passed: its figures are those of the last minutes. */
+  tick(): void {
+    if (!this.watched.overview) return;
+    this.overviewChanged = true;
+    this.schedule();
   }
 
   private schedule(): void {
@@ -220,7 +243,7 @@ export class Tab {
       this.overviewChanged = false;
       sink.send('overview', this.sources.figures.overview());
     }
-    if (this.changed.size > 0 || (this.listChanged && this.rows.size > 0)) {
+    if (this.changed.size > 0 || (this.listChanged && this.watched.list)) {
       sink.send('runs', { rows: [...this.changed.values()] } satisfies StreamEvents['runs']);
       this.changed.clear();
     }

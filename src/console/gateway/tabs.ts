@@ -5,17 +5,24 @@ import { Tab, type TabSink, type TabSources } from './tab.ts';
 
 const KEPT_MS = 60_000;
 const MAX_TABS = 500;
+/** Figures of the last minutes change by time alone: so often they are told, milliseconds. */
+const TICK_MS = 10_000;
 
 export class Tabs {
   private readonly sources: TabSources;
   private readonly tabs = new Map<string, Tab>();
   private readonly leaving = new Map<string, NodeJS.Timeout>();
+  private readonly timer: NodeJS.Timeout;
 
   constructor(sources: TabSources) {
     this.sources = sources;
     sources.index.onChange((row) => {
       for (const tab of this.tabs.values()) tab.runChanged(row);
     });
+    this.timer = setInterval(() => {
+      for (const tab of this.tabs.values()) tab.tick();
+    }, TICK_MS);
+    this.timer.unref();
   }
 
   /** @returns whether the tab was known, so that it need not say again what it watches; null when there are too many */
@@ -67,6 +74,7 @@ export class Tabs {
   }
 
   stop(): void {
+    clearInterval(this.timer);
     for (const timer of this.leaving.values()) clearTimeout(timer);
     for (const tab of this.tabs.values()) tab.close();
     this.tabs.clear();

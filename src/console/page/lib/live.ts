@@ -31,6 +31,8 @@ class Live {
   private telling = 0;
   private told = 0;
   private open = false;
+  /** Something is wanted that could not be told while the stream was away. */
+  private untold = false;
   /** Server time minus this browser's. */
   offset = 0;
   connection: Connection = { state: 'connecting', since: null };
@@ -67,7 +69,7 @@ class Live {
     this.set(connected ? 'live' : 'no_cluster');
     if (name !== 'hello') return;
     this.open = true;
-    if (!known) this.tell();
+    if (!known || this.untold) this.tell();
   }
 
   private lost(): void {
@@ -115,15 +117,17 @@ class Live {
   }
 
   private async post(): Promise<void> {
-    if (!this.open) return;
+    this.untold = !this.open;
+    if (this.untold) return;
     const watch: Watch = {
       ...{ n: ++this.told, overview: false, cluster: false, approvals: false },
-      ...{ runs: [], run: null, actor: null },
+      ...{ list: false, runs: [], run: null, actor: null },
     };
     for (const part of this.wanted.values()) {
       watch.overview ||= part.overview ?? false;
       watch.cluster ||= part.cluster ?? false;
       watch.approvals ||= part.approvals ?? false;
+      watch.list ||= part.list ?? false;
       watch.runs = [...watch.runs, ...(part.runs ?? [])].slice(0, 500);
       watch.run = part.run ?? watch.run;
       watch.actor = part.actor ?? watch.actor;

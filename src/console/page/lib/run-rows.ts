@@ -11,6 +11,8 @@ export class RunRows {
   private rows = new Map<number, RunRow>();
   /** First rows of the pages that are there, or on their way. */
   private asked = new Set<number>();
+  /** Those of them that did not come. */
+  private failed = new Set<number>();
   private view = { from: 0, to: PAGE - 1 };
   /** What the list is filtered and sorted by now. */
   private filter = '';
@@ -34,6 +36,14 @@ export class RunRows {
   /** What is in view is asked for once more, all else when it comes into view. @returns as `restart` */
   again(): number[] {
     this.asked = new Set();
+    this.failed = new Set();
+    return this.missing();
+  }
+
+  /** Pages that did not come are asked for once more, as far as they are in view. @returns as `restart` */
+  retry(): number[] {
+    for (const page of this.failed) this.asked.delete(page);
+    this.failed = new Set();
     return this.missing();
   }
 
@@ -58,13 +68,17 @@ export class RunRows {
     for (const page of this.asked) if (isFar(page)) this.asked.delete(page);
   }
 
-  isOfNow(filter: string): boolean {
-    return filter === this.filter;
+  /** @returns false for a fault of another filter than the one of now: nobody minds it */
+  fail(filter: string, page: number): boolean {
+    if (filter !== this.filter) return false;
+    this.failed.add(page);
+    return true;
   }
 
   /** @returns false for an answer to a filter that is not the one of now: it changes nothing */
   take(filter: string, page: number, rows: readonly RunRow[]): boolean {
-    if (!this.isOfNow(filter)) return false;
+    if (filter !== this.filter) return false;
+    this.failed.delete(page);
     for (const [i, row] of rows.entries()) this.rows.set(page + i, row);
     return true;
   }

@@ -132,6 +132,7 @@ function useRunList(filter: Pick<RunQuery, 'text' | 'states' | 'needs' | 'sort'>
   const [page, setPage] = useState<RunPage | null>(null);
   const [fault, setFault] = useState<Fault | null>(null);
   const [rows] = useState(() => new RunRows());
+  const [failures, setFailures] = useState(0);
   const [, redraw] = useState(0);
   const key = JSON.stringify(filter);
 
@@ -146,7 +147,10 @@ function useRunList(filter: Pick<RunQuery, 'text' | 'states' | 'needs' | 'sort'>
             setPage(answer);
           },
           (thrown: unknown) => {
-            if (rows.isOfNow(key)) setFault(faultOf(thrown));
+            if (!rows.fail(key, offset)) return;
+            setFault(faultOf(thrown));
+            // Not at once: whoever does not answer would be asked as fast as it refuses.
+            setFailures((n) => n + 1);
           },
         );
       }
@@ -159,12 +163,11 @@ function useRunList(filter: Pick<RunQuery, 'text' | 'states' | 'needs' | 'sort'>
     const timer = setTimeout(() => ask(rows.restart()), 120);
     return () => clearTimeout(timer);
   }, [key, rows, ask]);
-  // Not at once: whoever does not answer would be asked as fast as it refuses.
   useEffect(() => {
-    if (fault === null) return;
-    const timer = setTimeout(again, AGAIN_MS);
+    if (failures === 0) return;
+    const timer = setTimeout(() => ask(rows.retry()), AGAIN_MS);
     return () => clearTimeout(timer);
-  }, [fault, again]);
+  }, [failures, ask, rows]);
   // Rows in view change in place; when others came or went, what is in view is read again.
   useEffect(() => {
     let timer = 0;
@@ -177,9 +180,13 @@ function useRunList(filter: Pick<RunQuery, 'text' | 'states' | 'needs' | 'sort'>
         }, AGAIN_MS);
       }
     });
+    // Also while none is shown: the first that comes is to be seen.
+    const want = {};
+    live.want(want, { list: true });
     return () => {
       clearTimeout(timer);
       end();
+      live.unwant(want);
     };
   }, [rows, again]);
   return {
