@@ -29,8 +29,9 @@ interface Line {
   [field: string]: unknown;
 }
 
-/** The function that did not come back, and where it is. */
-const innermost = (line: Line | undefined) => (line?.stack as string[] | undefined)?.[0] ?? '';
+/** The function that did not come back, and where it is: not what of the engine it called at that moment. */
+const innermost = (line: Line | undefined) =>
+  (line?.stack as string[] | undefined)?.find((frame) => !frame.includes('<anonymous>')) ?? '';
 
 interface Node {
   child: ChildProcess;
