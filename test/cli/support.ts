@@ -124,7 +124,9 @@ export interface Folder {
 
 export async function temporaryFolder(): Promise<Folder> {
   const dir = await mkdtemp(join(tmpdir(), 'proctor-cli-'));
-  return { dir, remove: () => rm(dir, { recursive: true, force: true }) };
+  // The server of an `up` that was killed goes a moment after it, and writes until then.
+  const patience = { maxRetries: 50, retryDelay: 100 };
+  return { dir, remove: () => rm(dir, { recursive: true, force: true, ...patience }) };
 }
 
 /** The server's address with the login of a submitter. */

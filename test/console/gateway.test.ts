@@ -269,6 +269,7 @@ describe('the stream', () => {
       overview: false,
       cluster: false,
       approvals: false,
+      list: false,
       runs: [],
       run: { id: run, from: 0 },
       actor: null,
