@@ -29,9 +29,9 @@ interface Line {
   [field: string]: unknown;
 }
 
-/** The function that did not come back, and where it is: not what of the engine it called at that moment. */
+/** The function that did not come back, and where it is: not what of Node.js it called at that moment. */
 const innermost = (line: Line | undefined) =>
-  (line?.stack as string[] | undefined)?.find((frame) => !frame.includes('<anonymous>')) ?? '';
+  (line?.stack as string[] | undefined)?.find((frame) => /\.ts:\d/.test(frame)) ?? '';
 
 interface Node {
   child: ChildProcess;
