@@ -18,6 +18,7 @@ interface Outcome {
 }
 
 const PROTOCOL: ReadonlySet<string> = new Set(['claimed', 'parked', 'handed_over', 'quarantined', 'released']);
+
 export function traceText(io: Io, entries: JournalEntry[]): string {
   const paint = paintFor(io);
   const outcomes = outcomesOf(entries);

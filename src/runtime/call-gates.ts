@@ -16,6 +16,7 @@ import { type EffectScope, SETTLE_MS, stepTime } from './effects.ts';
 
 /** A wait up to this long is waited here, milliseconds; a longer one is journalled, and may park the run. */
 const WAIT_HERE_MS = 2_000;
+
 /** How a call went; `not_made`: it was not sent after all; `cut`: it was, and nobody waited for what came of it. */
 export type CallOutcome = 'ok' | 'not_made' | 'cut' | AppError;
 

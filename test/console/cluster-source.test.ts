@@ -5,7 +5,7 @@ import type { RunSource } from '../../src/console/gateway/run-source.ts';
 import { encodeEntry, type JournalEntry } from '../../src/core/journal-entry.ts';
 import { Subjects } from '../../src/core/subjects.ts';
 import type { IncomingRequest } from '../../src/ports/bus.ts';
-import { Cluster, chain } from '../runtime/support.ts';
+import { endedRun } from './journals.ts';
 
 /** Entries of a run that is watched: which of them are read, and which are known from having been heard. */
 
@@ -14,11 +14,7 @@ let run: string;
 let written: JournalEntry[];
 
 beforeAll(async () => {
-  const cluster = new Cluster();
-  await cluster.node();
-  await cluster.submit(chain(6));
-  ({ run } = await cluster.result());
-  written = await cluster.entries(run);
+  ({ run, journal: written } = await endedRun(6));
 });
 
 /** What is stored, and what was asked for. */

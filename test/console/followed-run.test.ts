@@ -1,20 +1,16 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { FollowedRun } from '../../src/console/gateway/followed-run.ts';
-import { whyPath } from '../../src/console/page/run/why-path.ts';
-import type { RunHead } from '../../src/console/wire.ts';
+import { whyNow, whyPath } from '../../src/console/page/run/why-path.ts';
+import type { RunHead, Why } from '../../src/console/wire.ts';
 import type { JournalEntry } from '../../src/core/journal-entry.ts';
-import { Cluster, chain } from '../runtime/support.ts';
+import { endedRun } from './journals.ts';
 
 /** What is worked out of a run for those who look, once for all of them. */
 
 let journal: JournalEntry[];
 
 beforeAll(async () => {
-  const cluster = new Cluster();
-  await cluster.node();
-  await cluster.submit(chain(12));
-  const { run } = await cluster.result();
-  journal = await cluster.entries(run);
+  ({ journal } = await endedRun(12));
 });
 
 function followed(entries: number): FollowedRun {
@@ -71,5 +67,17 @@ describe('a node', () => {
     expect(whyPath({ ...head, working: [] }, 0)).toBe(path);
     expect(whyPath({ ...head, pause: { by: 'olga', why: 'look', at: 1, scope: null } }, 0)).toBe(path);
     expect(whyPath(head, head.working[0]?.until ?? 0)).toBe(path);
+  });
+
+  it('is believed about the state that it spoke of, and about no later one', () => {
+    const why = { state: 'waiting.approval', waiting_for: 'an approval of mail' } as Why;
+    const fault = { code: 'no_node', message: 'no node answers' };
+    expect(whyNow({ state: 'waiting.approval' }, why, null)).toBe(why);
+    expect(whyNow({ state: 'executing.calling' }, why, null)).toBeNull();
+    expect(whyNow({ state: 'waiting.approval' }, why, fault)).toBeNull();
+    expect(whyNow({ state: 'idle.held' }, { ...why, state: 'unreadable' }, null)).toMatchObject({
+      state: 'unreadable',
+    });
+    expect(whyNow({ state: 'idle.held' }, null, null)).toBeNull();
   });
 });

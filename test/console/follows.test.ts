@@ -4,18 +4,14 @@ import { Follows } from '../../src/console/gateway/follows.ts';
 import type { RunSource } from '../../src/console/gateway/run-source.ts';
 import { AppError } from '../../src/core/errors.ts';
 import type { JournalEntry } from '../../src/core/journal-entry.ts';
-import { Cluster, chain } from '../runtime/support.ts';
+import { endedRun } from './journals.ts';
 
 /** Following runs, over a journal that a node wrote and whose entries the test lets appear. */
 
 let journal: JournalEntry[];
 
 beforeAll(async () => {
-  const cluster = new Cluster();
-  await cluster.node();
-  await cluster.submit(chain(6));
-  const { run } = await cluster.result();
-  journal = await cluster.entries(run);
+  ({ journal } = await endedRun(6));
 });
 
 beforeEach(() => void vi.useFakeTimers());

@@ -3,8 +3,8 @@ import { createActor, createMachine, fromPromise } from 'xstate';
 import { FollowedRun } from '../../src/console/gateway/followed-run.ts';
 import { RUN_CHART } from '../../src/console/gateway/run-chart.ts';
 import { extract } from '../../src/runtime/extract-chart.ts';
-import { Cluster, chain } from '../runtime/support.ts';
 import { largeMachine } from './chart/machines.ts';
+import { endedRun } from './journals.ts';
 
 describe('the edges that a run takes', () => {
   it('are found again for every step that XState reports', () => {
@@ -27,13 +27,10 @@ describe('the edges that a run takes', () => {
   });
 
   it('lead from where it stood to where it stands, at every entry of a journal', async () => {
-    const cluster = new Cluster();
-    await cluster.node();
-    await cluster.submit(chain(3));
-    const { run } = await cluster.result();
+    const { journal } = await endedRun(3);
     const followed = new FollowedRun();
     let state = 'idle.accepted';
-    for (const entry of await cluster.entries(run)) {
+    for (const entry of journal) {
       const { via, state: now } = followed.push(entry);
       for (const id of via) {
         const edge = RUN_CHART.edges.find((one) => one.id === id);

@@ -8,7 +8,7 @@ import { Tab } from '../../src/console/gateway/tab.ts';
 import { Tabs } from '../../src/console/gateway/tabs.ts';
 import type { Watch } from '../../src/console/wire.ts';
 import type { JournalEntry } from '../../src/core/journal-entry.ts';
-import { Cluster, chain } from '../runtime/support.ts';
+import { endedRun } from './journals.ts';
 
 /** One tab and the run that it watches, while reading a journal takes its time. */
 
@@ -21,11 +21,7 @@ const WATCH: Watch = { n: 1, ...NOTHING };
 
 /** A tab whose journals are read when `open` is called; that of any run but the missing one has two entries. */
 async function stage() {
-  const cluster = new Cluster();
-  await cluster.node();
-  await cluster.submit(chain(1));
-  const { run } = await cluster.result();
-  const journal = await cluster.entries(run);
+  const { run, journal } = await endedRun(1);
   let open = () => {};
   const opened = new Promise<void>((resolve) => {
     open = resolve;

@@ -2,6 +2,7 @@ import { AppError, toAppError } from '../../core/errors.ts';
 import type { Log } from '../../ports/telemetry.ts';
 import type { Frame } from '../wire.ts';
 import { FollowedRun } from './followed-run.ts';
+import { Rounds } from './rounds.ts';
 import type { RunSource } from './run-source.ts';
 
 /**
@@ -16,42 +17,10 @@ const BATCH = 400;
 /** Not every message arrives: so often it is looked anyway, milliseconds. */
 const LOOK_MS = 5_000;
 
-/**
- * So long after a round of readings began the next one may, milliseconds: tabs are told no more often anyway, and what
- * comes meanwhile is read, folded and told together.
- */
-const PACE_MS = 100;
-/** What belongs together gets the moment to arrive together, milliseconds. */
-const GATHER_MS = 8;
 /** What was heard of and is not there yet is asked for again after twice as long, then four times, milliseconds. */
 const AGAIN_MS = 10;
 
 export type FollowListener = (update: { frames: Frame[]; stepsFrom: number }) => void;
-
-/**
- * The readings of all runs, in rounds: what they ask of the server goes to it in one piece, and so do its answers. For
- * each run by itself both would be written and read by themselves, which is most of what watching many costs the server.
- */
-class Rounds {
-  private readonly due = new Set<Follow>();
-  private timer: NodeJS.Timeout | null = null;
-  /** When the last one began. */
-  private began = 0;
-
-  /** The run is read in the next round. */
-  join(follow: Follow): void {
-    this.due.add(follow);
-    this.timer ??= setTimeout(() => this.begin(), Math.max(GATHER_MS, this.began + PACE_MS - performance.now()));
-  }
-
-  private begin(): void {
-    this.timer = null;
-    this.began = performance.now();
-    const due = [...this.due];
-    this.due.clear();
-    for (const follow of due) void follow.read();
-  }
-}
 
 export class Follow {
   readonly run: string;
@@ -82,7 +51,7 @@ export class Follow {
     this.run = run;
     this.ear = source.hear(run, (n) => {
       this.heard = Math.max(this.heard, n);
-      if (this.busy === null && this.canRead) rounds.join(this);
+      if (this.busy === null && this.canRead) rounds.join(this.read);
     });
     this.timer = setInterval(() => {
       if (this.isWanted) void this.look();
@@ -102,10 +71,10 @@ export class Follow {
   }
 
   /** What is heard of, or looked for. One reader at a time. */
-  read(): Promise<void> {
+  private readonly read = (): Promise<void> => {
     this.busy ??= Promise.resolve().then(() => this.readAll());
     return this.busy;
-  }
+  };
 
   private async readAll(): Promise<void> {
     const { view } = this;
@@ -136,7 +105,7 @@ export class Follow {
   private readLater(gotSome: boolean): void {
     this.againMs = gotSome ? AGAIN_MS : this.againMs * 2;
     if (!this.canRead) return;
-    if (gotSome) this.rounds.join(this);
+    if (gotSome) this.rounds.join(this.read);
     else if (this.againMs <= LOOK_MS) this.readAfter(this.againMs);
     else {
       this.heard = -1;

@@ -6,7 +6,7 @@ import { useGet, useNow } from '../lib/use.ts';
 import { Countdown, When } from '../ui/bits.tsx';
 import { StateName } from '../ui/mark.tsx';
 import { useMay } from '../ui/me.ts';
-import { whyPath } from './why-path.ts';
+import { whyNow, whyPath } from './why-path.ts';
 
 /** So often a node is asked what a run waits for that does not move, milliseconds: it may have been left by all. */
 const WHY_MS = 30_000;
@@ -16,9 +16,7 @@ export function Standing({ head, file }: { head: RunHead; file: boolean }) {
   const over = head.ended_at !== null;
   const now = useNow();
   const why = useGet<Why>(file ? null : whyPath(head, now), WHY_MS);
-  // The answer of before is no word on where the run stands now.
-  const isOfNow = why.fault === null && (why.data?.state === head.state || why.data?.state === 'unreadable');
-  const line = isOfNow ? why.data : null;
+  const line = whyNow(head, why.data, why.fault);
   return (
     <section className={`standing st-${head.state.split('.')[0]}`} aria-label="Where it stands">
       <div className="standing-state">
